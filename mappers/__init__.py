@@ -1,0 +1,1 @@
+"""Pure functions between outside formats and FHIR: no I/O, no clock (architecture.md)."""

@@ -1,0 +1,227 @@
+"""AdtEvent: what one ADT message says, as plain JSON-able facts for matching and for the reducer of stays.
+
+Times are microseconds since the epoch; the `*_text` beside them is the FHIR text with the precision as sent.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mappers.hl7v2.record import as_plain, from_plain
+from mappers.hl7v2.source import PatientClass
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """A CX. `system` is a URI; `authority` the assigning authority as sent (namespace or universal id), maybe ""."""
+
+    value: str
+    system: str = ""
+    authority: str = ""
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """An XPN. `use` is the FHIR code, or "alias" for PID-9."""
+
+    family: str = ""
+    given: tuple[str, ...] = ()
+    suffix: str = ""
+    prefix: str = ""
+    use: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """An XTN: system phone, email, fax or pager; `digits` for comparing telephone numbers (no country code)."""
+
+    system: str
+    value: str
+    use: str = ""
+    digits: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An XAD with FHIR use and type codes."""
+
+    lines: tuple[str, ...] = ()
+    city: str = ""
+    state: str = ""
+    zip: str = ""
+    county: str = ""
+    use: str = ""
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An XCN: a clinician. `npi` only where the sender says that the id is one."""
+
+    id: str = ""
+    npi: str = ""
+    family: str = ""
+    given: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A PL: where the patient is."""
+
+    unit: str = ""
+    room: str = ""
+    bed: str = ""
+    facility: str = ""
+    building: str = ""
+    floor: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A CWE. `system` is a URI, "" where the sender's coding system is unknown (reported)."""
+
+    code: str = ""
+    text: str = ""
+    system: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """A DG1; `kind` is A admitting, W working, F final as sent; `delete` when DG1-21 says so."""
+
+    coded: Coded
+    kind: str = ""
+    rank: int = 0
+    delete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StayKey:
+    """Parts of the key of a stay, best first: visit number, account, then MRN with the admission time."""
+
+    facility: str = ""
+    visit_number: str = ""
+    visit_authority: str = ""
+    account: str = ""
+    account_authority: str = ""
+    mrn: str = ""
+    mrn_authority: str = ""
+    admit: int | None = None
+    alternate_visit: str = ""  # PV1-50
+    preadmit: str = ""  # PV1-5
+
+
+@dataclass(frozen=True, slots=True)
+class Facility:
+    """Who sent it: `reference` from the source's settings, the rest as the message says."""
+
+    reference: str = ""
+    name: str = ""
+    npi: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """Identity for matching. `cins` are well-formed Medi-Cal CINs. `placeholder`: an invented name (UNKNOWN)."""
+
+    ids: tuple[Identifier, ...] = ()
+    cins: tuple[str, ...] = ()
+    names: tuple[Name, ...] = ()
+    birth_date: str = ""
+    birth_precision: str = ""
+    sex: str = ""
+    contacts: tuple[Contact, ...] = ()
+    addresses: tuple[Address, ...] = ()
+    language: str = ""
+    deceased: bool | None = None
+    death: int | None = None
+    death_text: str = ""
+    ssn4: str = ""
+    identity_unknown: bool = False
+    placeholder: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """PV1, PV2, DG1 of one visit. `disposition` is a group of facts/adt.md 1.4, "" where nothing was sent."""
+
+    patient_class: PatientClass = "UNKNOWN"
+    class_code: str = ""
+    class_source: str = ""
+    patient_type: str = ""
+    service: str = ""
+    location: Place | None = None
+    prior_location: Place | None = None
+    pending_location: Place | None = None
+    admit: int | None = None
+    admit_text: str = ""
+    discharge: int | None = None
+    discharge_text: str = ""
+    expected_discharge: int | None = None
+    expected_discharge_text: str = ""
+    disposition: str = ""
+    disposition_code: str = ""
+    disposition_text: str = ""
+    discharged_to: str = ""
+    admission_type: str = ""
+    admit_source: str = ""
+    arrival_mode: str = ""
+    vip: str = ""
+    newborn: bool = False
+    protected: bool = False
+    reason: Coded | None = None
+    diagnoses: tuple[Diagnosis, ...] = ()
+    attending: Person | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """One PID/MRG pair: the ids that stay, the ids that retire."""
+
+    surviving: tuple[Identifier, ...] = ()
+    retired: tuple[Identifier, ...] = ()
+    retired_account: str = ""
+    retired_visit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AdtEvent:
+    """One message. `effect`, `rank`, `alert` and `cancels` come from its row in adt_events.py.
+
+    `occurred` is when it happened, by `occurred_source` ("EVN-6", "PV1-44", ..., "received"); for a cancellation it is
+    when the cancelling happened, and `cancelled` the time of the event that it takes back. `visit` is None where the
+    event says nothing of a visit (A28, A31, A40). `deleted` lists fields that the sender asked to remove (`""`).
+    """
+
+    code: str
+    effect: str
+    rank: int
+    alert: str
+    cancels: tuple[str, ...]
+    source: str
+    control_id: str
+    processing_id: str
+    occurred: int | None
+    occurred_text: str
+    occurred_source: str
+    cancelled: int | None
+    message_time: int | None
+    recorded: int | None
+    planned: int | None
+    facility: Facility
+    stay: StayKey
+    patient: Patient
+    visit: Visit | None
+    merges: tuple[Merge, ...] = ()
+    deleted: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """Plain JSON; empty values are left out."""
+        return as_plain(self)
+
+    @staticmethod
+    def from_json(plain: dict[str, object]) -> AdtEvent:
+        """The inverse of `to_json`."""
+        return from_plain(AdtEvent, plain)

@@ -1,0 +1,132 @@
+"""MSH only, for the accept path: enough to store, deduplicate and acknowledge (HL7 v2.5.1 chapter 2, 2.15.9)."""
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mappers.hl7v2.charsets import bom, decode
+from mappers.hl7v2.separators import Separators, read_separators
+
+_MAX_MSH = 64 * 1024
+_FIRST_MSH = re.compile(rb"(?:^|[\r\n])\s*(?=MSH[^\w\s])", re.IGNORECASE)
+_EACH_MSH = re.compile(rb"(?:^|(?<=[\r\n]))(?=MSH[^\w\s])")
+_BATCH = re.compile(rb"(?:(?<=[\r\n])|^)(?:BTS|FTS|BHS|FHS)[^\r\n]*[\r\n]*")
+_NOISE = b" \t\r\n\x00\x0b"
+
+
+class Header(NamedTuple):
+    """Fields of MSH as sent (escapes unresolved, nothing trimmed); `codec` is the charset the header was read with."""
+
+    separators: Separators
+    sending_application: str  # MSH-3, the whole HD
+    sending_facility: str  # MSH-4
+    receiving_application: str  # MSH-5
+    receiving_facility: str  # MSH-6
+    time: str  # MSH-7
+    type: str  # MSH-9.1
+    event: str  # MSH-9.2
+    structure: str  # MSH-9.3
+    control_id: str  # MSH-10, verbatim
+    processing_id: str  # MSH-11.1
+    version: str  # MSH-12, the whole VID
+    accept_ack: str  # MSH-15
+    application_ack: str  # MSH-16
+    charset: str  # MSH-18, first repetition
+    codec: str
+    remark: str = ""
+
+    @property
+    def sender(self) -> tuple[str, str]:
+        """(MSH-3.1, MSH-4.1): how a sending system is looked up."""
+        component = self.separators.component
+        return (
+            self.sending_application.split(component, 1)[0].strip(),
+            self.sending_facility.split(component, 1)[0].strip(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """No usable MSH. `reason` is a sentence free of content; `control_id` is what could still be recovered."""
+
+    reason: str
+    control_id: str = ""
+
+
+def _locate(raw: bytes) -> bytes:
+    """The payload from its first MSH on, in an ASCII-compatible encoding; b"" where there is none."""
+    if raw.startswith(b"MSH"):
+        return raw
+    raw, codec = bom(raw)
+    if codec.startswith(("utf-16", "utf-32")):
+        raw = raw[:_MAX_MSH].decode(codec, "replace").encode("utf-8")
+    raw = raw.lstrip(_NOISE)
+    if raw[:3].upper() == b"MSH":
+        return raw
+    found = _FIRST_MSH.search(raw[:_MAX_MSH]) if raw[:3] in (b"FHS", b"BHS") else None
+    return raw[found.end():] if found else b""
+
+
+def _line(raw: bytes) -> bytes:
+    end = raw.find(b"\r", 0, _MAX_MSH)
+    feed = raw.find(b"\n", 0, end if end >= 0 else _MAX_MSH)
+    end = feed if feed >= 0 else end
+    return raw[:end] if end >= 0 else raw[:_MAX_MSH]
+
+
+def peek(raw: bytes) -> Header | Unreadable:
+    """The header of a payload (no MLLP framing). Reads the MSH segment only; never raises."""
+    raw = _locate(raw)
+    if not raw:
+        return Unreadable("The payload does not begin with an MSH segment.")
+    line = _line(raw)
+    if line.isascii():
+        text, codec = line.decode("ascii"), "ascii"
+    else:
+        parts = line.split(line[3:4])
+        declared = parts[17].decode("ascii", "replace") if len(parts) > 17 else ""
+        text, codec, _ = decode(line, declared)
+    separators, remark = read_separators(text)
+    if separators is None:
+        return Unreadable(f"{remark}.")
+    fields = text.split(separators.field)
+    if len(fields) < 20:
+        fields += [""] * (20 - len(fields))
+    if not fields[8].strip() and not fields[9].strip():
+        return Unreadable("MSH has neither a message type (MSH-9) nor a control id (MSH-10).")
+    component = separators.component
+    kind = [part.strip() for part in fields[8].split(separators.repetition)[0].split(component)] + ["", ""]
+    return Header(
+        separators, fields[2], fields[3], fields[4], fields[5], fields[6], kind[0].upper(), kind[1].upper(),
+        kind[2].upper(), fields[9], fields[10].split(component)[0].strip(), fields[11], fields[14].strip(),
+        fields[15].strip(), fields[17].split(separators.repetition)[0].strip(), codec, remark,
+    )
+
+
+def content_hash(raw: bytes) -> str:
+    """SHA-256 (hex) of the payload without MSH-7, so that a resend with a new time stamp is known as a resend."""
+    found = raw.find(b"MSH", 0, _MAX_MSH)
+    if found < 0:
+        return hashlib.sha256(raw).hexdigest()
+    line = _line(raw[found:found + _MAX_MSH])
+    parts = line.split(line[3:4] or b"|", 7)
+    if len(parts) < 8:
+        return hashlib.sha256(raw).hexdigest()
+    parts[6] = b""
+    digest = hashlib.sha256(raw[:found])
+    digest.update((line[3:4]).join(parts))
+    digest.update(raw[found + len(line):])
+    return digest.hexdigest()
+
+
+def split_messages(raw: bytes) -> list[bytes]:
+    """Each message of a payload that holds several (a batch, or frames that ran together); usually just `[raw]`."""
+    if raw.count(b"MSH") < 2 and not raw.startswith((b"FHS", b"BHS")):
+        return [raw]
+    starts = [match.start() for match in _EACH_MSH.finditer(raw)]
+    if len(starts) < 2 and not raw.startswith((b"FHS", b"BHS")):
+        return [raw]
+    pieces = (raw[a:b] for a, b in zip(starts, [*starts[1:], len(raw)], strict=True))
+    return [_BATCH.sub(b"", piece) for piece in pieces] or [raw]

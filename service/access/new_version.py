@@ -1,0 +1,45 @@
+"""A resource as a Write: the one place where a body gets its index rows, patient, labels, author and panel rows."""
+
+from dataclasses import replace
+
+from fhir_profiles import Resource
+from service.access.labels import labels
+from service.access.panels import panel_rows
+from service.search.index_rows import IndexRows
+from service.search.keys import PATIENT_EDGE, Keys, edge
+from service.search.values import index_rows, patient_of
+from service.store.body import with_hole
+from service.store.change import Write
+
+
+def new_version(
+    resource: Resource, expect: int, keys: Keys, *, source_org: int, now_us: int, base_url: str = ""
+) -> Write:
+    """`resource` carries its id; `expect` is the version it replaces (ABSENT: none).
+
+    source_org: key of the organization that wrote the first version: an update by another does not take it over.
+    """
+    rtype, fhir_id = resource["resourceType"], resource["id"]
+    patient = patient_of(resource, rtype)
+    index = index_rows(resource, rtype, keys, base_url=base_url)
+    patient_key = keys.resource(patient) if patient else None
+    edges = index.edges
+    if patient_key is not None and rtype != "Patient":
+        edges = (*edges, (edge(rtype, PATIENT_EDGE), patient_key))
+    return Write(
+        rtype=rtype,
+        fhir_id=fhir_id,
+        expect=expect,
+        resource=resource,
+        hole=with_hole(resource),
+        index=replace(index, keys=(*index.keys, keys.author(rtype, source_org)), edges=edges),
+        patient=patient_key,
+        labels=labels(resource),
+        source_org=source_org,
+        panel=panel_rows(resource, patient, keys, now_us),
+    )
+
+
+def deletion(rtype: str, fhir_id: str, expect: int, *, patient: int | None, source_org: int) -> Write:
+    """A deletion keeps whose record it was and who wrote it: only they hear 410."""
+    return Write(rtype, fhir_id, expect, None, index=IndexRows(), patient=patient, source_org=source_org)

@@ -1,0 +1,108 @@
+"""Members in whose panel: rows that follow from Coverage, EpisodeOfCare, CareTeam and Task, kept with their period.
+
+Source: ../shared/facts/security.md 2.1. A period that ends takes effect by itself: nothing has to run.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fhir_profiles import Resource
+from service.search.dates import MAX_US, MIN_US, Range, parse
+from service.search.keys import Keys
+from service.store.change import PanelRow
+
+AFTER_CLOSE_US = 30 * 86_400_000_000
+"""A party to a closed referral keeps its view for 30 days, to correct and to bill; then only the record remains."""
+
+LIVE_EPISODE = frozenset({"planned", "waitlist", "active", "onhold"})
+LIVE_TEAM = frozenset({"proposed", "active", "suspended"})
+OPEN_TASK = frozenset({"requested", "received", "accepted", "in-progress", "on-hold", "ready"})
+CLOSED_TASK = frozenset({"completed", "failed", "cancelled"})
+
+Party = tuple[str, str]
+"""(relative reference of an organization or person, role)"""
+
+
+def panel_rows(resource: Resource, patient: str | None, keys: Keys, now_us: int) -> tuple[PanelRow, ...]:
+    """Panel rows of one resource; () for a type that gives none, or whose status ends the relationship."""
+    rule = RULES.get(resource["resourceType"])
+    if rule is None or patient is None:
+        return ()
+    basis, parties, period = rule
+    span = period(resource, now_us)
+    if span is None or span[0] >= span[1]:
+        return ()
+    rows = {
+        PanelRow(keys.resource(reference), keys.resource(patient), basis, role, span[0], span[1])
+        for reference, role in parties(resource)
+    }
+    return tuple(sorted(rows, key=lambda row: (row.subject, row.role)))
+
+
+def _reference(value: Any) -> str | None:
+    text = value.get("reference") if isinstance(value, dict) else None
+    return text if isinstance(text, str) and "/" in text and "://" not in text else None
+
+
+def _period(value: Any) -> Range:
+    """[start, end) of a Period; an absent bound is open."""
+    period = value if isinstance(value, dict) else {}
+    start, end = period.get("start"), period.get("end")
+    return (parse(start)[0] if start else MIN_US, parse(end)[1] if end else MAX_US)
+
+
+def _coverage(resource: Resource, _now: int) -> Range | None:
+    return _period(resource.get("period")) if resource.get("status") == "active" else None
+
+
+def _episode(resource: Resource, _now: int) -> Range | None:
+    return _period(resource.get("period")) if resource.get("status") in LIVE_EPISODE else None
+
+
+def _team(resource: Resource, _now: int) -> Range | None:
+    return _period(resource.get("period")) if resource.get("status") in LIVE_TEAM else None
+
+
+def _task(resource: Resource, now_us: int) -> Range | None:
+    if resource.get("status") in OPEN_TASK:
+        return (MIN_US, MAX_US)
+    return (MIN_US, now_us + AFTER_CLOSE_US) if resource.get("status") in CLOSED_TASK else None
+
+
+def _payors(resource: Resource) -> Iterator[Party]:
+    for payor in resource.get("payor") or ():
+        if reference := _reference(payor):
+            yield reference, "payor"
+
+
+def _managers(resource: Resource) -> Iterator[Party]:
+    if reference := _reference(resource.get("managingOrganization")):
+        yield reference, "ecm-provider"
+    if reference := _reference(resource.get("careManager")):
+        yield reference, "lead-care-manager"
+
+
+def _members(resource: Resource) -> Iterator[Party]:
+    for organization in resource.get("managingOrganization") or ():
+        if reference := _reference(organization):
+            yield reference, "care-team"
+    for participant in resource.get("participant") or ():
+        for element in ("member", "onBehalfOf"):
+            reference = _reference(participant.get(element))
+            if reference and not reference.startswith(("Patient/", "RelatedPerson/")):
+                yield reference, "care-team"
+
+
+def _task_parties(resource: Resource) -> Iterator[Party]:
+    for element in ("owner", "requester"):
+        if reference := _reference(resource.get(element)):
+            yield reference, f"task-{element}"
+
+
+RULES: dict[str, tuple[str, Any, Any]] = {
+    "Coverage": ("coverage", _payors, _coverage),
+    "EpisodeOfCare": ("episode", _managers, _episode),
+    "CareTeam": ("care-team", _members, _team),
+    "Task": ("task", _task_parties, _task),
+}
+"""type -> (basis, who, from when to when or None)"""

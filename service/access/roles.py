@@ -1,0 +1,142 @@
+"""What each role sees and writes, as a table. Source: ../shared/facts/california.md C.6, security.md 2.1, decisions.md 39.
+
+A type that is absent from a role's row is neither seen nor written. Scopes narrow this further, nothing widens it.
+"""
+
+from dataclasses import dataclass, field
+
+from fhir_profiles.catalog import catalog
+from service.caller import Caller, Role
+from service.errors import Category, FhirError
+from service.search.keys import Keys
+from service.search.restriction import EVERYTHING, Restriction, See
+
+OPEN_TYPES = (
+    "Organization",
+    "Practitioner",
+    "PractitionerRole",
+    "Location",
+    "HealthcareService",
+    "Questionnaire",
+)
+"""Types without a patient: readable with scope by every client."""
+
+PLAN_TYPES = (
+    "Patient",
+    "Coverage",
+    "CarePlan",
+    "CareTeam",
+    "EpisodeOfCare",
+    "Task",
+    "ServiceRequest",
+    "Encounter",
+    "Communication",
+    "Consent",
+    "Goal",
+)
+PARTY_TYPES = ("Task", "ServiceRequest", "Communication")
+OWN_TYPES = ("Procedure", "DocumentReference", "Observation", "QuestionnaireResponse")
+
+
+@dataclass(frozen=True)
+class Rights:
+    """sees: how a type becomes visible. writes: types that the role may create, update and delete."""
+
+    sees: dict[str, See]
+    writes: frozenset[str] = field(default_factory=frozenset)
+
+
+def _open() -> dict[str, See]:
+    return dict.fromkeys(OPEN_TYPES, See.OPEN)
+
+
+def _clinical() -> tuple[str, ...]:
+    return tuple(t for t in catalog().types if t not in (*OPEN_TYPES, "AuditEvent"))
+
+
+def rights(role: Role) -> Rights:
+    if role not in _TABLE:
+        _TABLE[role] = _ROWS[role]()
+    return _TABLE[role]
+
+
+def _all_types() -> Rights:
+    return Rights(dict.fromkeys(catalog().types, See.OPEN), frozenset(catalog().types))
+
+
+def _care() -> Rights:
+    """The ECM provider's systems and people: the whole record of assigned members; what is theirs in the directory."""
+    sees = _open() | dict.fromkeys(_clinical(), See.PANEL) | {"Group": See.OWN}
+    return Rights(sees, frozenset(_clinical()) | {"Organization", "HealthcareService", "Location"})
+
+
+def _plan() -> Rights:
+    sees = _open() | dict.fromkeys(PLAN_TYPES, See.PANEL) | {"Group": See.OWN}
+    writes = (
+        "Patient",
+        "Coverage",
+        "EpisodeOfCare",
+        "Task",
+        "ServiceRequest",
+        "Communication",
+        "Group",
+        "Organization",
+    )
+    return Rights(sees, frozenset(writes))
+
+
+def _cbo() -> Rights:
+    sees = _open() | dict.fromkeys(PARTY_TYPES, See.PARTY) | dict.fromkeys(OWN_TYPES, See.OWN)
+    own_directory = ("Organization", "HealthcareService", "Location")
+    return Rights(sees, frozenset(("Task", "Communication", *OWN_TYPES, *own_directory)))
+
+
+def _referrer() -> Rights:
+    sees = _open() | dict.fromkeys(PARTY_TYPES, See.PARTY) | {"Patient": See.OWN}
+    return Rights(sees, frozenset(("Patient", "ServiceRequest", "Task", "Communication")))
+
+
+_ROWS = {
+    Role.SYSTEM: _all_types,
+    Role.ADMIN: _all_types,
+    Role.ECM_PROVIDER: _care,
+    Role.LCM: _care,
+    Role.MCP: _plan,
+    Role.CBO: _cbo,
+    Role.HOSPITAL: lambda: Rights({}),
+    Role.REFERRER: _referrer,
+}
+_TABLE: dict[Role, Rights] = {}
+
+
+def restriction(caller: Caller, keys: Keys, now_us: int, *, env: str) -> Restriction:
+    """The caller's view of the store. An operator sees patients in the sandbox only (break-glass comes with access)."""
+    if caller.role is Role.SYSTEM or (caller.role is Role.ADMIN and env == "sandbox"):
+        return EVERYTHING
+    organization = keys.resource(caller.organization)
+    if caller.role is Role.ADMIN:
+        return Restriction(types=_OPERATOR, own=(organization,), now_us=now_us)
+    person = (keys.resource(caller.person),) if caller.person else ()
+    # A lead care manager has the members assigned to the person; a system those of its organization.
+    subjects = person if caller.role is Role.LCM and person else (organization, *person)
+    return Restriction(subjects=subjects, own=(organization,), types=rights(caller.role).sees, now_us=now_us)
+
+
+_OPERATOR = dict.fromkeys(OPEN_TYPES, See.OPEN)
+
+
+def check_write(caller: Caller, rtype: str) -> None:
+    """403 unless the caller's role writes this type."""
+    if rtype not in rights(caller.role).writes:
+        raise FhirError(Category.FORBIDDEN, f"Clients with the role {caller.role} do not write {rtype}.", reason="role")
+
+
+def check_scope(caller: Caller, letter: str, rtype: str) -> None:
+    """403 unless the token's scopes hold the letter (c r u d s) for the type."""
+    if not caller.allows(letter, rtype):
+        raise FhirError(
+            Category.FORBIDDEN,
+            f"The access token has no scope for this: system/{rtype}.{letter} is needed.",
+            headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'},
+            reason="scope",
+        )

@@ -1,0 +1,1 @@
+"""HTTP only: read the request, call one function, commit its Change, shape the response."""

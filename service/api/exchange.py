@@ -1,0 +1,193 @@
+"""One request from bytes to bytes: authenticate, decide, commit, answer; refusals become OperationOutcome and audit."""
+
+import asyncio
+import random
+import re
+import time
+from collections.abc import Awaitable, Callable
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from service.access.context import Context
+from service.api.headers import FHIR_JSON, answer_headers, check_accept, prefers, url_query
+from service.api.state import Shared
+from service.auth.bearer import authenticate
+from service.caller import Caller, Role
+from service.errors import Category, FhirError, Issue
+from service.interactions.decision import Answer, Decision
+from service.log_events import COMMIT_RETRIED, REQUEST_DONE, REQUEST_FAILED, REQUEST_ID, REQUEST_REFUSED, log
+from service.store.change import Change, ClaimTaken, Stale
+from service.store.database import TooCostly, Unavailable
+
+TRIES = 6
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+_LOST_RACE = "Other requests changed the same resource at the same time: read it again and repeat the change."
+_NOBODY = Caller("anonymous", Role.HOSPITAL, "Organization/unknown")
+
+Decide = Callable[[Context], Awaitable[Decision]]
+
+
+async def exchange(
+    request: Request, prepare: Callable[[Context, list[tuple[str, str]]], Awaitable[Decide]]
+) -> Response:
+    """prepare reads the request once and gives the function that decides; that is called again after a lost race."""
+    shared: Shared = request.app.state.enlace
+    started = time.perf_counter()
+    request_id = _request_id(request, shared)
+    marker = REQUEST_ID.set(request_id)
+    ctx: Context | None = None
+    try:
+        params = url_query(request)
+        ctx = await _context(request, shared, request_id, params)
+        check_accept(request, params)
+        decide = await prepare(ctx, params)
+        answer = await _settled(ctx, decide)
+        response = _response(request, answer, shared)
+        _log_done(request, response.status_code, started)
+    except ClientDisconnect:
+        response = Response(status_code=400)
+    except Exception as error:
+        response = await _refusal(request, shared, ctx, error, request_id, started)
+    finally:
+        REQUEST_ID.reset(marker)
+    response.headers["X-Request-Id"] = request_id
+    return response
+
+
+async def _context(request: Request, shared: Shared, request_id: str, params: list[tuple[str, str]]) -> Context:
+    now = shared.store.clock.now_us()
+    caller = await authenticate(
+        shared.store,
+        request.headers.get("authorization"),
+        now,
+        env=shared.settings.env,
+        query_keys=[name for name, _ in params],
+    )
+    return Context(shared.store, caller, now, shared.behaviour, request_id)
+
+
+async def _settled(ctx: Context, decide: Decide) -> Answer:
+    """Decides and commits; a race that was lost is decided again on what is there now, at most six times."""
+    for attempt in range(1, TRIES + 1):
+        decision = await decide(ctx)
+        try:
+            return decision.answer(await ctx.store.commit(decision.change))
+        except Stale as error:
+            if not decision.retry:
+                text = (
+                    "The resource was changed since the version in If-Match: read it again and repeat the change on it."
+                )
+                raise FhirError(Category.STALE, [Issue(text, code="conflict")], reason="if-match") from error
+            log(COMMIT_RETRIED, attempts=attempt, reason="stale", changes=1)
+        except ClaimTaken:
+            log(COMMIT_RETRIED, attempts=attempt, reason="claim", changes=1)
+        await asyncio.sleep(random.uniform(0, 0.004 * 2**attempt))  # noqa: S311 jitter, no secret
+        ctx.at(ctx.store.clock.now_us())
+    raise FhirError(Category.CONFLICT, _LOST_RACE, headers={"Retry-After": "1"}, reason="lost-race")
+
+
+def _response(request: Request, answer: Answer, shared: Shared) -> Response:
+    headers = answer_headers(answer, shared.behaviour.base_url)
+    body = answer.body if answer.body is not None else b""
+    if request.method == "HEAD" or answer.status in (204, 304):
+        body = b""
+    elif request.method in ("POST", "PUT", "PATCH") and answer.location:
+        wanted = prefers(request).get("return")
+        if wanted == "minimal":
+            body = b""
+        elif wanted == "operationoutcome":
+            body = _DONE
+    return Response(body, answer.status, headers, media_type=FHIR_JSON if body else None)
+
+
+_DONE = orjson.dumps(
+    {
+        "resourceType": "OperationOutcome",
+        "issue": [{"severity": "information", "code": "informational", "diagnostics": "Done."}],
+    }
+)
+
+
+async def _refusal(
+    request: Request, shared: Shared, ctx: Context | None, error: Exception, request_id: str, started: float
+) -> Response:
+    """Any exception as OperationOutcome; the refusal is audited in a Change of its own."""
+    refusal = _as_refusal(error)
+    rtype = str(request.path_params.get("type", ""))[:64]
+    ms = int((time.perf_counter() - started) * 1000)
+    if refusal.category is Category.INTERNAL:
+        log(
+            REQUEST_FAILED,
+            method=request.method,
+            type=rtype or None,
+            status=500,
+            ms=ms,
+            error=type(error).__name__,
+            at=_at(error),
+        )
+    else:
+        log(
+            REQUEST_REFUSED,
+            method=request.method,
+            type=rtype if rtype.isalnum() else None,
+            status=refusal.category.status,
+            ms=ms,
+            reason=refusal.reason,
+            issues=len(refusal.issues),
+            client=ctx.caller.client_id if ctx else None,
+        )
+    try:
+        audited = ctx or Context(shared.store, _NOBODY, shared.store.clock.now_us(), shared.behaviour, request_id)
+        outcome = 8 if refusal.category.status >= 500 else 4
+        target = rtype if rtype.isalnum() else ""
+        row = audited.audit("E", "refusal", target, outcome=outcome, reason=refusal.reason)
+        await shared.store.commit(Change(audit=[row]))
+    except Exception:
+        refusal = FhirError(
+            Category.UNAVAILABLE, "The request cannot be recorded now: try again.", {"Retry-After": "1"}
+        )
+    headers = {"Cache-Control": "no-store", **refusal.headers}
+    body = b"" if request.method == "HEAD" else orjson.dumps(refusal.outcome())
+    return Response(body, refusal.category.status, headers, media_type=FHIR_JSON)
+
+
+def _as_refusal(error: Exception) -> FhirError:
+    match error:
+        case FhirError():
+            return error
+        case TooCostly():
+            text = "The request took too long: narrow the search."
+            return FhirError(Category.UNAVAILABLE, [Issue(text, code="too-costly")], {"Retry-After": "5"})
+        case Unavailable():
+            return FhirError(Category.UNAVAILABLE, "The store cannot be reached now: try again.", {"Retry-After": "1"})
+        case _:
+            return FhirError(Category.INTERNAL, "The request failed by our fault. Quote X-Request-Id to the operator.")
+
+
+def _at(error: BaseException) -> str:
+    """file:line where the exception was raised; its text may hold data and is left out."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "unknown"
+    name = trace.tb_frame.f_code.co_filename.rsplit("/", 1)[-1]
+    return f"{name}:{trace.tb_lineno}"
+
+
+def _request_id(request: Request, shared: Shared) -> str:
+    given = request.headers.get("x-request-id", "")
+    return given if _REQUEST_ID.match(given) else shared.store.clock.new_id()
+
+
+def _log_done(request: Request, status: int, started: float) -> None:
+    rtype = str(request.path_params.get("type", ""))
+    log(
+        REQUEST_DONE,
+        method=request.method,
+        type=rtype or None,
+        status=status,
+        ms=int((time.perf_counter() - started) * 1000),
+    )

@@ -1,0 +1,185 @@
+"""THE route table of the FHIR base: one row per interaction and operation. https://hl7.org/fhir/R4/http.html
+
+Flat Starlette routes under /fhir (no Mount: it would answer POST /fhir with a redirect); `$` rows before `{id}` rows.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from fhir_profiles.catalog import catalog
+from service.access.context import Context
+from service.api import links
+from service.api.body import form, resource
+from service.api.exchange import Decide, exchange
+from service.api.headers import check_content_type, preconditions, prefers
+from service.api.metadata import metadata
+from service.api.state import Shared
+from service.errors import Category, FhirError, not_found
+from service.interactions.audit_events import read_audit_event, search_audit_events
+from service.interactions.create import create
+from service.interactions.delete import delete
+from service.interactions.history import history
+from service.interactions.read import read
+from service.interactions.search import search
+from service.interactions.update import update
+from service.interactions.vread import vread
+from service.operations.validate import validate
+
+Params = list[tuple[str, str]]
+Handler = Callable[[Request, Context, Params], Awaitable[Decide]]
+
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
+
+
+class Row(NamedTuple):
+    """interaction: the code in the CapabilityStatement that a type must list, or "" for what every type has."""
+
+    method: str
+    path: str
+    interaction: str
+    handler: Handler
+
+
+def _type(request: Request) -> str:
+    return str(request.path_params["type"])
+
+
+def _id(request: Request) -> str:
+    fhir_id = str(request.path_params["id"])
+    if not _ID.match(fhir_id):
+        raise not_found(_type(request), "this id")
+    return fhir_id
+
+
+async def _create(request: Request, ctx: Context, _params: Params) -> Decide:
+    check_content_type(request)
+    body, pre = await resource(request), preconditions(request)
+    return lambda c: create(c, _type(request), body, pre)
+
+
+async def _read(request: Request, ctx: Context, _params: Params) -> Decide:
+    if _type(request) == "AuditEvent":
+        return lambda c: read_audit_event(c, _id(request))
+    pre = preconditions(request)
+    return lambda c: read(c, _type(request), _id(request), pre)
+
+
+async def _vread(request: Request, ctx: Context, _params: Params) -> Decide:
+    number = str(request.path_params["vid"])
+    if not (number.isascii() and number.isdigit() and len(number) < 16):
+        raise not_found(_type(request), f"{_id(request)}/_history with this version")
+    return lambda c: vread(c, _type(request), _id(request), int(number))
+
+
+async def _update(request: Request, ctx: Context, _params: Params) -> Decide:
+    check_content_type(request)
+    body, pre = await resource(request), preconditions(request)
+    return lambda c: update(c, _type(request), _id(request), body, pre)
+
+
+async def _delete(request: Request, ctx: Context, _params: Params) -> Decide:
+    pre = preconditions(request)
+    return lambda c: delete(c, _type(request), _id(request), pre)
+
+
+async def _history(request: Request, ctx: Context, params: Params) -> Decide:
+    shared: Shared = request.app.state.enlace
+    params, token = links.take_page(params)
+    unknown = [name for name, _ in params if name not in ("_count", "_format", "_pretty")]
+    if unknown:
+        raise FhirError(Category.MALFORMED, "History takes _count and _page only: _since and _at are not served yet.")
+    count = dict(params).get("_count", "50")
+    if not (count.isascii() and count.isdigit() and len(count) < 6):
+        raise FhirError(Category.MALFORMED, "_count must be a whole number.")
+    url = f"{shared.behaviour.base_url}/{_type(request)}/{_id(request)}/_history"
+    before = links.position(token, params, ctx.caller, shared.page_key)
+
+    def make(after: int | None) -> dict[str, str]:
+        return links.links(url, params, params, ctx.caller, shared.page_key, after)
+
+    start = int(before) if before else None
+    return lambda c: history(c, _type(request), _id(request), count=int(count), before=start, links=make)
+
+
+async def _search(request: Request, ctx: Context, params: Params) -> Decide:
+    shared: Shared = request.app.state.enlace
+    if request.method == "POST":
+        params = [*params, *await form(request)]
+    params, token = links.take_page(params)
+    after = links.position(token, params, ctx.caller, shared.page_key)
+    strict = prefers(request).get("handling") == "strict"
+    make = links.search_links(f"{shared.behaviour.base_url}/{_type(request)}", params, ctx.caller, shared.page_key)
+    if _type(request) == "AuditEvent":
+        return lambda c: search_audit_events(c, params, strict=strict, after=after, links=make)
+    return lambda c: search(c, _type(request), params, strict=strict, after=after, links=make)
+
+
+async def _validate(request: Request, ctx: Context, _params: Params) -> Decide:
+    check_content_type(request)
+    body = await resource(request)
+    return lambda c: validate(c, _type(request), body)
+
+
+ROWS = (
+    Row("POST", "/{type}/$validate", "", _validate),
+    Row("POST", "/{type}/_search", "search-type", _search),
+    Row("GET", "/{type}", "search-type", _search),
+    Row("POST", "/{type}", "create", _create),
+    Row("GET", "/{type}/{id}/_history/{vid}", "vread", _vread),
+    Row("GET", "/{type}/{id}/_history", "history-instance", _history),
+    Row("GET", "/{type}/{id}", "read", _read),
+    Row("PUT", "/{type}/{id}", "update", _update),
+    Row("DELETE", "/{type}/{id}", "delete", _delete),
+)
+
+
+def routes() -> list[Route]:
+    by_path: dict[str, dict[str, Row]] = {}
+    for row in ROWS:
+        by_path.setdefault(row.path, {})[row.method] = row
+        if row.method == "GET":
+            by_path[row.path]["HEAD"] = row
+    fixed = [Route("/fhir/metadata", metadata, methods=["GET"])]
+    served = [
+        Route(f"/fhir{path}{slash}", _endpoint(rows), methods=_METHODS)
+        for path, rows in by_path.items()
+        for slash in ("", "/")
+    ]
+    base = [Route(f"/fhir{slash}", _endpoint({}), methods=_METHODS) for slash in ("", "/")]
+    rest = [Route("/fhir/{path:path}", _endpoint({}), methods=_METHODS)]
+    return [*fixed, *served, *base, *rest]
+
+
+_METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH"]
+
+
+def _endpoint(rows: dict[str, Row]) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        async def prepare(ctx: Context, params: Params) -> Decide:
+            row = _row(request, rows)
+            return await row.handler(request, ctx, params)
+
+        return await exchange(request, prepare)
+
+    return endpoint
+
+
+def _row(request: Request, rows: dict[str, Row]) -> Row:
+    rtype = request.path_params.get("type")
+    entry = catalog().types.get(str(rtype)) if rtype else None
+    if not rtype and request.url.path.rstrip("/") == "/fhir":
+        text = "Batches and transactions are not served yet: send each request by itself, see /fhir/metadata."
+        raise FhirError(Category.METHOD_NOT_ALLOWED, text, headers={"Allow": ""})
+    if entry is None:
+        raise FhirError(Category.NOT_FOUND, "This is not a resource type or path that is served: see /fhir/metadata.")
+    row = rows.get(request.method)
+    if row is None or (row.interaction and row.interaction not in entry.interactions):
+        allowed = sorted(m for m, r in rows.items() if not r.interaction or r.interaction in entry.interactions)
+        text = f"{request.method} is not served here for {entry.name}: see /fhir/metadata."
+        raise FhirError(Category.METHOD_NOT_ALLOWED, text, headers={"Allow": ", ".join(allowed)})
+    return row

@@ -1,0 +1,19 @@
+"""What the HTTP layer shares: set once by service/main.py as `app.state.enlace`."""
+
+from dataclasses import dataclass, field
+
+from service.access.context import Settings as Behaviour
+from service.settings import Settings
+from service.store.engine import Store
+
+
+@dataclass
+class Shared:
+    store: Store
+    settings: Settings
+    page_key: bytes
+    behaviour: Behaviour = field(init=False)
+    ready: bool = True
+
+    def __post_init__(self) -> None:
+        self.behaviour = Behaviour(env=self.settings.env, base_url=f"{self.settings.base_url}/fhir")

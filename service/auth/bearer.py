@@ -1,0 +1,110 @@
+"""From the Authorization header to the Caller: https://www.rfc-editor.org/rfc/rfc6750, end of security.md 1.1.
+
+The token and its client are read for every request and nothing of it is kept, so that a revocation, an ended client or
+an expiry acts on the next request (../shared/decisions.md 19). `bearer_digest` and `caller_of` are pure; a route that
+batches its first reads puts credentials.TOKEN_SQL between them.
+"""
+
+import re
+from collections.abc import Collection
+
+from service.auth.scopes import compile_allows
+from service.auth.tokens import digest_of, longest_life_s
+from service.caller import Caller, Role
+from service.errors import Category, FhirError, Issue
+from service.store.credentials import Reads, TokenRow, token_row
+
+_HEADER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+)", re.ASCII | re.IGNORECASE)
+_CHALLENGE = 'Bearer realm="enlace"'
+_QUERY_NAMES = frozenset({"access_token", "client_assertion"})
+
+
+async def authenticate(
+    store: Reads,
+    authorization: str | None,
+    now_us: int,
+    *,
+    env: str = "production",
+    query_keys: Collection[str] = (),
+) -> Caller:
+    """The caller of a request with this Authorization header.
+
+    Raises FhirError: 401 with WWW-Authenticate for anything but a good token; 400 for a token in the query string.
+    env: sandbox or production; production takes no long-lived sandbox tokens.
+    """
+    digest = bearer_digest(authorization, query_keys)
+    return caller_of(await token_row(store, digest), now_us, env)
+
+
+def bearer_digest(authorization: str | None, query_keys: Collection[str] = ()) -> bytes:
+    """The digest under which the store would know the token; raises FhirError as `authenticate` does."""
+    if not _QUERY_NAMES.isdisjoint(name.lower() for name in query_keys):
+        raise FhirError(
+            Category.MALFORMED,
+            "A token in the URL is not accepted; send it in the Authorization header.",
+            reason="token-in-query",
+        )
+    if not authorization:
+        raise _refused("token-missing", _CHALLENGE)
+    match = _HEADER.fullmatch(authorization.strip(" "))
+    if match is None:
+        raise _refused("token-scheme", _CHALLENGE)
+    digest = digest_of(match.group(1))
+    if digest is None:
+        raise _refused("token-malformed")
+    return digest
+
+
+def caller_of(row: TokenRow | None, now_us: int, env: str = "production") -> Caller:
+    """The caller behind a token's row as it stands now; raises FhirError 401 with one body for every reason."""
+    if row is None:
+        raise _refused("token-unknown")
+    if row.revoked_us is not None:
+        raise _refused("token-revoked")
+    if now_us >= row.expires_us:
+        raise _refused("token-expired")
+    if row.expires_us - row.issued_us > longest_life_s(env) * 1_000_000:
+        raise _refused("token-sandbox")
+    if not row.client_active:
+        raise _refused("client-inactive")
+    role = _role(row.role)
+    if role is None:
+        raise _refused("client-role")
+    return Caller(
+        client_id=row.client_id,
+        role=role,
+        organization=row.organization,
+        person=row.person,
+        scopes=row.scopes,
+        allows=compile_allows(row.scopes),
+        purpose=row.purpose,
+    )
+
+
+def insufficient_scope(letter: str, rtype: str) -> FhirError:
+    """403 with the challenge of RFC 6750 section 3.1; `letter` is one of c r u d s."""
+    needed = f"{rtype}.{letter}"
+    return FhirError(
+        Category.FORBIDDEN,
+        [Issue(f"The access token's scopes do not hold {needed}; ask for a scope such as system/{needed}.")],
+        headers={"WWW-Authenticate": f'{_CHALLENGE}, error="insufficient_scope", scope="system/{needed}"'},
+        reason="scope",
+    )
+
+
+def _role(text: str) -> Role | None:
+    """The service itself never comes with a token."""
+    try:
+        role = Role(text)
+    except ValueError:
+        return None
+    return None if role is Role.SYSTEM else role
+
+
+def _refused(reason: str, challenge: str = f'{_CHALLENGE}, error="invalid_token"') -> FhirError:
+    return FhirError(
+        Category.UNAUTHENTICATED,
+        "A valid access token is needed: Authorization: Bearer <token from the token endpoint>.",
+        headers={"WWW-Authenticate": challenge},
+        reason=reason,
+    )

@@ -1,0 +1,157 @@
+"""`enlace client`: registers the systems that may call; contract.md "The enlace command", security.md 1.1 (T15).
+
+The functions take a Store; the commands around them only read options, open the store and print.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from service.auth.registration import BadClient, deactivate, new_client, register
+from service.settings import Settings, SettingsError, load
+from service.store import credentials
+from service.store.credentials import CredentialStore, RegisteredClient
+
+T = TypeVar("T")
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+app = typer.Typer(no_args_is_help=True, help="Systems that may call: register, list, revoke.")
+
+
+async def add_client(
+    store: CredentialStore,
+    name: str,
+    *,
+    organization: str,
+    role: str,
+    jwks: str,
+    scope: str,
+    person: str | None = None,
+    purpose: str = "TREAT",
+) -> RegisteredClient:
+    """Registers a client; jwks is an https URL or the path of a file. Raises BadClient with every problem."""
+    url = jwks if "://" in jwks else None
+    client = new_client(
+        store.clock.new_id(),
+        name=name,
+        organization=organization,
+        role=role,
+        scope=scope,
+        jwks=None if url else _read(jwks),
+        jwks_url=url,
+        person=person,
+        purpose=purpose,
+        now_us=store.clock.now_us(),
+    )
+    await register(store, client)
+    return client
+
+
+async def revoke_client(store: CredentialStore, name_or_id: str) -> RegisteredClient:
+    """Ends the active client of this id or name, and its tokens with it. Raises BadClient if there is none."""
+    by_id = await credentials.client_by_id(store, name_or_id)
+    found = [by_id] if by_id else await credentials.clients_by_name(store, name_or_id)
+    for client in found:
+        if client.active:
+            await deactivate(store, client)
+            return client
+    raise BadClient(["No active client has this id or name; see `enlace client list`."])
+
+
+def shown(client: RegisteredClient) -> dict[str, Any]:
+    """What listings print of a client."""
+    keys = client.jwks_url or ("inline" if client.jwks else "none")
+    return {
+        "id": client.id,
+        "name": client.name,
+        "organization": client.organization,
+        "role": client.role,
+        "person": client.person,
+        "scopes": client.scopes,
+        "purpose": client.purpose,
+        "keys": keys,
+        "active": client.active,
+    }
+
+
+def with_store(work: Callable[[CredentialStore, Settings], Awaitable[T]]) -> T:
+    """Opens the store of the environment for one command. What fails is one sentence and exit code 1."""
+    from service.store.database import Unavailable
+    from service.store.engine import open_store
+    from service.store.schema import SchemaError
+
+    async def run() -> T:
+        settings = load(os.environ)
+        store = await open_store(settings.database_url.get_secret_value())
+        try:
+            return await work(store, settings)
+        finally:
+            await store.close()
+
+    try:
+        return asyncio.run(run())
+    except (BadClient, SettingsError, SchemaError, Unavailable) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="A name for people.")],
+    organization: Annotated[str, typer.Option(help="Whose system: Organization/ID.")],
+    role: Annotated[str, typer.Option(help="admin, ecm-provider, lcm, mcp, cbo, hospital or referrer.")],
+    jwks: Annotated[str, typer.Option(help="Its public keys: a JSON file or an https URL.")],
+    scope: Annotated[str, typer.Option(help="What it may ask for.")],
+    person: Annotated[str | None, typer.Option(help="One person's client: Practitioner/ID.")] = None,
+    purpose: Annotated[str, typer.Option(help="Purpose of use: TREAT, HPAYMT, HOPERAT.")] = "TREAT",
+    as_json: Json = False,
+) -> None:
+    """Register a system and print its client id.
+
+    Example: enlace client add "Plan A EHR" --organization Organization/plan-a --role mcp --jwks plan-a.jwks.json
+    --scope "system/Task.cruds system/Patient.rs"
+    """
+    facts: dict[str, Any] = {"organization": organization, "role": role, "jwks": jwks, "scope": scope}
+    facts |= {"person": person, "purpose": purpose}
+    client = with_store(lambda store, _settings: add_client(store, name, **facts))
+    typer.echo(json.dumps(shown(client)) if as_json else client.id)
+
+
+@app.command("list")
+def list_clients(as_json: Json = False) -> None:
+    """List every client, revoked ones too.
+
+    Example: enlace client list --json
+    """
+    rows = [shown(client) for client in with_store(lambda store, _settings: credentials.clients(store))]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    for row in rows:
+        state = "" if row["active"] else "  (revoked)"
+        typer.echo(f"{row['id']}  {row['role']:<12}  {row['organization']}  {row['name']}{state}")
+
+
+@app.command("revoke")
+def revoke(
+    name_or_id: Annotated[str, typer.Argument(help="Client id or name.")],
+    as_json: Json = False,
+) -> None:
+    """End a client; its access tokens stop working with the next request.
+
+    Example: enlace client revoke "Plan A EHR"
+    """
+    client = with_store(lambda store, _settings: revoke_client(store, name_or_id))
+    typer.echo(json.dumps(shown(client) | {"active": False}) if as_json else f"Revoked {client.id}.")
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        raise BadClient(["--jwks names no readable file; give a JSON file or an https URL."]) from None

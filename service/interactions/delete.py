@@ -1,0 +1,42 @@
+"""delete: https://hl7.org/fhir/R4/http.html#delete ; refused while others refer to the resource."""
+
+from service.access.context import Context, parse
+from service.access.new_version import deletion
+from service.access.roles import check_scope, check_write
+from service.errors import Category, FhirError
+from service.interactions.decision import Answer, Decision, Preconditions
+from service.interactions.update import check_if_match, current_for_write
+from service.store import read as store_read
+from service.store.change import Change
+from service.store.referrers import referrers
+from service.workflow.steps import Step, run_before
+
+SHOWN = 5
+
+
+async def delete(ctx: Context, rtype: str, fhir_id: str, pre: Preconditions) -> Decision:
+    """204; 409 names up to five resources that refer to it and that the caller may see."""
+    check_scope(ctx.caller, "d", rtype)
+    check_write(ctx.caller, rtype)
+    current = await current_for_write(ctx, rtype, fhir_id)
+    check_if_match(rtype, current, pre)
+    author = await store_read.source_org(ctx.store, current.key)
+    if author != ctx.organization_key and not ctx.restriction.unrestricted:
+        text = f"Only the organization that wrote this {rtype} may delete it."
+        raise FhirError(Category.FORBIDDEN, text, reason="author")
+    holders = await referrers(ctx.store, current.key, current.vid)
+    if holders:
+        seen = sorted(await store_read.heads(ctx.store, holders, ctx.restriction))[:SHOWN]
+        named = f": {', '.join(seen)}" if seen else ""
+        raise FhirError(Category.CONFLICT, f"Other resources refer to {current.reference}{named}. Delete these first.")
+    change = Change()
+    await run_before(Step(ctx, "delete", parse(current.body), None, change))
+    write = deletion(rtype, fhir_id, current.version, patient=current.patient, source_org=author)
+    audit = ctx.audit("D", "delete", current.reference, ctx.patients_of(current))
+    change.writes.append(write)
+    change.audit.append(audit)
+    return Decision(
+        change,
+        lambda done: Answer(204, None, done.written[0].version, done.written[0].vid),
+        retry=pre.if_match is None,
+    )

@@ -1,0 +1,31 @@
+"""read: https://hl7.org/fhir/R4/http.html#read"""
+
+from service.access.context import Context
+from service.access.roles import check_scope
+from service.errors import Category, FhirError, Issue, not_found
+from service.interactions.decision import Answer, Decision, Preconditions, fixed
+from service.store import read as store_read
+from service.store.change import Change
+from service.store.read import Found
+
+
+async def read(ctx: Context, rtype: str, fhir_id: str, pre: Preconditions) -> Decision:
+    """200 with the current version, 304 where the client has it, 404 for absent and foreign, 410 for deleted."""
+    check_scope(ctx.caller, "r", rtype)
+    found = await store_read.head(ctx.store, rtype, fhir_id, ctx.restriction)
+    if found is None:
+        raise not_found(rtype, fhir_id)
+    if found.deleted:
+        raise gone(found)
+    change = Change(audit=[ctx.audit("R", "read", found.reference, ctx.patients_of(found))])
+    if pre.if_none_match and found.version in pre.if_none_match:
+        return Decision(change, fixed(Answer(304, None, found.version, found.vid)))
+    return Decision(change, fixed(Answer(200, found.body, found.version, found.vid)))
+
+
+def gone(found: Found) -> FhirError:
+    return FhirError(
+        Category.GONE,
+        [Issue(f"{found.reference} was deleted.", code="deleted")],
+        headers={"ETag": f'W/"{found.version}"'},
+    )

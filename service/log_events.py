@@ -1,0 +1,246 @@
+"""Catalogue of log events (code, level, sentence, fields): `log` is the only way to log, and no PHI fits through it.
+
+A field is a whole number, a bool or a short identifier, and only what the event's row names; so no body, name, query
+string or exception text can reach a line (../shared/facts/security.md A26, G13).
+"""
+
+import logging
+import re
+import sys
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final
+
+Value = int | bool | str | None
+
+DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
+LEVELS: Final = {DEBUG: "debug", INFO: "info", WARNING: "warning", ERROR: "error"}
+
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+"""Identifier of the request, message or job in hand; stands on each of its lines."""
+
+CATALOGUE: Final[dict[str, "Event"]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One kind of line. `fields` are all that a line may carry beside time, level, code, sentence and request id."""
+
+    code: str
+    level: int
+    sentence: str
+    fields: frozenset[str]
+    head: str = field(init=False, repr=False, compare=False)
+    """The part of its JSON line that is always the same."""
+
+    def __post_init__(self) -> None:
+        head = f'Z","level":"{LEVELS[self.level]}","event":"{self.code}","message":"{self.sentence}"'
+        object.__setattr__(self, "head", head)
+
+
+class LogRefused(Exception):
+    """A field that the event does not name, or a value that is no number or identifier; raised in tests only."""
+
+
+def _row(code: str, level: int, sentence: str, fields: str = "") -> Event:
+    if code in CATALOGUE:
+        raise ValueError(f"log event {code} stands twice in the catalogue")
+    return CATALOGUE.setdefault(code, Event(code, level, sentence, frozenset(fields.split())))
+
+
+RESERVED: Final = frozenset({"at_utc", "level", "event", "message", "request_id"})
+"""Keys of every JSON line, so no event's fields."""
+
+# ---- the catalogue: code, level, sentence, fields. `error` is the type of an exception, `at` the line that raised it.
+
+STARTING = _row("service.starting", INFO, "A process of the service starts.", "process version env pid")
+READY = _row("service.ready", INFO, "The process takes work.", "process host port ms")
+STOPPING = _row("service.stopping", INFO, "The process finishes what it holds and stops.", "process signal")
+STOPPED = _row("service.stopped", INFO, "The process stopped.", "process ms")
+START_REFUSED = _row("service.start-refused", ERROR, "The process cannot start.", "process error at")
+LIBRARY = _row(
+    "library.message", INFO, "A library logged a message; its text is left out.", "logger severity at error error_at"
+)
+
+REQUEST_DONE = _row("request.done", DEBUG, "A request was answered.", "method type status ms")
+REQUEST_REFUSED = _row("request.refused", INFO, "A request was refused.", "method type status ms reason issues client")
+REQUEST_FAILED = _row("request.failed", ERROR, "A request failed by our fault.", "method type status ms error at")
+REQUEST_SHED = _row("request.shed", WARNING, "A request was turned away under load.", "method type status in_flight")
+
+TOKEN_ISSUED = _row("token.issued", INFO, "An access token was issued.", "client role ttl_s")
+TOKEN_REFUSED = _row("token.refused", WARNING, "A token request was refused.", "client reason")
+TOKEN_REVOKED = _row("token.revoked", INFO, "Access tokens were revoked.", "client count")
+LOGIN_DONE = _row("login.done", INFO, "A person signed in.", "role")
+LOGIN_REFUSED = _row("login.refused", WARNING, "A sign-in was refused.", "reason")
+
+ADT_CONNECTED = _row("adt.connected", DEBUG, "A sender connected over MLLP.", "connections")
+ADT_DISCONNECTED = _row("adt.disconnected", DEBUG, "A sender's connection ended.", "connections reason messages")
+ADT_STORED = _row(
+    "adt.stored", INFO, "An HL7 v2 message was stored and acknowledged.", "inbox source facility trigger control_id ms"
+)
+ADT_REPEATED = _row(
+    "adt.repeated", INFO, "A message came again; its stored ACK was repeated.", "inbox source control_id"
+)
+ADT_UNREADABLE = _row(
+    "adt.unreadable", WARNING, "A message could not be read and is kept as it came.", "inbox source reason bytes"
+)
+ADT_UNREGISTERED = _row("adt.unregistered", WARNING, "A sending system is not registered.", "inbox source facility")
+ADT_UNMAPPED = _row("adt.unmapped", WARNING, "A code of a message has no mapping.", "inbox source segment field table")
+ADT_MATCHED = _row("adt.matched", INFO, "A message was matched to a member.", "inbox trigger rule ms")
+ADT_UNMATCHED = _row("adt.unmatched", INFO, "A message matches no member, or more than one.", "inbox trigger reason")
+ADT_ALERTED = _row(
+    "adt.alerted", INFO, "A transition was told to the lead care manager.", "inbox trigger transition ms"
+)
+ADT_RETRACTED = _row("adt.retracted", INFO, "An alert was retracted.", "inbox trigger transition")
+
+JOB_DONE = _row("job.done", DEBUG, "A job was done.", "job queue attempts ms")
+JOB_FAILED = _row("job.failed", WARNING, "A job failed and will be tried again.", "job queue attempts retry_s error at")
+JOB_DEAD = _row("job.dead", ERROR, "A job failed for good and waits for a person.", "job queue attempts error at")
+DELIVERY_SENT = _row("delivery.sent", DEBUG, "A notification was delivered.", "job channel status ms")
+DELIVERY_FAILED = _row(
+    "delivery.failed", WARNING, "A notification could not be delivered.", "job channel status reason attempts"
+)
+EGRESS_REFUSED = _row("egress.refused", WARNING, "An outbound request was refused by the guard.", "reason purpose")
+
+COMMIT_RETRIED = _row("commit.retried", INFO, "A commit lost a race and was decided again.", "attempts reason changes")
+COMMIT_FAILED = _row("commit.failed", ERROR, "A group commit failed.", "changes error at")
+STORE_SLOW = _row("store.slow", WARNING, "A statement took long.", "statement ms rows")
+MIGRATED = _row("store.migrated", INFO, "The database schema was brought up to date.", "from_revision to_revision ms")
+REINDEXED = _row("store.reindexed", INFO, "Resources were indexed anew.", "type count ms")
+SEEDED = _row("store.seeded", INFO, "The synthetic county was written.", "members resources seed ms")
+AUDIT_BROKEN = _row("audit.broken", ERROR, "The audit chain does not verify.", "slot seq")
+
+FILE_IMPORTED = _row(
+    "file.imported", INFO, "A plan file was imported.", "file kind plan rows created updated unchanged rejected ms"
+)
+FILE_REFUSED = _row("file.refused", WARNING, "A plan file was refused.", "file kind plan reason row column")
+FILE_EXPORTED = _row("file.exported", INFO, "A plan file was written.", "file kind plan rows ms")
+
+
+# ---- writing a line
+
+# No blanks, quotes or control characters; and never the shape of a CIN (8 digits, letter) or a social security number.
+_IDENTIFIER = re.compile(r"(?!\d{8}[A-Za-z]\d?\Z)(?!\d{3}-\d{2}-\d{4}\Z)[A-Za-z0-9_.:/^$*-]{1,64}\Z").match
+
+
+@dataclass(slots=True)
+class _Output:
+    """Where and how lines are written; strict: a refused field raises instead of becoming "?"."""
+
+    level: int = INFO
+    json: bool = True
+    strict: bool = False
+    stream: IO[str] | None = None
+
+
+_output = _Output()
+
+
+def configure(
+    format: str = "json", level: str = "info", *, strict: bool = False, stream: IO[str] | None = None
+) -> None:
+    """Set shape (json, console), lowest level and stream (None: standard error, as it is when a line is written)."""
+    names = {name: number for number, name in LEVELS.items()}
+    _output.json, _output.level = format == "json", names[level]
+    _output.strict, _output.stream = strict, stream
+
+
+def log(event: Event, /, **fields: Value) -> None:
+    """Write one line. A field that is None is left out."""
+    if event.level < _output.level:
+        return
+    pairs = [(name, _text(event, name, value)) for name, value in fields.items() if value is not None]
+    if request_id := REQUEST_ID.get():
+        pairs.append(("request_id", f'"{request_id}"' if _IDENTIFIER(request_id) else '"?"'))
+    line = _json_line(event, pairs) if _output.json else _console_line(event, pairs)
+    stream = _output.stream or sys.stderr
+    try:
+        stream.write(line)
+        stream.flush()
+    except (OSError, ValueError):
+        # A log that is full or closed must not stop the work.
+        pass
+
+
+def _text(event: Event, name: str, value: Value) -> str:
+    """The value as JSON text; no escaping, since an identifier has no quote, backslash or control character."""
+    if name in event.fields:
+        if isinstance(value, str):
+            if _IDENTIFIER(value):
+                return f'"{value!s}"'
+        elif isinstance(value, int):
+            return str(int(value)) if type(value) is not bool else "true" if value else "false"
+    if _output.strict:
+        known = "is not a whole number, bool or short identifier" if name in event.fields else "is no field of it"
+        raise LogRefused(f"log event {event.code}: {name} {known}")
+    return '"?"'
+
+
+def _json_line(event: Event, pairs: list[tuple[str, str]]) -> str:
+    tail = "".join([f',"{name}":{text}' for name, text in pairs])
+    return f'{{"at_utc":"{_now()}{event.head}{tail}}}\n'
+
+
+def _console_line(event: Event, pairs: list[tuple[str, str]]) -> str:
+    tail = "".join(f" {name}={text.strip(chr(34))}" for name, text in pairs)
+    return f"{_now()[11:23]} {LEVELS[event.level]:<7} {event.code:<20} {event.sentence}{tail}\n"
+
+
+def _now() -> str:
+    # Wall time on purpose: a line tells when it was written, also where the service's clock is frozen or moved.
+    seconds, micros = divmod(time.time_ns() // 1000, 1_000_000)
+    return f"{_second(seconds)}.{micros:06d}"
+
+
+@lru_cache(maxsize=4)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+def where(error: BaseException) -> dict[str, str]:
+    """Fields `error` and `at` of an exception: its type and the innermost line, never its text (which may hold PHI)."""
+    return {"error": type(error).__name__, "at": _innermost(error.__traceback__)}
+
+
+def _innermost(trace: TracebackType | None) -> str:
+    if trace is None:
+        return "unknown"
+    while trace.tb_next:
+        trace = trace.tb_next
+    path = Path(trace.tb_frame.f_code.co_filename)
+    return f"{path.parent.name}/{path.name}:{trace.tb_lineno}"[-64:]
+
+
+class _Library(logging.Handler):
+    """Turns what uvicorn, asyncio and other libraries log into LIBRARY lines: who, how grave, where; never the text."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        fields: dict[str, Value] = {
+            "logger": _short(record.name),
+            "severity": _short(record.levelname.lower()),
+            "at": _short(f"{record.module}:{record.lineno}"),
+        }
+        if error is not None:
+            fields["error"], fields["error_at"] = _short(type(error).__name__), _short(_innermost(error.__traceback__))
+        log(LIBRARY, **fields)
+
+
+def _short(text: str) -> str:
+    return text if _IDENTIFIER(text) else "other"
+
+
+def route_libraries() -> None:
+    """Send the loggers of all libraries through the catalogue; call it before uvicorn starts (log_config=None)."""
+    root = logging.getLogger()
+    root.handlers = [_Library()]
+    root.setLevel(logging.WARNING)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [], True
+    logging.getLogger("uvicorn.access").disabled = True
+    logging.captureWarnings(True)

@@ -1,0 +1,67 @@
+"""The application: routers, lifespan, one security header for all; wiring only."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fhir_profiles.catalog import catalog
+from service.api import fhir, health, smart
+from service.api.metadata import software_version
+from service.api.state import Shared
+from service.auth.backend_services import AuthServer
+from service.settings import Settings
+from service.store.engine import Store
+
+_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+]
+
+
+class SecurityHeaders:
+    """Sets the headers that every response bears, without touching the body."""
+
+    def __init__(self, app: ASGIApp):
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *_HEADERS]
+            await send(message)
+
+        await self._app(scope, receive, sending)
+
+
+def build(store: Store, settings: Settings) -> FastAPI:
+    """The ASGI application over an open store."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        catalog()
+        yield
+        app.state.enlace.ready = False
+
+    app = FastAPI(
+        title="Enlace",
+        version=software_version(),
+        description="FHIR R4 service for CalAIM Enhanced Care Management. The FHIR base is /fhir.",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        openapi_url="/openapi.json",
+        docs_url="/docs",
+        redoc_url=None,
+    )
+    shared = Shared(store, settings, page_key=settings.secret_key())
+    app.state.enlace = shared
+    app.state.auth = AuthServer(store, settings.base_url, settings.env)
+    app.router.routes += [*health.routes, *smart.routes, *fhir.routes()]
+    app.add_middleware(SecurityHeaders)
+    return app

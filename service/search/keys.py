@@ -1,0 +1,67 @@
+"""Hashed index keys: one 64-bit number per (type, parameter, value); see ../shared/stack.md section 3, design D.
+
+The hash is keyed with a secret of the database, so that no client can craft a collision.
+"""
+
+import hashlib
+import struct
+
+_UNPACK = struct.Struct("<q").unpack
+
+
+class Keys:
+    """Makes the keys of one database; the same functions serve writing (values.py) and searching (query.py)."""
+
+    def __init__(self, secret: bytes):
+        self._base = hashlib.blake2b(digest_size=8, key=secret[:64])
+
+    def of(self, *parts: str) -> int:
+        """Signed 64-bit hash of the parts, separated so that ("a","bc") and ("ab","c") differ."""
+        digest = self._base.copy()
+        digest.update("\x1f".join(parts).encode("utf-8", "surrogatepass"))
+        return int(_UNPACK(digest.digest())[0])
+
+    def resource(self, reference: str) -> int:
+        """Key of a resource by its relative reference "Task/123", or of an absolute URL or urn that we do not hold."""
+        return self.of("R", reference)
+
+    def marker(self, rtype: str) -> int:
+        """Every current resource of a type has this key: bare searches, _lastUpdated and negations run over it."""
+        return self.of("T", rtype)
+
+    def token(self, rtype: str, param: str, system: str | None, code: str | None) -> int:
+        """system None: any system ("code"); "": no system ("|code"); code None: any code of the system ("system|")."""
+        if system is None:
+            return self.of("C", rtype, param, code or "")
+        if code is None:
+            return self.of("S", rtype, param, system)
+        return self.of("SC", rtype, param, system, code)
+
+    def uri(self, rtype: str, param: str, value: str) -> int:
+        return self.of("U", rtype, param, value)
+
+    def present(self, rtype: str, param: str) -> int:
+        """For :missing: the resource has at least one value of the parameter."""
+        return self.of("P", rtype, param)
+
+    def values(self, rtype: str, param: str) -> int:
+        """Key under which ix_date, ix_str and ix_num rows of a parameter stand."""
+        return self.of("V", rtype, param)
+
+    def author(self, rtype: str, organization: int) -> int:
+        """Every current resource of a type that the organization (its resource key) wrote."""
+        return self.of("O", rtype, str(organization))
+
+    def identifier(self, rtype: str, param: str, system: str | None, value: str | None) -> int:
+        """Logical reference: Reference.identifier searched by `param:identifier`."""
+        return self.token(rtype, param + ":identifier", system, value)
+
+
+PATIENT_EDGE = "@patient"
+"""The compartment as an edge: from each resource of a patient to that Patient (never a search parameter)."""
+
+
+def edge(rtype: str, param: str) -> int:
+    """Number of a reference parameter in table `ref`: 31 bits, the same in every database."""
+    digest = hashlib.blake2b(f"{rtype}.{param}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "little") & 0x7FFFFFFF

@@ -1,0 +1,289 @@
+"""Every environment variable of the service, typed, with a sentence each; read once at start.
+
+Source: contract.md "Settings", decisions.md 26 and 36. pydantic-settings ignores an unknown ENLACE_* name (and costs
+0.3 s to import), so the environment is compared by hand here and pydantic checks the values.
+"""
+
+import difflib
+import os
+import secrets
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+PREFIX = "ENLACE_"
+IGNORED = "ENLACE_TEST_"
+"""Names that steer the tests; the service never reads them."""
+
+SANDBOX_MARK = b"sandbox-"
+"""First bytes of a key that the sandbox made for itself: production refuses it."""
+
+DEFAULT_PASSWORDS = frozenset({"", "enlace", "postgres", "password", "changeme", "secret"})
+
+
+class SettingsError(Exception):
+    """The environment is wrong: one sentence for each problem, naming the setting, never its value."""
+
+    def __init__(self, problems: Iterable[str]):
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Listed = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseModel):
+    """All settings; a field `x` is the variable ENLACE_X. An empty variable counts as unset."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    env: Literal["sandbox", "production"] = Field(
+        "sandbox",
+        description="Kind of installation: `sandbox` or `production`, which refuses what only a trial may do.",
+    )
+    database_url: SecretStr = Field(
+        SecretStr("sqlite:///var/enlace.db"),
+        description="The store: `sqlite:///path` (embedded) or `postgresql://user:password@host:5432/name`.",
+    )
+    database_reader_url: SecretStr | None = Field(
+        None, description="PostgreSQL as the reader role, under row-level security; unset: reads use the store's URL."
+    )
+    http_host: str = Field("127.0.0.1", description="Address on which the API and the pages listen.")
+    http_port: Port = Field(8000, description="Port of the API and the pages.")
+    mllp_host: str = Field("127.0.0.1", description="Address on which the ADT listener takes HL7 v2 over MLLP.")
+    mllp_port: Port = Field(2575, description="Port of the ADT listener.")
+    public_url: str = Field(
+        "", description="Base URL under which clients reach the service; unset: made of host and port."
+    )
+    time_zone: str = Field(
+        "America/Los_Angeles", description="IANA zone in which days and deadlines are counted and pages show times."
+    )
+    log_format: Literal["json", "console"] = Field("json", description="Shape of log lines: `json` or `console`.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Lowest level that is logged: `debug`, `info`, `warning` or `error`."
+    )
+    secret_key_file: Path = Field(
+        Path("var/secret.key"),
+        description="File with the key of cursors, links and hashes, at least 32 bytes; a sandbox makes it.",
+    )
+    audit_key_file: Path = Field(
+        Path("var/audit.key"),
+        description="File with the key that seals the audit chain, at least 32 bytes; a sandbox makes it.",
+    )
+    auth_mode: Literal["builtin", "resource-server"] = Field(
+        "builtin", description="Who issues tokens: this service (`builtin`) or another server (`resource-server`)."
+    )
+    egress_allow: Listed = Field(
+        (), description="`host:port` exceptions from the rules for outbound requests, comma-separated; sandbox only."
+    )
+    smtp_url: SecretStr | None = Field(
+        None, description="Mail server, `smtps://user:password@host:465`; unset: no mail."
+    )
+    sms_url: SecretStr | None = Field(None, description="HTTPS endpoint of the SMS gateway; unset: no SMS.")
+    ig_packages: Listed = Field(
+        (), description="Paths of FHIR packages (.tgz) whose profiles are loaded at start, comma-separated."
+    )
+    worker_concurrency: Annotated[int, Field(ge=1, le=256)] = Field(
+        4, description="Background jobs that one worker process runs at a time."
+    )
+
+    @property
+    def sandbox(self) -> bool:
+        """Whether sandbox tokens, generated keys and egress exceptions are allowed."""
+        return self.env == "sandbox"
+
+    @property
+    def base_url(self) -> str:
+        """The public URL without trailing slash."""
+        return (self.public_url or f"http://{self.http_host}:{self.http_port}").rstrip("/")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except Exception as error:
+            raise ValueError("must be an IANA time zone such as America/Los_Angeles") from error
+        return value
+
+    @field_validator("database_url", "database_reader_url")
+    @classmethod
+    def _known_store(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("sqlite:///", "postgresql://")):
+            raise ValueError("must begin with sqlite:/// or postgresql://")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _http_url(cls, value: str) -> str:
+        if value and not (value.startswith(("http://", "https://")) and _hostname(value)):
+            raise ValueError("must be an absolute http or https URL such as https://enlace.example.org")
+        return value
+
+    @field_validator("egress_allow")
+    @classmethod
+    def _host_ports(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            host, _, port = entry.rpartition(":")
+            if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+                raise ValueError("must list host:port entries such as 127.0.0.1:9000")
+        return value
+
+    def check(self) -> None:
+        """Refuse to start: in production no trial convenience is left. Raises SettingsError naming all problems."""
+        problems = [] if self.sandbox else list(_production_problems(self))
+        if problems:
+            raise SettingsError(problems)
+
+    def secret_key(self) -> bytes:
+        """Key of cursors, links and hashes; made by a sandbox when the file is missing. Raises SettingsError."""
+        return self._key("secret_key_file")
+
+    def audit_key(self) -> bytes:
+        """Key that seals the audit chain; made by a sandbox when the file is missing. Raises SettingsError."""
+        return self._key("audit_key_file")
+
+    def _key(self, name: str) -> bytes:
+        path: Path = getattr(self, name)
+        if self.sandbox and not path.exists():
+            _make_key(path)
+        problem = _key_problem(name, path, self.sandbox)
+        if problem:
+            raise SettingsError([problem])
+        return path.read_bytes().strip()
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Settings of an environment. Raises SettingsError with a sentence for each unknown name and each bad value."""
+    known = {variable(name): name for name in Settings.model_fields}
+    problems: list[str] = []
+    values: dict[str, Any] = {}
+    for given in sorted(name for name in environ if name.upper().startswith(PREFIX)):
+        if given.upper().startswith(IGNORED):
+            continue
+        if given not in known:
+            problems.append(_unknown(given, known))
+        elif environ[given].strip():
+            values[known[given]] = environ[given].strip()
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise SettingsError([*problems, *(_bad_value(dict(item)) for item in error.errors())]) from None
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def variable(field: str) -> str:
+    """Name of the environment variable of a field."""
+    return PREFIX + field.upper()
+
+
+def describe() -> list[tuple[str, str, str]]:
+    """(variable, default, sentence) of each setting, in order: for the README and `enlace doctor`."""
+    return [
+        (variable(name), _shown(field.default), field.description or "")
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def _shown(default: object) -> str:
+    if isinstance(default, SecretStr):
+        return default.get_secret_value()
+    return "" if default in (None, (), "") else str(default)
+
+
+def _unknown(given: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(given.upper(), list(known), n=1, cutoff=0.7)
+    remedy = f"did you mean {near[0]}?" if near else "remove it, or see the settings in README.md."
+    return f"{_printable(given)} is not a setting of Enlace: {remedy}"
+
+
+def _bad_value(item: dict[str, Any]) -> str:
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "literal_error":
+        message = f"must be {item['ctx']['expected']}"
+    elif item["type"] in ("int_parsing", "int_type"):
+        message = "must be a whole number"
+    message = message.replace("Input should be", "must be")
+    return f"{variable(str(item['loc'][0]))} has a bad value: it {message}."
+
+
+def _printable(name: str) -> str:
+    return "".join(c if c.isascii() and (c.isalnum() or c == "_") else "?" for c in name[:64])
+
+
+def _production_problems(settings: Settings) -> Iterable[str]:
+    if not settings.base_url.startswith("https://"):
+        yield "ENLACE_PUBLIC_URL must be an https URL in production."
+    if settings.egress_allow:
+        yield "ENLACE_EGRESS_ALLOW must be empty in production: requests go out to public addresses only."
+    if settings.sms_url and not settings.sms_url.get_secret_value().startswith("https://"):
+        yield "ENLACE_SMS_URL must be an https URL in production."
+    for name in ("database_url", "database_reader_url"):
+        url: SecretStr | None = getattr(settings, name)
+        if url and _password(url.get_secret_value()) in DEFAULT_PASSWORDS:
+            yield f"{variable(name)} must not hold an empty or a default password in production."
+    for name in ("secret_key_file", "audit_key_file"):
+        problem = _key_problem(name, getattr(settings, name), sandbox=False)
+        if problem:
+            yield problem
+
+
+def _hostname(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+def _password(url: str) -> str | None:
+    """Password in a database URL; None where the URL names no user (peer or certificate login, SQLite)."""
+    try:
+        parts = urlsplit(url)
+        return (parts.password or "") if parts.username and parts.hostname else None
+    except ValueError:
+        return ""
+
+
+def _key_problem(name: str, path: Path, sandbox: bool) -> str | None:
+    """What is wrong with a key file, in a sentence with the remedy."""
+    try:
+        key, mode = path.read_bytes().strip(), path.stat().st_mode
+    except OSError:
+        return f"{variable(name)} names a file that cannot be read: make one with `openssl rand -hex 32`, mode 0600."
+    if len(key) < 32:
+        return f"{variable(name)} names a file with fewer than 32 bytes: make one with `openssl rand -hex 32`."
+    if sandbox:
+        return None
+    if key.startswith(SANDBOX_MARK):
+        return f"{variable(name)} names a key that a sandbox made: make a new one with `openssl rand -hex 32`."
+    if stat.S_IMODE(mode) & 0o007:
+        return f"{variable(name)} names a file that everybody may read or write: set its mode to 0600."
+    return None
+
+
+def _make_key(path: Path) -> None:
+    """Write a new key for the owner only; of two processes that start together, the first one's key stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(handle, SANDBOX_MARK + secrets.token_hex(32).encode() + b"\n")
+        os.fsync(handle)
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        os.close(handle)
+        draft.unlink()

@@ -1,0 +1,79 @@
+"""Reads of the audit table: who did what, by patient, organization and time."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from service.store.dialect import marks
+from service.store.engine import Store
+from service.store.visible import join
+
+_COLUMNS = (
+    "a.slot, a.seq, a.at_us, a.actor, a.organization, a.action, a.kind, a.outcome, a.target, a.patients, "
+    "a.request_id, a.reason, a.purpose"
+)
+
+
+@dataclass(frozen=True)
+class StoredAudit:
+    """A row of `audit`; patients are relative references."""
+
+    slot: int
+    seq: int
+    at_us: int
+    actor: str
+    organization: str
+    action: str
+    kind: str
+    outcome: int
+    target: str
+    patients: tuple[str, ...]
+    request_id: str
+    reason: str
+    purpose: str
+
+    @property
+    def position(self) -> str:
+        return f"{self.at_us}.{self.slot}.{self.seq}"
+
+
+def _row(row: tuple[Any, ...]) -> StoredAudit:
+    return StoredAudit(*row[:9], tuple(str(row[9]).split()), *row[10:])
+
+
+async def read(store: Store, slot: int, seq: int, organization: str | None) -> list[StoredAudit]:
+    condition, params = join(
+        ("a.slot = ? AND a.seq = ?", [slot, seq]),
+        ("a.organization = ?", [organization]) if organization is not None else ("", []),
+    )
+    sql = f"SELECT {_COLUMNS} FROM audit a WHERE {condition}"  # noqa: S608 text of ours, values by placeholder
+    return [_row(row) for row in await store.fetch(sql, tuple(params))]
+
+
+async def search(
+    store: Store,
+    *,
+    organization: str | None,
+    patients: tuple[str, ...],
+    low: int | None,
+    high: int | None,
+    after: int | str | None,
+    limit: int,
+) -> list[StoredAudit]:
+    """Newest first below the position `after`; [low, hi) in microseconds since the epoch."""
+    keys = [store.keys.resource(p) for p in patients]
+    of_patients = (
+        "EXISTS (SELECT 1 FROM audit_patient p WHERE p.slot = a.slot AND p.seq = a.seq AND p.at_us = a.at_us "
+        f"AND p.patient IN ({marks(len(keys))}))",  # noqa: S608
+        list[Any](keys),
+    )
+    condition, params = join(
+        ("a.organization = ?", [organization]) if organization is not None else ("", []),
+        of_patients if keys else ("", []),
+        ("a.at_us >= ?", [low]) if low is not None else ("", []),
+        ("a.at_us < ?", [high]) if high is not None else ("", []),
+        ("(a.at_us, a.slot, a.seq) < (?, ?, ?)", [int(p) for p in after.split(".")])
+        if isinstance(after, str)
+        else ("", []),
+    )
+    sql = f"SELECT {_COLUMNS} FROM audit a WHERE {condition} ORDER BY a.at_us DESC, a.slot DESC, a.seq DESC LIMIT ?"  # noqa: S608
+    return [_row(row) for row in await store.fetch(sql, (*params, limit), heavy=True)]

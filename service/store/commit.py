@@ -1,0 +1,394 @@
+"""The only commit in the tree: many Changes in one durable group, each whole or not at all.
+
+`group` is a generator of Steps, so that the same decisions drive sqlite3 in its writer thread and asyncpg on the event
+loop. Order: lock and read what the Changes relied on, drop the losers, then insert for the survivors only
+(../shared/decisions.md 5, 6, 33, 34).
+"""
+
+from array import array
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from service.clock import instant
+from service.search.keys import Keys
+from service.store.body import fill
+from service.store.change import (
+    AuditRow,
+    Change,
+    ClaimTaken,
+    Committed,
+    NotCommitted,
+    Stale,
+    Write,
+    Written,
+)
+
+EPOCH_US = 1_577_836_800_000_000  # 2020-01-01: leaves room in 63 bits until 2091
+OPS = {True: 1, False: 2}
+
+
+# --- steps: what the two databases must be able to do -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FetchIn:
+    """SELECT columns WHERE column IN values ORDER BY column, locking the rows where the database can."""
+
+    table: str
+    columns: str
+    column: str
+    values: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Insert:
+    """Rows with all columns of the table in order. on_conflict: "" (an error) or an ON CONFLICT clause."""
+
+    table: str
+    rows: list[tuple[Any, ...]]
+    on_conflict: str = ""
+    returning: str = ""
+
+
+@dataclass(frozen=True)
+class DeleteIn:
+    table: str
+    column: str
+    values: Sequence[int]
+
+
+@dataclass(frozen=True)
+class DeletePairs:
+    """DELETE FROM ix for exact (key, vid) pairs."""
+
+    pairs: list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Run:
+    sql: str
+    rows: list[tuple[Any, ...]]
+
+
+Step = FetchIn | Insert | DeleteIn | DeletePairs | Run
+Rows = list[tuple[Any, ...]]
+Outcome = Committed | NotCommitted
+
+
+class Collision(Exception):
+    """Another process made the same new thing within the same moment: the group is run again, one by one."""
+
+
+# --- numbering ---------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Slot:
+    """The leased number of this process, and what it counts: vids and its audit chain."""
+
+    number: int
+    last_tick: int = 0
+    counter: int = 0
+    audit_seq: int = 0
+    audit_head: bytes = b""
+    last_job: int = 0
+
+    def vid(self, now_us: int, previous: int = 0) -> int:
+        """max(now, previous vid of the resource + 1, last vid of this slot + 1): never repeats, never runs back."""
+        tick = max(now_us - EPOCH_US, self.last_tick, (previous >> 12) + 1 if previous else 0)
+        if tick == self.last_tick:
+            self.counter += 1
+            if self.counter > 15:
+                tick, self.counter = tick + 1, 0
+        else:
+            self.counter = 0
+        self.last_tick = tick
+        return (tick << 12) | (self.number << 4) | self.counter
+
+    def copy(self) -> "Slot":
+        return Slot(**vars(self))
+
+
+def updated_us(vid: int) -> int:
+    """meta.lastUpdated of a version, microseconds since 1970."""
+    return (vid >> 12) + EPOCH_US
+
+
+def vid_at(us: int) -> int:
+    """The smallest vid of an instant."""
+    return max(us - EPOCH_US, 0) << 12
+
+
+# --- the group ---------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Head:
+    version: int
+    vid: int
+    deleted: int
+
+
+@dataclass
+class _Plan:
+    """What the survivors write, table by table."""
+
+    written: dict[int, list[Written]] = field(default_factory=dict)
+    rows: dict[str, Rows] = field(default_factory=dict)
+    old_vids: list[int] = field(default_factory=list)
+    new_heads: Rows = field(default_factory=list)
+    moved_heads: Rows = field(default_factory=list)
+    panel_sources: list[int] = field(default_factory=list)
+    runs: dict[str, Rows] = field(default_factory=dict)
+    job_ids: dict[int, list[int]] = field(default_factory=dict)
+
+    def add(self, table: str, row: tuple[Any, ...]) -> None:
+        self.rows.setdefault(table, []).append(row)
+
+
+def group(
+    changes: Sequence[Change], keys: Keys, slot: Slot, now_us: Callable[[], int]
+) -> Generator[Step, Rows, list[Outcome]]:
+    """Runs the Changes as one group. The caller wraps it in a transaction and restores `slot` if that fails."""
+    heads, epochs, leases = yield from _read_relied(changes, keys)
+    outcomes: list[Outcome | None] = [_moved(change, keys, heads, epochs, leases) for change in changes]
+    yield from _take_claims(changes, outcomes, now_us())
+    plan = _Plan()
+    touched: set[object] = set()
+    bumped: set[int] = set()
+    give_back: list[int] = []
+    for number, change in enumerate(changes):
+        if outcomes[number] is not None:
+            continue
+        mine: set[object] = {keys.resource(write.reference) for write in change.writes}
+        mine |= {("job", lease.job_id) for lease in change.leases}
+        relied = mine | {keys.resource(reference) for reference in change.relied}
+        if relied & touched or (bumped & change.epochs.keys()):
+            outcomes[number] = Stale("another change of the same group")
+            give_back += [claim.key for claim in change.claims]
+            continue
+        touched |= mine
+        bumped |= change.bump_epochs
+        _plan_change(number, change, plan, keys, slot, heads, now_us())
+        outcomes[number] = Committed(tuple(plan.written.get(number, ())), tuple(plan.job_ids.get(number, ())))
+    if give_back:
+        yield DeleteIn("claim", "key", sorted(give_back))
+    yield from _write(plan, slot, bumped, now_us())
+    return [outcome or Stale("not decided") for outcome in outcomes]
+
+
+def _read_relied(
+    changes: Sequence[Change], keys: Keys
+) -> Generator[Step, Rows, tuple[dict[int, _Head], dict[int, int], dict[int, tuple[str, int]]]]:
+    """Locks, in key order so that groups never deadlock, and reads heads, epochs and leases of the whole group."""
+    heads: dict[int, _Head] = {}
+    wanted = sorted({keys.resource(r) for c in changes for r in [*c.relied, *(w.reference for w in c.writes)]})
+    if wanted:
+        for key, version, vid, deleted in (yield FetchIn("resource", "key, version, vid, deleted", "key", wanted)):
+            heads[key] = _Head(version, vid, deleted)
+    epochs: dict[int, int] = {}
+    subjects = sorted({s for c in changes for s in [*c.epochs, *c.bump_epochs]})
+    if subjects:
+        epochs = dict((yield FetchIn("access_epoch", "subject, epoch", "subject", subjects)))
+    leases: dict[int, tuple[str, int]] = {}
+    jobs = sorted({lease.job_id for c in changes for lease in c.leases})
+    if jobs:
+        leases = {row[0]: (row[1], row[2]) for row in (yield FetchIn("job", "id, state, lease", "id", jobs))}
+    return heads, epochs, leases
+
+
+def _moved(
+    change: Change,
+    keys: Keys,
+    heads: dict[int, _Head],
+    epochs: dict[int, int],
+    leases: dict[int, tuple[str, int]],
+) -> Stale | None:
+    """What the Change relied on and no longer holds, if anything."""
+    expected = [*change.relied.items(), *((w.reference, w.expect) for w in change.writes)]
+    for reference, version in expected:
+        head = heads.get(keys.resource(reference))
+        if (head.version if head else 0) != version:
+            return Stale(reference)
+    for subject, epoch in change.epochs.items():
+        if epochs.get(subject, 0) != epoch:
+            return Stale("rights")
+    for lease in change.leases:
+        if leases.get(lease.job_id) != ("leased", lease.token):
+            return Stale("lease")
+    return None
+
+
+def _take_claims(changes: Sequence[Change], outcomes: list[Outcome | None], now_us: int) -> Generator[Step, Rows, None]:
+    """Inserts the claims of the survivors; who loses one gives back the others and fails alone."""
+    first: dict[int, int] = {}
+    rows: Rows = []
+    for number, change in enumerate(changes):
+        if outcomes[number] is not None or not change.claims:
+            continue
+        taken = next((c for c in change.claims if c.key in first), None)
+        if taken is not None:
+            outcomes[number] = ClaimTaken(taken.key, _holder(changes[first[taken.key]], taken.key))
+            continue
+        for claim in change.claims:
+            first[claim.key] = number
+            rows.append((claim.key, claim.holder, claim.expires_us))
+    if not rows:
+        return
+    won = yield Insert(
+        "claim",
+        sorted(rows),
+        f"ON CONFLICT (key) DO UPDATE SET holder = excluded.holder, expires_us = excluded.expires_us "
+        f"WHERE claim.expires_us <= {int(now_us)}",
+        "key",
+    )
+    lost = first.keys() - {row[0] for row in won}
+    if not lost:
+        return
+    holders = dict((yield FetchIn("claim", "key, holder", "key", sorted(lost))))
+    back: list[int] = []
+    for number, change in enumerate(changes):
+        mine = [c.key for c in change.claims if first.get(c.key) == number]
+        gone = [key for key in mine if key in lost]
+        if gone and outcomes[number] is None:
+            outcomes[number] = ClaimTaken(gone[0], holders.get(gone[0], 0))
+            back += [key for key in mine if key not in lost]
+    if back:
+        yield DeleteIn("claim", "key", back)
+
+
+def _holder(change: Change, key: int) -> int:
+    return next(c.holder for c in change.claims if c.key == key)
+
+
+def _plan_change(
+    number: int, change: Change, plan: _Plan, keys: Keys, slot: Slot, heads: dict[int, _Head], now_us: int
+) -> None:
+    for write in change.writes:
+        plan.written.setdefault(number, []).append(_plan_write(write, plan, keys, slot, heads, now_us))
+    for job in change.jobs:
+        slot.last_job = max(slot.last_job + 1, slot.vid(now_us))
+        plan.job_ids.setdefault(number, []).append(slot.last_job)
+        queue = job.kind.split(".", 1)[0]
+        text = orjson.dumps(job.payload).decode()
+        due = job.due_us or now_us
+        row = (slot.last_job, queue, job.kind, job.ordering_key, due, "ready", 0, 0, job.dedupe, text, "")
+        plan.add("job", row)
+    for lease in change.leases:
+        plan.runs.setdefault(
+            "UPDATE job SET state = ?, last_error = ?, dedupe = NULL, lease = 0 WHERE id = ?", []
+        ).append((lease.state, lease.error, lease.job_id))
+    for statement in change.statements:
+        plan.runs.setdefault(statement.sql, []).append(statement.params)
+    for row in change.audit:
+        _plan_audit(row, plan, keys, slot, now_us)
+
+
+def _plan_write(write: Write, plan: _Plan, keys: Keys, slot: Slot, heads: dict[int, _Head], now_us: int) -> Written:
+    key = keys.resource(write.reference)
+    head = heads.get(key)
+    vid = slot.vid(now_us, head.vid if head else 0)
+    version = (head.version if head else 0) + 1
+    deleted = write.resource is None
+    body = None if deleted else fill(write.hole, version, instant(updated_us(vid)))
+    op = 3 if deleted else OPS[version == 1]
+    kept = array("q", write.index.keys).tobytes()
+    facts = (write.patient, write.labels, write.source_org)
+    plan.add("version", (vid, key, write.rtype, write.fhir_id, version, op, *facts, kept, body))
+    head_row = (key, write.rtype, write.fhir_id, vid, version, int(deleted), *facts)
+    (plan.moved_heads if head else plan.new_heads).append(head_row)
+    if head:
+        if not head.deleted:
+            plan.old_vids.append(head.vid)
+        plan.panel_sources.append(key)
+    for ix in write.index.keys:
+        plan.add("ix", (ix, vid))
+    for ix, lo, hi in write.index.dates:
+        plan.add("ix_date", (ix, lo, vid, hi))
+    for ix, value in write.index.strings:
+        plan.add("ix_str", (ix, value, vid))
+    for ix, low, high in write.index.numbers:
+        plan.add("ix_num", (ix, low, vid, high))
+    for param, target in write.index.edges:
+        plan.add("ref", (param, target, vid))
+    for p in write.panel:
+        plan.add("panel", (p.subject, p.patient, key, p.basis, p.role, p.start_us, p.end_us))
+    return Written(write.reference, vid, version, body)
+
+
+def _plan_audit(row: AuditRow, plan: _Plan, keys: Keys, slot: Slot, now_us: int) -> None:
+    """Appends to the hash chain of this slot: digest = SHA-256(previous digest, canonical row)."""
+    slot.audit_seq += 1
+    facts = (
+        slot.number,
+        slot.audit_seq,
+        now_us,
+        row.actor,
+        row.organization,
+        row.action,
+        row.kind,
+        row.outcome,
+        row.target,
+        " ".join(row.patients),
+        row.request_id,
+        row.reason,
+        row.purpose,
+    )
+    slot.audit_head = sha256(slot.audit_head + orjson.dumps(facts)).digest()
+    plan.add("audit", (*facts, slot.audit_head))
+    for patient in row.patients:
+        plan.add("audit_patient", (keys.resource(patient), now_us, slot.number, slot.audit_seq))
+
+
+# Parents first. Index rows are sorted by key, so that concurrent groups lock in one order.
+_ORDER = ("version", "ix", "ix_date", "ix_str", "ix_num", "ref", "panel", "job", "audit", "audit_patient")
+_ONCE = {
+    "job": "ON CONFLICT (dedupe) DO NOTHING",
+    "panel": "ON CONFLICT DO NOTHING",
+    "audit_patient": "ON CONFLICT DO NOTHING",
+}
+
+
+def _write(plan: _Plan, slot: Slot, bumped: Iterable[int], now_us: int) -> Generator[Step, Rows, None]:
+    if plan.new_heads:
+        rows = sorted(plan.new_heads)
+        made = yield Insert("resource", rows, "ON CONFLICT (key) DO NOTHING", "key")
+        if len(made) != len(rows):
+            raise Collision
+    if plan.moved_heads:
+        yield Run(
+            "UPDATE resource SET vid = ?, version = ?, deleted = ?, patient = ?, labels = ?, source_org = ? WHERE key = ?",
+            [(r[3], r[4], r[5], r[6], r[7], r[8], r[0]) for r in sorted(plan.moved_heads)],
+        )
+    if plan.old_vids:
+        yield from _drop_index(plan.old_vids)
+    if plan.panel_sources:
+        yield DeleteIn("panel", "source", sorted(plan.panel_sources))
+    for table in _ORDER:
+        if rows := plan.rows.get(table):
+            yield Insert(
+                table, sorted(rows) if table.startswith(("ix", "ref", "panel")) else rows, _ONCE.get(table, "")
+            )
+    for sql, params in plan.runs.items():
+        yield Run(sql, params)
+    epochs = [(subject, 1) for subject in sorted(bumped)]
+    if epochs:
+        yield Insert("access_epoch", epochs, "ON CONFLICT (subject) DO UPDATE SET epoch = access_epoch.epoch + 1")
+
+
+def _drop_index(vids: list[int]) -> Generator[Step, Rows, None]:
+    """Takes the former versions out of the index, exactly: their keys were kept with them."""
+    ordered = sorted(vids)
+    pairs: list[tuple[int, int]] = []
+    for vid, kept in (yield FetchIn("version", "vid, keys", "vid", ordered)):
+        old = array("q")
+        old.frombytes(kept or b"")
+        pairs += [(key, vid) for key in old]
+    if pairs:
+        yield DeletePairs(sorted(pairs))
+    for table in ("ix_date", "ix_str", "ix_num", "ref"):
+        yield DeleteIn(table, "vid", ordered)

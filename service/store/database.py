@@ -1,0 +1,42 @@
+"""What a database must offer to the store; sqlite.py and postgresql.py are the two."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from service.search.keys import Keys
+from service.store.change import Change
+from service.store.commit import Outcome, Slot
+
+Row = tuple[Any, ...]
+
+
+class TooCostly(Exception):
+    """A statement ran into its deadline."""
+
+
+class Unavailable(Exception):
+    """The database cannot be reached or written now; nothing was committed."""
+
+
+class Database(Protocol):
+    name: str
+
+    async def fetch(self, sql: str, params: tuple[Any, ...] = (), *, heavy: bool = False) -> list[Row]:
+        """A SELECT with `?` placeholders. heavy: may take long, must not hold up point reads."""
+        ...
+
+    async def commit(self, change: Change) -> Outcome:
+        """Durable when it returns; the group that it joins is chosen by what else waits."""
+        ...
+
+    async def start(self, keys: Keys, slot: Slot, now_us: Callable[[], int]) -> None: ...
+
+    async def execute(self, sql: str, params: tuple[Any, ...] = ()) -> list[Row]:
+        """One statement in a transaction of its own, outside any group: slot leases, claims of jobs."""
+        ...
+
+    def on_commit(self, listener: Callable[[], None]) -> Awaitable[None] | None:
+        """Calls the listener after commits, of this process at once, of others as soon as they are noticed."""
+        ...
+
+    async def close(self) -> None: ...

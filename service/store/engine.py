@@ -1,0 +1,136 @@
+"""Opens a database as a Store: SQLite by file, PostgreSQL by URL, one code path above this line."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from service.clock import Clock, SystemClock
+from service.search.keys import Keys
+from service.store.change import Change, Committed
+from service.store.commit import Slot
+from service.store.database import Database, Row, Unavailable
+from service.store.schema import check_schema
+
+SLOTS = 256
+LEASE_US = 60_000_000
+
+
+class Store:
+    """The one handle on the database: reads by SQL of service/store, writes by Change."""
+
+    def __init__(self, url: str, db: Database, keys: Keys, clock: Clock, slot: Slot, owner: str):
+        self.url, self.db, self.keys, self.clock = url, db, keys, clock
+        self._slot, self._owner = slot, owner
+        self.batches: dict[object, object] = {}
+        """Reads that wait for a shared statement (store/read.py)."""
+        self._renewal = asyncio.get_running_loop().create_task(self._renew())
+        self.lost = asyncio.Event()
+        """Set when the slot lease was lost: the process must stop writing and exit."""
+
+    async def fetch(self, sql: str, params: tuple[Any, ...] = (), *, heavy: bool = False) -> list[Row]:
+        """A SELECT with `?` placeholders, of a file in service/store."""
+        return await self.db.fetch(sql, params, heavy=heavy)
+
+    async def commit(self, change: Change) -> Committed:
+        """Durable when it returns. Raises Stale or ClaimTaken (nothing happened), Unavailable (unknown: retry)."""
+        if self.lost.is_set():
+            raise Unavailable("the worker slot was lost")
+        outcome = await self.db.commit(change)
+        if isinstance(outcome, Committed):
+            return outcome
+        raise outcome
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        self.db.on_commit(listener)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE_US / 4e6)
+            with contextlib.suppress(Unavailable):
+                kept = await self.db.execute(
+                    "UPDATE worker_slot SET lease_until_us = ? WHERE slot = ? AND owner = ? RETURNING slot",
+                    (_wall_us() + LEASE_US, self._slot.number, self._owner),
+                )
+                if not kept:
+                    self.lost.set()
+
+    async def close(self) -> None:
+        self._renewal.cancel()
+        with contextlib.suppress(Unavailable, asyncio.CancelledError):
+            await self.db.execute(
+                "UPDATE worker_slot SET lease_until_us = 0 WHERE slot = ? AND owner = ?",
+                (self._slot.number, self._owner),
+            )
+        await self.db.close()
+
+
+async def open_store(url: str, clock: Clock | None = None) -> Store:
+    """Opens a migrated database; SchemaError (a sentence with the remedy) where it is absent, older or newer."""
+    clock = clock or SystemClock()
+    db: Database
+    if url.startswith("sqlite:///"):
+        from service.store.sqlite import Sqlite
+
+        path = sqlite_path(url)
+        check_file(path)
+        db = Sqlite(path)
+    else:
+        from service.store.postgresql import Postgresql
+
+        server = Postgresql(url)
+        await server.open()
+        db = server
+    await check_schema(db)
+    secret = bytes.fromhex((await db.fetch("SELECT value FROM meta WHERE name = 'index_secret'"))[0][0])
+    owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    keys = Keys(secret)
+    slot = Slot(0)
+    await db.start(keys, slot, clock.now_us)
+    await _lease(db, slot, owner)
+    return Store(url, db, keys, clock, slot, owner)
+
+
+def sqlite_path(url: str) -> str:
+    return url.removeprefix("sqlite:///")
+
+
+def check_file(path: str) -> None:
+    from service.store.schema import SchemaError
+
+    if not Path(path).exists():
+        raise SchemaError(f"There is no database at {path}: run `enlace migrate` first.")
+
+
+def _wall_us() -> int:
+    return time.time_ns() // 1000
+
+
+async def _lease(db: Database, slot: Slot, owner: str) -> None:
+    """Takes the lowest free slot; its audit chain goes on where the former holder stopped."""
+    for number in range(SLOTS):
+        now = _wall_us()
+        taken = await db.execute(
+            "INSERT INTO worker_slot (slot, owner, lease_until_us, audit_seq, audit_head) VALUES (?, ?, ?, 0, NULL) "
+            "ON CONFLICT (slot) DO UPDATE SET owner = excluded.owner, lease_until_us = excluded.lease_until_us "
+            f"WHERE worker_slot.lease_until_us < {now} RETURNING slot",  # noqa: S608 an integer of ours
+            (number, owner, now + LEASE_US),
+        )
+        if not taken:
+            continue
+        slot.number = number
+        head = await db.fetch("SELECT seq, digest FROM audit WHERE slot = ? ORDER BY seq DESC LIMIT 1", (number,))
+        if head:
+            slot.audit_seq, slot.audit_head = head[0]
+        last = await db.fetch("SELECT max(vid) FROM version")
+        if last[0][0]:
+            slot.last_tick = int(last[0][0]) >> 12
+        job = await db.fetch("SELECT max(id) FROM job")
+        slot.last_job = int(job[0][0] or 0)
+        return
+    raise Unavailable(f"all {SLOTS} worker slots are leased")

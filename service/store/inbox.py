@@ -1,0 +1,94 @@
+"""The durable inbox of HL7 v2 messages, and what became of each. Facts: ../shared/facts/adt.md 3, decisions.md 8"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from service.store.change import Statement
+from service.store.engine import Store
+
+STATES = ("stored", "applied", "unmatched", "ignored", "unreadable", "unregistered", "failed")
+
+_LISTED = "id, source, control_id, received_us, event, state, reason, patient, stay, handled_us"
+
+
+@dataclass(frozen=True)
+class Received:
+    """A row without its bytes, for lists. Times in microseconds since the epoch."""
+
+    id: int
+    source: str
+    control_id: str
+    received_us: int
+    event: str
+    state: str
+    reason: str
+    patient: str
+    stay: str
+    handled_us: int | None
+
+
+def insert(
+    *,
+    id: int,
+    source: str,
+    control_id: str,
+    hash: bytes,
+    received_us: int,
+    event: str,
+    raw: bytes,
+    ack: bytes | None,
+    state: str,
+    reason: str = "",
+) -> Statement:
+    return Statement(
+        "INSERT INTO inbox (id, source, control_id, hash, received_us, event, raw, ack, state, reason, patient, stay) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '')",
+        (id, source, control_id, hash, received_us, event, raw, ack, state, reason),
+    )
+
+
+def handled(id: int, state: str, reason: str, *, patient: str, stay: str, now_us: int) -> Statement:
+    return Statement(
+        "UPDATE inbox SET state = ?, reason = ?, patient = ?, stay = ?, handled_us = ? WHERE id = ?",
+        (state, reason, patient, stay, now_us, id),
+    )
+
+
+async def ack_of(store: Store, id: int) -> bytes | None:
+    rows = await store.fetch("SELECT ack FROM inbox WHERE id = ?", (id,))
+    return rows[0][0] if rows else None
+
+
+async def message(store: Store, id: int) -> tuple[bytes, str, int] | None:
+    """(bytes as received, source, received_us)"""
+    rows = await store.fetch("SELECT raw, source, received_us FROM inbox WHERE id = ?", (id,))
+    return (bytes(rows[0][0]), rows[0][1], rows[0][2]) if rows else None
+
+
+async def one(store: Store, id: int) -> Received | None:
+    rows = await store.fetch(f"SELECT {_LISTED} FROM inbox WHERE id = ?", (id,))  # noqa: S608
+    return Received(*rows[0]) if rows else None
+
+
+async def listed(store: Store, *, state: str | None, limit: int, before: int | None = None) -> list[Received]:
+    """Newest first."""
+    conditions, params = ["1 = 1"], list[Any]()
+    if state:
+        conditions.append("state = ?")
+        params.append(state)
+    if before:
+        conditions.append("id < ?")
+        params.append(before)
+    sql = f"SELECT {_LISTED} FROM inbox WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"  # noqa: S608
+    return [Received(*row) for row in await store.fetch(sql, (*params, limit))]
+
+
+async def same_id(store: Store, source: str, control_id: str) -> bool:
+    """Whether the source used this control id before: another content under it is stored as new, and flagged."""
+    rows = await store.fetch("SELECT 1 FROM inbox WHERE source = ? AND control_id = ? LIMIT 1", (source, control_id))
+    return bool(rows)
+
+
+async def counts(store: Store) -> dict[str, int]:
+    rows = await store.fetch("SELECT state, count(*) FROM inbox GROUP BY state")
+    return {row[0]: row[1] for row in rows}

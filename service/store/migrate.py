@@ -1,0 +1,25 @@
+"""Brings a database to the newest revision, by Alembic; imported only by those who migrate (start time)."""
+
+import re
+import secrets
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+from service.store.schema import MIGRATIONS, revisions
+
+
+def migrate(url: str) -> str:
+    """Creates the file where the database is one, runs what is missing, returns the revision. Not inside an event loop."""
+    sync_url = url
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    else:
+        sync_url = re.sub(r"^postgres(ql)?://", "postgresql+asyncpg://", url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["url"] = sync_url
+    config.attributes["secret"] = secrets.token_hex(32)
+    command.upgrade(config, "head")
+    return revisions()[-1]

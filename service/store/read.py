@@ -1,0 +1,171 @@
+"""Reads of single resources and of their versions, restriction included. On PostgreSQL waiting reads share a statement."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.search.restriction import Restriction, See
+from service.store.dialect import dollars, marks
+from service.store.engine import Store
+from service.store.visible import join, labels_cleared, visible
+
+_COLUMNS = "r.key, r.rtype, r.fhir_id, v.version, v.vid, r.deleted, v.body, r.patient"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A stored version: body is None for a deletion."""
+
+    key: int
+    rtype: str
+    fhir_id: str
+    version: int
+    vid: int
+    deleted: bool
+    body: bytes | None
+    patient: int | None
+
+    @property
+    def reference(self) -> str:
+        return f"{self.rtype}/{self.fhir_id}"
+
+
+def _found(row: Sequence[Any]) -> Found:
+    key, rtype, fhir_id, version, vid, deleted, body, patient = row
+    return Found(key, rtype, fhir_id, version, vid, bool(deleted), body, patient)
+
+
+async def head(store: Store, rtype: str, fhir_id: str, restriction: Restriction) -> Found | None:
+    """The current version (perhaps a deletion), or None where there is none that this caller may see."""
+    key = store.keys.resource(f"{rtype}/{fhir_id}")
+    if store.db.name == "postgresql":
+        return await _coalesced(store, key, rtype, restriction)
+    condition, params = visible("r", rtype, restriction)
+    sql = (
+        f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.vid = r.vid WHERE r.key = ? AND {condition or '1 = 1'}"  # noqa: S608
+    )
+    rows = await store.fetch(sql, (key, *params))
+    return _found(rows[0]) if rows else None
+
+
+async def heads(store: Store, references: Sequence[str], restriction: Restriction) -> dict[str, Found]:
+    """Current versions of several resources that exist and that this caller may see."""
+    by_type: dict[str, list[int]] = {}
+    for reference in references:
+        by_type.setdefault(reference.split("/", 1)[0], []).append(store.keys.resource(reference))
+    found: dict[str, Found] = {}
+    for rtype, keys in by_type.items():
+        condition, params = visible("r", rtype, restriction)
+        sql = (
+            f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.vid = r.vid "  # noqa: S608
+            f"WHERE r.key IN ({marks(len(keys))}) AND r.deleted = 0 AND {condition or '1 = 1'}"
+        )
+        for row in await store.fetch(sql, (*keys, *params)):
+            one = _found(row)
+            found[one.reference] = one
+    return found
+
+
+async def source_org(store: Store, key: int) -> int:
+    """Key of the organization that wrote the resource."""
+    rows = await store.fetch("SELECT source_org FROM resource WHERE key = ?", (key,))
+    return int(rows[0][0]) if rows else 0
+
+
+async def version(store: Store, rtype: str, fhir_id: str, number: int, restriction: Restriction) -> Found | None:
+    """One version of a resource whose head the caller may see, if that version's own labels allow it."""
+    found = await history(store, rtype, fhir_id, restriction, limit=1, number=number)
+    return found[0] if found else None
+
+
+async def history(
+    store: Store,
+    rtype: str,
+    fhir_id: str,
+    restriction: Restriction,
+    *,
+    limit: int,
+    before: int | None = None,
+    number: int | None = None,
+) -> list[Found]:
+    """Versions, newest first, below version `before`."""
+    own = ("v.version = ?", [number]) if number is not None else ("v.version < ?", [before]) if before else ("", [])
+    condition, params = join(
+        ("r.key = ?", [store.keys.resource(f"{rtype}/{fhir_id}")]),
+        (own[0], list(own[1])),
+        visible("r", rtype, restriction),
+        labels_cleared("v", restriction),
+    )
+    sql = (
+        "SELECT v.key, v.rtype, v.fhir_id, v.version, v.vid, CASE WHEN v.op = 3 THEN 1 ELSE 0 END, v.body, v.patient "
+        f"FROM version v JOIN resource r ON r.key = v.key WHERE {condition} ORDER BY v.version DESC LIMIT ?"  # noqa: S608
+    )
+    return [_found(row) for row in await store.fetch(sql, (*params, limit))]
+
+
+# --- coalescing: one statement for all that wait, per (type, caller) -----------------------------------------------
+
+
+async def _coalesced(store: Store, key: int, rtype: str, restriction: Restriction) -> Found | None:
+    """At most two statements of a kind run at once; each takes all that waited meanwhile (stack.md 2)."""
+    # Exactly equal rights share a statement; the rule table is compared by identity, and the batch keeps it alive.
+    r = restriction
+    name = (rtype, r.subjects, r.own, r.cleared, r.unrestricted, id(r.types))
+    batch = store.batches.get(name)
+    if not isinstance(batch, _Batch) or batch.types is not r.types:
+        batch = store.batches[name] = _Batch(store, rtype, r.types)
+        if len(store.batches) > 1000:
+            store.batches.pop(next(iter(store.batches)))
+    return await batch.get(key, restriction)
+
+
+class _Batch:
+    def __init__(self, store: Store, rtype: str, types: dict[str, See]):
+        self._store, self._rtype, self.types = store, rtype, types
+        self._waiting: dict[int, list[asyncio.Future[Found | None]]] = {}
+        self._running = 0
+
+    async def get(self, key: int, restriction: Restriction) -> Found | None:
+        future: asyncio.Future[Found | None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, []).append(future)
+        self._restriction = restriction
+        if self._running < 2:
+            self._running += 1
+            asyncio.get_running_loop().call_soon(self._spawn)
+        return await future
+
+    def _spawn(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._run())
+        _TASKS.add(task)
+        task.add_done_callback(_TASKS.discard)
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                waiting, self._waiting = self._waiting, {}
+                try:
+                    found = await self._select(list(waiting))
+                except Exception as error:
+                    for future in (f for futures in waiting.values() for f in futures if not f.done()):
+                        future.set_exception(error)
+                    continue
+                for key, futures in waiting.items():
+                    for future in futures:
+                        if not future.done():
+                            future.set_result(found.get(key))
+        finally:
+            self._running -= 1
+
+    async def _select(self, keys: list[int]) -> dict[int, Found]:
+        # The oldest waiter's restriction has an older now_us than the newest; panel periods are read at the newest.
+        condition, params = visible("r", self._rtype, self._restriction)
+        sql = dollars(
+            f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.vid = r.vid "  # noqa: S608
+            f"WHERE r.key = ANY(?::int8[]) AND {condition or '1 = 1'}"
+        )
+        rows = await self._store.fetch(sql, (keys, *params))
+        return {row[0]: _found(row) for row in rows}
+
+
+_TASKS: set[asyncio.Task[None]] = set()

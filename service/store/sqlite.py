@@ -1,0 +1,265 @@
+"""SQLite: one writer thread that commits in groups; reads on the event loop (../shared/decisions.md 32)."""
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from service.search.keys import Keys
+from service.store.change import Change
+from service.store.commit import (
+    DeleteIn,
+    DeletePairs,
+    FetchIn,
+    Insert,
+    Outcome,
+    Run,
+    Slot,
+    Step,
+    group,
+)
+from service.store.database import Row, TooCostly, Unavailable
+from service.store.dialect import lite_insert, marks
+
+GROUP = 256
+DEADLINE_S = 5.0
+BUSY_S = 10.0
+_CHUNK = 500
+
+T = TypeVar("T")
+Waiting = tuple[Change | tuple[str, tuple[Any, ...]], "asyncio.Future[Any]"]
+
+
+def connect(path: str, *, writer: bool) -> sqlite3.Connection:
+    con = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=0)
+    _retry(lambda: con.execute("PRAGMA journal_mode=WAL"))
+    con.execute("PRAGMA synchronous=FULL")
+    con.execute("PRAGMA mmap_size=1073741824")
+    con.execute("PRAGMA cache_size=-65536")
+    con.execute("PRAGMA wal_autocheckpoint=4000")
+    con.execute("PRAGMA temp_store=MEMORY")
+    if not writer:
+        con.execute("PRAGMA query_only=ON")
+    return con
+
+
+def _retry(call: Callable[[], T]) -> T:
+    """Another process may hold the file: try again every 0.5 ms, since busy_timeout starves the patient one."""
+    until = time.monotonic() + BUSY_S
+    while True:
+        try:
+            return call()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) and "busy" not in str(error):
+                raise
+            if time.monotonic() > until:
+                raise Unavailable("the database file is locked by another process") from error
+            time.sleep(0.0005)
+
+
+class Sqlite:
+    """See database.Database."""
+
+    name = "sqlite"
+
+    def __init__(self, path: str):
+        self._path = path
+        self._reader = connect(path, writer=False)
+        self._heavy = connect(path, writer=False)
+        self._heavy_lock = threading.Lock()
+        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._listeners: list[Callable[[], None]] = []
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self, keys: Keys, slot: Slot, now_us: Callable[[], int]) -> None:
+        sys.setswitchinterval(0.0002)  # hands the GIL over quickly between the loop and the writer thread
+        self._keys, self._slot, self._now = keys, slot, now_us
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._write_forever, name="sqlite-writer", daemon=True)
+        self._thread.start()
+
+    # reads
+
+    async def fetch(self, sql: str, params: tuple[Any, ...] = (), *, heavy: bool = False) -> list[Row]:
+        if heavy:
+            return await asyncio.to_thread(self._fetch_heavy, sql, params)
+        return self._fetch(self._reader, sql, params)
+
+    def _fetch_heavy(self, sql: str, params: tuple[Any, ...]) -> list[Row]:
+        with self._heavy_lock:
+            return self._fetch(self._heavy, sql, params)
+
+    def _fetch(self, con: sqlite3.Connection, sql: str, params: tuple[Any, ...]) -> list[Row]:
+        until = time.monotonic() + DEADLINE_S
+        con.set_progress_handler(lambda: time.monotonic() > until, 200_000)
+        try:
+            return con.execute(sql, params).fetchall()
+        except sqlite3.OperationalError as error:
+            if "interrupted" in str(error):
+                raise TooCostly from error
+            if "locked" in str(error) or "busy" in str(error):
+                return _retry(lambda: con.execute(sql, params).fetchall())
+            raise
+
+    # writes
+
+    async def commit(self, change: Change) -> Outcome:
+        return await self._send(change)  # type: ignore[no-any-return]
+
+    async def execute(self, sql: str, params: tuple[Any, ...] = ()) -> list[Row]:
+        return await self._send((sql, params))  # type: ignore[no-any-return]
+
+    async def _send(self, item: Change | tuple[str, tuple[Any, ...]]) -> Any:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._queue.put((item, future))
+        return await future
+
+    def _write_forever(self) -> None:
+        con = connect(self._path, writer=True)
+        while (first := self._queue.get()) is not None:
+            batch: list[Waiting] = [first]
+            stop = False
+            while len(batch) < GROUP:
+                try:
+                    item = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if item is None:
+                    stop = True
+                    break
+                batch.append(item)
+            self._settle(batch, con)
+            if stop:
+                break
+        con.close()
+
+    def _settle(self, batch: list[Waiting], con: sqlite3.Connection) -> None:
+        results: list[tuple[asyncio.Future[Any], Any]] = []
+        changes = [(item, future) for item, future in batch if isinstance(item, Change)]
+        if changes:
+            results += self._group(changes, con)
+        for item, future in batch:
+            if not isinstance(item, Change):
+                results.append((future, self._alone(item, con)))
+        with contextlib.suppress(RuntimeError):  # the loop may be gone at shutdown: the work is committed all the same
+            self._loop.call_soon_threadsafe(self._resolve, results)
+
+    def _group(
+        self, items: list[tuple[Change, "asyncio.Future[Any]"]], con: sqlite3.Connection
+    ) -> list[tuple["asyncio.Future[Any]", Any]]:
+        kept = self._slot.copy()
+        try:
+            _retry(lambda: con.execute("BEGIN IMMEDIATE"))
+            outcomes = self._drive([change for change, _ in items], con)
+            con.execute("COMMIT")
+            return [(future, outcome) for (_, future), outcome in zip(items, outcomes, strict=True)]
+        except BaseException as error:
+            with contextlib.suppress(sqlite3.Error):
+                con.execute("ROLLBACK")
+            vars(self._slot).update(vars(kept))
+            if len(items) == 1:
+                return [(items[0][1], error)]
+            return [pair for item in items for pair in self._group([item], con)]
+
+    def _drive(self, changes: list[Change], con: sqlite3.Connection) -> list[Outcome]:
+        steps = group(changes, self._keys, self._slot, self._now)
+        answer: Any = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            answer = _run(con, step)
+
+    def _alone(self, item: tuple[str, tuple[Any, ...]], con: sqlite3.Connection) -> Any:
+        try:
+            _retry(lambda: con.execute("BEGIN IMMEDIATE"))
+            rows = con.execute(item[0], item[1]).fetchall()
+            con.execute("COMMIT")
+            return rows
+        except BaseException as error:
+            with contextlib.suppress(sqlite3.Error):
+                con.execute("ROLLBACK")
+            return error
+
+    def _resolve(self, results: list[tuple["asyncio.Future[Any]", Any]]) -> None:
+        for future, result in results:
+            if future.done():
+                continue
+            if isinstance(result, BaseException) and not _is_outcome(result):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+        for listener in self._listeners:
+            listener()
+
+    # wake-up
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        self._listeners.append(listener)
+        if self._watch is None:
+            self._watch = asyncio.get_running_loop().create_task(self._watch_file())
+
+    async def _watch_file(self) -> None:
+        """Commits of other processes on the same file show as a new data_version."""
+        con = connect(self._path, writer=False)
+        seen = con.execute("PRAGMA data_version").fetchone()
+        try:
+            while True:
+                await asyncio.sleep(0.02)
+                now = con.execute("PRAGMA data_version").fetchone()
+                if now != seen:
+                    seen = now
+                    for listener in self._listeners:
+                        listener()
+        finally:
+            con.close()
+
+    async def close(self) -> None:
+        if self._watch:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+        if self._thread:
+            self._queue.put(None)
+            await asyncio.to_thread(self._thread.join)
+        self._reader.close()
+        self._heavy.close()
+
+
+def _is_outcome(value: BaseException) -> bool:
+    from service.store.change import NotCommitted
+
+    return isinstance(value, NotCommitted)
+
+
+def _run(con: sqlite3.Connection, step: Step) -> list[Row]:
+    match step:
+        case FetchIn(table, names, column, values):
+            rows: list[Row] = []
+            for chunk in _chunks(values):
+                sql = f"SELECT {names} FROM {table} WHERE {column} IN ({marks(len(chunk))})"  # noqa: S608
+                rows += con.execute(sql, chunk).fetchall()
+            return rows
+        case Insert(table, rows, on_conflict, ""):
+            con.executemany(lite_insert(table, on_conflict, ""), rows)
+        case Insert(table, rows, on_conflict, returning):
+            sql = lite_insert(table, on_conflict, returning)
+            return [made for row in rows for made in con.execute(sql, row).fetchall()]
+        case DeletePairs(pairs):
+            con.executemany("DELETE FROM ix WHERE key = ? AND vid = ?", pairs)
+        case DeleteIn(table, column, values):
+            con.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(v,) for v in values])  # noqa: S608
+        case Run(sql, rows):
+            con.executemany(sql, rows)
+    return []
+
+
+def _chunks(values: Any) -> list[list[Any]]:
+    return [list(values[i : i + _CHUNK]) for i in range(0, len(values), _CHUNK)]

@@ -1,0 +1,17 @@
+"""Reads of Tasks by what they are about, for the workflow's own decisions (no caller's restriction applies)."""
+
+import orjson
+
+from service.search.keys import edge
+from service.store.engine import Store
+
+_FOCUS = edge("Task", "focus")
+
+
+async def about(store: Store, reference: str, statuses: tuple[str, ...]) -> dict[str, int]:
+    """{Task reference: version} of the Tasks whose focus is the resource and whose status is one of these."""
+    rows = await store.fetch(
+        "SELECT v.fhir_id, v.version, v.body FROM ref e JOIN version v ON v.vid = e.vid WHERE e.param = ? AND e.target = ?",
+        (_FOCUS, store.keys.resource(reference)),
+    )
+    return {f"Task/{fhir_id}": version for fhir_id, version, body in rows if orjson.loads(body)["status"] in statuses}

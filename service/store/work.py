@@ -1,0 +1,83 @@
+"""The queue: jobs committed with their cause, claimed in batches, in order per ordering_key. ../shared/stack.md 5
+
+A claim is a lease: a job whose worker died is ready again when the lease ends, and its Change fails on the old token.
+"""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from service.store.change import Statement
+from service.store.engine import Store
+
+LEASE_US = 60_000_000
+MAX_ATTEMPTS = 8
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A leased job; `token` is what its Change must still hold at commit."""
+
+    id: int
+    kind: str
+    ordering_key: str
+    attempts: int
+    token: int
+    payload: dict[str, Any]
+
+
+async def claim(store: Store, limit: int) -> list[Claimed]:
+    """Up to `limit` due jobs, oldest first; of each ordering_key only the first that is not finished."""
+    now = store.clock.now_us()
+    token = secrets.randbits(62)
+    lock = " FOR UPDATE SKIP LOCKED" if store.db.name == "postgresql" else ""
+    rows = await store.db.execute(
+        "UPDATE job SET state = 'leased', lease = ?, attempts = attempts + 1, due_us = ? WHERE id IN ("  # noqa: S608
+        "SELECT j.id FROM job j WHERE j.state IN ('ready', 'leased') AND j.due_us <= ? AND NOT EXISTS ("
+        "SELECT 1 FROM job p WHERE p.queue = j.queue AND p.ordering_key = j.ordering_key AND p.id < j.id "
+        "AND p.state IN ('ready', 'leased') AND j.ordering_key <> '') "
+        f"ORDER BY j.id LIMIT ?{lock}) RETURNING id, kind, ordering_key, attempts, lease, payload",
+        (token, now + LEASE_US, now, limit),
+    )
+    return [Claimed(r[0], r[1], r[2], r[3], r[4], orjson.loads(r[5])) for r in sorted(rows)]
+
+
+async def has_due(store: Store) -> bool:
+    rows = await store.fetch(
+        "SELECT 1 FROM job WHERE state IN ('ready', 'leased') AND due_us <= ? LIMIT 1", (store.clock.now_us(),)
+    )
+    return bool(rows)
+
+
+def retry(job: Claimed, due_us: int, error: str) -> Statement:
+    """Ready again later; only if nobody else has taken it meanwhile."""
+    return Statement(
+        "UPDATE job SET state = 'ready', due_us = ?, last_error = ?, lease = 0 WHERE id = ? AND lease = ?",
+        (due_us, error, job.id, job.token),
+    )
+
+
+def dead(job: Claimed, error: str) -> Statement:
+    """Waits for a person: listed by `enlace adt inbox` and /metrics, replayable."""
+    return Statement(
+        "UPDATE job SET state = 'dead', last_error = ?, lease = 0, dedupe = NULL WHERE id = ? AND lease = ?",
+        (error, job.id, job.token),
+    )
+
+
+async def counts(store: Store) -> dict[tuple[str, str], int]:
+    """(queue, state) -> how many, finished ones aside."""
+    rows = await store.fetch("SELECT queue, state, count(*) FROM job WHERE state <> 'done' GROUP BY queue, state")
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
+async def unfinished(store: Store) -> int:
+    rows = await store.fetch("SELECT count(*) FROM job WHERE state IN ('ready', 'leased')")
+    return int(rows[0][0])
+
+
+def forget_done(before_us: int) -> Statement:
+    """Finished jobs are kept for a while to be looked at, then go."""
+    return Statement("DELETE FROM job WHERE state = 'done' AND due_us < ?", (before_us,))

@@ -1,0 +1,148 @@
+"""Claims queued work and runs the handler of its kind; the handler's Change commits together with the job's end.
+
+A job that fails is tried again with backoff, then waits for a person as `dead`: nothing is dropped.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+
+from service.access.context import Context
+from service.access.context import Settings as Behaviour
+from service.caller import system_caller
+from service.interactions.apply_adt import apply_adt
+from service.log_events import JOB_DEAD, JOB_DONE, JOB_FAILED, REQUEST_ID, log
+from service.store import work
+from service.store.change import Change, ClaimTaken, Lease, Stale
+from service.store.database import Unavailable
+from service.store.engine import Store
+
+Handler = Callable[[Context, work.Claimed], Awaitable[Change]]
+
+HANDLERS: dict[str, Handler] = {
+    "adt.apply": apply_adt,
+}
+"""kind of job -> what it decides"""
+
+BATCH = 50
+TRIES = 8
+POLL_S = 1.0
+KEEP_US = 7 * 86_400_000_000
+
+
+class Worker:
+    """Runs until stopped; any number of workers share one database."""
+
+    def __init__(self, store: Store, behaviour: Behaviour, concurrency: int = 4):
+        self._store, self._behaviour = store, behaviour
+        self._limit = asyncio.Semaphore(concurrency)
+        self._batch = min(BATCH, concurrency * 4)
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        self._store.on_commit(self._wake.set)
+        swept = 0.0
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                found = await self._claim()
+                if time.monotonic() - swept > 600:
+                    swept = time.monotonic()
+                    await self._store.commit(
+                        Change(statements=[work.forget_done(self._store.clock.now_us() - KEEP_US)])
+                    )
+            except Unavailable:
+                await asyncio.sleep(0.2)
+                continue
+            if not found:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), POLL_S)
+        if self._running:
+            await asyncio.wait(self._running, timeout=20)
+
+    def stop(self) -> None:
+        """Finishes what it holds and returns from run()."""
+        self._stopping = True
+        self._wake.set()
+
+    async def drain(self) -> None:
+        """Runs all that is due now, then returns: for tests, seeds and imports."""
+        while await self._claim():
+            pass
+
+    async def _claim(self) -> bool:
+        if not await work.has_due(self._store):
+            return False
+        jobs = await work.claim(self._store, self._batch)
+        tasks = [asyncio.get_running_loop().create_task(self._one(job)) for job in jobs]
+        self._running.update(tasks)
+        for task in tasks:
+            task.add_done_callback(self._running.discard)
+        if tasks:
+            await asyncio.wait(tasks)
+        return bool(jobs)
+
+    async def _one(self, job: work.Claimed) -> None:
+        async with self._limit:
+            marker = REQUEST_ID.set(f"job-{job.id}")
+            started = time.perf_counter()
+            try:
+                await self._settle(job)
+                ms = int((time.perf_counter() - started) * 1000)
+                log(JOB_DONE, job=job.id, queue=job.kind, attempts=job.attempts, ms=ms)
+            except Unavailable:
+                pass  # the lease ends by itself and the job comes again
+            except Exception as error:
+                await self._failed(job, error)
+            finally:
+                REQUEST_ID.reset(marker)
+
+    async def _settle(self, job: work.Claimed) -> None:
+        """Decides again where another worker moved what the decision relied on."""
+        for _ in range(TRIES):
+            ctx = Context(
+                self._store, system_caller(), self._store.clock.now_us(), self._behaviour, request_id=f"job-{job.id}"
+            )
+            change = await HANDLERS[job.kind](ctx, job)
+            change.leases.append(Lease(job.id, job.token))
+            try:
+                await self._store.commit(change)
+                return
+            except Stale as error:
+                if error.what == "lease":
+                    return  # somebody else has it now
+            except ClaimTaken:
+                continue
+        raise RuntimeError("the same resources kept changing")
+
+    async def _failed(self, job: work.Claimed, error: Exception) -> None:
+        name = type(error).__name__
+        if job.attempts >= work.MAX_ATTEMPTS:
+            log(JOB_DEAD, job=job.id, queue=job.kind, attempts=job.attempts, error=name, at=where(error))
+            statement = work.dead(job, f"{name} at {where(error)}")
+        else:
+            delay_s = min(2**job.attempts, 300)
+            log(
+                JOB_FAILED,
+                job=job.id,
+                queue=job.kind,
+                attempts=job.attempts,
+                retry_s=delay_s,
+                error=name,
+                at=where(error),
+            )
+            due = self._store.clock.now_us() + delay_s * 1_000_000
+            statement = work.retry(job, due, f"{name} at {where(error)}")
+        with contextlib.suppress(Unavailable):
+            await self._store.commit(Change(statements=[statement]))
+
+
+def where(error: BaseException) -> str:
+    """file:line of the raise; the text of an exception may hold data and is never kept."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}" if trace else "unknown"

@@ -1,0 +1,155 @@
+"""One patient of a message beside one Patient resource: what agrees, what differs, what is not known.
+
+The words carry no value of either side (they go to logs and review queues). Source: facts/adt.md section 5.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fhir_profiles import Resource
+from mappers.hl7v2.event import AdtEvent, Name
+from service.workflow.person_names import plain, same_family, same_given, suffix_of
+
+Said = Literal["agree", "differ", "unknown"]
+CIN_SYSTEM = "https://enlace.example.org/fhir/NamingSystem/medi-cal-cin"
+SSN_SYSTEM = "http://hl7.org/fhir/sid/us-ssn"
+COMMUNAL = re.compile(
+    r"\b(shelter|mission|hospital|medical center|homeless|transient|no fixed|general delivery|unknown|rescue|motel|"
+    r"detention|jail|prison|skilled nursing|nursing home|convalescent|recuperative|navigation center)\b"
+)
+"""Words of an address that many share: it says nothing about who somebody is."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """corroboration: of phone, email, ssn4, address those that agree. retired_ids: "system value" no longer valid."""
+
+    birth_date: Said
+    family: Said
+    given: Said
+    suffix: Said
+    sex: Said
+    cin: Said
+    corroboration: tuple[str, ...]
+    transposed: bool
+
+    @property
+    def name(self) -> Said:
+        """Both parts of the name, and a suffix that does not contradict (father and son)."""
+        if "differ" in (self.family, self.given, self.suffix):
+            return "differ"
+        return "agree" if self.family == self.given == "agree" else "unknown"
+
+    @property
+    def twin(self) -> bool:
+        """Same family and birth date under another first name."""
+        return self.birth_date == "agree" and self.family == "agree" and self.given == "differ"
+
+    def words(self) -> tuple[str, ...]:
+        parts = ("birth_date", "family", "given", "suffix", "sex", "cin")
+        told = [f"{p.replace('_', '-')}={getattr(self, p)}" for p in parts if getattr(self, p) != "unknown"]
+        told += [f"{c}=agree" for c in self.corroboration]
+        return tuple(told) + (("birth-date=transposed",) if self.transposed else ())
+
+
+def compare(event: AdtEvent, patient: Resource, communal: frozenset[tuple[str, str]] = frozenset()) -> Evidence:
+    """communal: (street number, five-digit ZIP) of shelters, hospitals and the like, which corroborate nothing."""
+    who = event.patient
+    name = _best_name(who.names, patient)
+    day = who.birth_date if who.birth_precision in {"day", ""} else who.birth_date[:4]
+    born = str(patient.get("birthDate", ""))
+    numbers = {str(i.get("value", "")).upper() for i in identifiers(patient, CIN_SYSTEM)}
+    return Evidence(
+        birth_date=_dates(day, born),
+        family=name[0],
+        given=name[1],
+        suffix=name[2],
+        sex=_sexes(who.sex, str(patient.get("gender", ""))),
+        cin=_either(bool(numbers & set(who.cins))) if numbers and who.cins else "unknown",
+        corroboration=_corroboration(event, patient, communal),
+        transposed=_transposed(day, born),
+    )
+
+
+def identifiers(patient: Resource, system: str) -> list[Mapping[str, Any]]:
+    return [i for i in patient.get("identifier", ()) if i.get("system") == system]
+
+
+def _best_name(names: Iterable[Name], patient: Resource) -> tuple[Said, Said, Said]:
+    """(family, given, suffix) of the pair of names that agrees most."""
+    best: tuple[Said, Said, Said] = ("unknown", "unknown", "unknown")
+    pairs = [(n, p) for n in names for p in patient.get("name", ())]
+    for name, other in pairs:
+        theirs, given = str(other.get("family", "")), other.get("given", ())
+        mine = suffix_of(name.family, name.suffix)
+        suffix = suffix_of(theirs, " ".join(other.get("suffix", ())))
+        found: tuple[Said, Said, Said] = (
+            _either(same_family(name.family, theirs)) if name.family and theirs else "unknown",
+            _either(same_given(name.given, given)) if name.given and given else "unknown",
+            _either(mine == suffix) if mine and suffix else "unknown",
+        )
+        if best == ("unknown", "unknown", "unknown") or _weight(found) > _weight(best):
+            best = found
+    return best
+
+
+def _weight(said: tuple[Said, Said, Said]) -> int:
+    return sum({"agree": 2, "unknown": 1, "differ": 0}[one] for one in said)
+
+
+def _either(same: bool) -> Said:
+    return "agree" if same else "differ"
+
+
+def _dates(one: str, other: str) -> Said:
+    """Whole days only agree; a year alone can at most differ."""
+    if len(one) == len(other) == 10:
+        return _either(one == other)
+    short = min(len(one), len(other))
+    return "differ" if short >= 4 and one[:short] != other[:short] else "unknown"
+
+
+def _transposed(one: str, other: str) -> bool:
+    """Month and day swapped: a hint for a reviewer, never a match."""
+    return len(one) == len(other) == 10 and one != other and one[:5] + one[8:] + "-" + one[5:7] == other
+
+
+def _sexes(one: str, other: str) -> Said:
+    known = {"male", "female"}
+    return _either(one == other) if one in known and other in known else "unknown"
+
+
+def _corroboration(event: AdtEvent, patient: Resource, communal: frozenset[tuple[str, str]]) -> tuple[str, ...]:
+    who, found = event.patient, []
+    telecom = patient.get("telecom", ())
+    theirs = {digits(str(t.get("value", ""))) for t in telecom if t.get("system") in {"phone", "sms"}} - {""}
+    if theirs & {digits(c.digits or c.value) for c in who.contacts if c.system == "phone"}:
+        found.append("phone")
+    mails = {str(t.get("value", "")).strip().casefold() for t in telecom if t.get("system") == "email"} - {""}
+    if mails & {c.value.strip().casefold() for c in who.contacts if c.system == "email"}:
+        found.append("email")
+    ssn = {re.sub(r"\D", "", str(i.get("value", "")))[-4:] for i in identifiers(patient, SSN_SYSTEM)}
+    if len(who.ssn4) == 4 and who.ssn4 in ssn:
+        found.append("ssn4")
+    homes = {_home(a.get("line", ()), str(a.get("postalCode", ""))) for a in patient.get("address", ())}
+    mine = {_home(a.lines, a.zip) for a in who.addresses if a.use not in {"old", "work"}}
+    if (homes & mine) - {None} - communal:
+        found.append("address")
+    return tuple(found)
+
+
+def digits(phone: str) -> str:
+    """The last ten digits; "" for what cannot be a person's number (too short, one digit throughout, 555-5555)."""
+    number = re.sub(r"\D", "", phone)[-10:]
+    return "" if len(number) < 10 or len(set(number[3:])) == 1 or number.endswith("5551212") else number
+
+
+def _home(lines: Iterable[str], postcode: str) -> tuple[str, str] | None:
+    """(street number, five-digit ZIP); None where it has none or many people share it."""
+    text = plain(" ".join(lines))
+    number = re.match(r"(\d+[a-z]?)\b", text)
+    if number is None or len(postcode) < 5 or COMMUNAL.search(text):
+        return None
+    return number[1], postcode[:5]

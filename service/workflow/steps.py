@@ -1,0 +1,58 @@
+"""THE table of workflow: (interaction, type) -> functions before and after the write of a resource.
+
+before: may refuse (FhirError) or complete `step.new`. after: may add writes and jobs to `step.change`.
+Both serve REST, pages, plan files and messages alike.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from fhir_profiles import Resource
+from service.access.context import Context
+from service.store.change import Change
+
+
+@dataclass
+class Step:
+    """One write on its way: `old` is None for a create."""
+
+    ctx: Context
+    interaction: str
+    new: Resource
+    old: Resource | None
+    change: Change
+
+
+StepFunction = Callable[[Step], Awaitable[None]]
+
+
+def _table() -> dict[tuple[str, str], tuple[tuple[StepFunction, ...], tuple[StepFunction, ...]]]:
+    from service.workflow import alerts, referrals
+
+    return {
+        ("create", "ServiceRequest"): ((referrals.check_request,), ()),
+        ("update", "ServiceRequest"): ((referrals.check_request_update,), ()),
+        ("create", "Task"): ((referrals.check_new_task,), ()),
+        ("update", "Task"): ((referrals.check_transition,), ()),
+        ("update", "Communication"): ((alerts.check_acknowledge,), ()),
+        ("delete", "Task"): ((referrals.check_task_deletion,), ()),
+    }
+
+
+async def run_before(step: Step) -> None:
+    for function in _steps(step)[0]:
+        await function(step)
+
+
+async def run_after(step: Step) -> None:
+    for function in _steps(step)[1]:
+        await function(step)
+
+
+def _steps(step: Step) -> tuple[tuple[StepFunction, ...], tuple[StepFunction, ...]]:
+    if not _TABLE:
+        _TABLE.update(_table())
+    return _TABLE.get((step.interaction, step.new["resourceType"]), ((), ()))
+
+
+_TABLE: dict[tuple[str, str], tuple[tuple[StepFunction, ...], tuple[StepFunction, ...]]] = {}

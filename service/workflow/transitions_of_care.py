@@ -1,0 +1,206 @@
+"""A transition of care -> what the lead care manager gets: an alert (Communication) and a follow-up (Task); and back.
+
+Shape: decisions.md 38; https://hl7.org/fhir/R4/communication.html, https://hl7.org/fhir/R4/task.html. An alert is
+`completed` when it is made (it has been sent); `received` is its acknowledgement and the only thing that changes.
+Ids follow from stay, transition and recipient: the same transition again gives the same resources.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from fhir_profiles import Resource
+from service.workflow.alert_text import CORRECTIONS, FOLLOW_UPS, PACIFIC, alert_of, date_time, fill
+from service.workflow.alerts import CATEGORY, CATEGORY_SYSTEM
+from service.workflow.stay_events import DAY_US, HOUR_US
+from service.workflow.stay_identity import derived_id
+from service.workflow.stay_transitions import Transition
+
+FOLLOW_UP_SYSTEM = "https://enlace.example.org/fhir/CodeSystem/follow-up"
+ALERT_SYSTEM = "https://enlace.example.org/alerts"
+FORGET_US = 30 * DAY_US
+"""An event older than this is history (a replay after an upgrade): it changes the stay and is told to nobody."""
+OPEN = frozenset({"draft", "requested", "received", "accepted", "ready", "in-progress", "on-hold"})
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """reference: the lead care manager's Practitioner, PractitionerRole or Organization; lead False: cover."""
+
+    reference: str
+    display: str = ""
+    lead: bool = True
+
+
+def alert_id(encounter_ref: str, key: str, recipient_ref: str) -> str:
+    return "al-" + derived_id("alert", encounter_ref, key, recipient_ref)
+
+
+def task_id(encounter_ref: str, key: str) -> str:
+    return "fu-" + derived_id("follow-up", encounter_ref, key)
+
+
+def alert_resources(
+    transition: Transition,
+    *,
+    encounter_ref: str,
+    patient_ref: str,
+    member_display: str,
+    recipients: Sequence[Recipient],
+    facility_display: str,
+    now_us: int,
+    sender: Resource | None = None,
+    answers: Collection[str] = (),
+    zone: str = PACIFIC,
+) -> list[Resource]:
+    """A Communication for each recipient and one Task for the first lead. Empty for test messages and old history.
+
+    transition: of action `alert`. encounter_ref: Encounter/id. sender: a Reference to the hospital's Organization.
+    answers: ids of Communications that exist for the key `transition.replaces`; those are named in inResponseTo.
+    Where the id exists already, write nothing, unless it is entered-in-error (told, taken back, true again).
+    """
+    if transition.quiet_reason == "not-production" or now_us - transition.at_us > FORGET_US or not recipients:
+        return []
+    alert = alert_of(transition.kind, transition.detail, transition.before)
+    text = _text(alert.text, transition, member_display, facility_display, now_us, zone)
+    out: list[Resource] = []
+    for recipient in recipients:
+        made = _communication(transition.key, encounter_ref, patient_ref, member_display, recipient, now_us, zone)
+        made["priority"] = alert.priority if transition.realtime else "routine"
+        made["payload"] = [{"contentString": text}]
+        if not transition.realtime:
+            made["category"].append(_concept(CATEGORY_SYSTEM, "digest"))
+        if sender:
+            made["sender"] = sender
+        replaced = alert_id(encounter_ref, transition.replaces, recipient.reference)
+        if transition.replaces and replaced in answers:
+            made["inResponseTo"] = [{"reference": f"Communication/{replaced}"}]
+        out.append(made)
+    task = _follow_up(transition, encounter_ref, patient_ref, member_display, recipients, now_us, zone)
+    return [*out, task] if task else out
+
+
+def retraction_resources(
+    transition: Transition,
+    *,
+    alerts: Sequence[Resource],
+    tasks: Sequence[Resource],
+    member_display: str,
+    facility_display: str,
+    now_us: int,
+    informed: Collection[str] = (),
+    zone: str = PACIFIC,
+) -> list[Resource]:
+    """New versions of what was told, and a correction to each who got it.
+
+    transition: of action `retract`. alerts, tasks: the stored Communications and Task of its key (alert_id, task_id).
+    informed: references of those who get the alert `transition.replaced_by`: it is their correction.
+    """
+    text = CORRECTIONS.get(transition.reason, CORRECTIONS["corrected"])
+    words = _text(text, transition, member_display, facility_display, now_us, zone)
+    out: list[Resource] = []
+    for alert in alerts:
+        if alert.get("status") == "entered-in-error":
+            continue
+        out.append({**alert, "status": "entered-in-error", "statusReason": {"text": words}})
+        told = {str(r.get("reference", "")) for r in alert.get("recipient", ())}
+        if not (transition.replaced_by and told <= set(informed)):
+            out.append(_correction(alert, words, now_us, zone))
+    for task in tasks:
+        if task.get("status") in OPEN:
+            out.append(
+                {
+                    **task,
+                    "status": "cancelled",
+                    "statusReason": {"text": words},
+                    "lastModified": date_time(now_us, zone),
+                }
+            )
+    return out
+
+
+def _correction(alert: Resource, text: str, now_us: int, zone: str) -> Resource:
+    """To the same people, about the same stay. Its id names the version it corrects: told again, corrected again."""
+    identity = derived_id("correction", str(alert["id"]), str(alert.get("sent", "")))
+    kept = ("subject", "about", "encounter", "recipient", "sender", "medium")
+    return {
+        "resourceType": "Communication",
+        "id": "co-" + identity,
+        "identifier": [{"system": ALERT_SYSTEM, "value": identity}],
+        "inResponseTo": [{"reference": f"Communication/{alert['id']}"}],
+        "status": "completed",
+        "category": [_concept(CATEGORY_SYSTEM, CATEGORY), _concept(CATEGORY_SYSTEM, "correction")],
+        "priority": alert.get("priority", "routine"),
+        **{name: alert[name] for name in kept if name in alert},
+        "sent": date_time(now_us, zone),
+        "payload": [{"contentString": text}],
+    }
+
+
+def _communication(
+    key: str, encounter_ref: str, patient_ref: str, member: str, recipient: Recipient, now_us: int, zone: str
+) -> Resource:
+    identity = alert_id(encounter_ref, key, recipient.reference)
+    return {
+        "resourceType": "Communication",
+        "id": identity,
+        "identifier": [{"system": ALERT_SYSTEM, "value": identity}],
+        "status": "completed",
+        "category": [_concept(CATEGORY_SYSTEM, CATEGORY)],
+        "medium": [_concept("http://terminology.hl7.org/CodeSystem/v3-ParticipationMode", "ELECTRONIC")],
+        "subject": _reference(patient_ref, member),
+        "about": [{"reference": encounter_ref}],
+        "encounter": {"reference": encounter_ref},
+        "sent": date_time(now_us, zone),
+        "recipient": [_reference(recipient.reference, recipient.display)],
+    }
+
+
+def _follow_up(
+    transition: Transition,
+    encounter_ref: str,
+    patient_ref: str,
+    member: str,
+    recipients: Sequence[Recipient],
+    now_us: int,
+    zone: str,
+) -> Resource | None:
+    """None where nothing is to be done, or where it could only have been done in the past."""
+    alert = alert_of(transition.kind, transition.detail, transition.before)
+    due_us = transition.at_us + alert.due_h * HOUR_US
+    if not alert.follow_up or transition.quiet_reason == "superseded" or due_us < now_us:
+        return None
+    follow_up = FOLLOW_UPS[alert.follow_up]
+    owner = next((r for r in recipients if r.lead), recipients[0])
+    about = alert_id(encounter_ref, transition.key, owner.reference)
+    identity = task_id(encounter_ref, transition.key)
+    code = _concept(FOLLOW_UP_SYSTEM, follow_up.code)
+    return {
+        "resourceType": "Task",
+        "id": identity,
+        "identifier": [{"system": ALERT_SYSTEM, "value": identity}],
+        "status": "requested",
+        "intent": "order",
+        "priority": alert.priority,
+        "code": {**code, "text": follow_up.text},
+        "focus": {"reference": f"Communication/{about}"},
+        "for": _reference(patient_ref, member),
+        "encounter": {"reference": encounter_ref},
+        "authoredOn": date_time(now_us, zone),
+        "lastModified": date_time(now_us, zone),
+        "owner": _reference(owner.reference, owner.display),
+        "restriction": {"period": {"end": date_time(due_us, zone)}},
+    }
+
+
+def _text(text: str, t: Transition, member: str, facility: str, now_us: int, zone: str) -> str:
+    return fill(
+        text, who=member, where=facility, at_us=t.at_us, now_us=now_us, before=t.before, detail=t.detail, zone=zone
+    )
+
+
+def _concept(system: str, code: str) -> Resource:
+    return {"coding": [{"system": system, "code": code}]}
+
+
+def _reference(reference: str, display: str) -> Resource:
+    return {"reference": reference, "display": display} if display else {"reference": reference}

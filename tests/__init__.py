@@ -1,0 +1,1 @@
+"""The tests mirror the tree; golden/, scenarios/ and architecture/ stand beside."""

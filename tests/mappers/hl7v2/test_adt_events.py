@@ -1,0 +1,98 @@
+"""Every row of the event table has a golden pair: tests/golden/hl7v2/<code>_*.hl7 -> the same name .json.
+
+ENLACE_TEST_GOLDEN=write rewrites the .json files; read the diff before keeping it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mappers.hl7v2 import to_fhir
+from mappers.hl7v2.adt import AdtEvent, SourceConfig, to_event
+from mappers.hl7v2.adt_events import EVENTS, ROWS
+from mappers.hl7v2.message import Message, parse
+from mappers.hl7v2.times import read_time
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "hl7v2"
+SOURCE = SourceConfig("valley", facility="Organization/valley", facility_display="Valley General Hospital")
+FILES = sorted(GOLDEN.glob("*.hl7"))
+EFFECTS = {
+    "admit",
+    "transfer",
+    "discharge",
+    "register",
+    "update",
+    "class-change",
+    "pre-admit",
+    "leave",
+    "return",
+    "delete",
+    "demographics",
+    "merge",
+    "pending-discharge",
+    "cancel-admit",
+    "cancel-transfer",
+    "cancel-discharge",
+    "cancel-pre-admit",
+    "cancel-pending-discharge",
+    "cancel-leave",
+    "cancel-return",
+}
+
+
+def _golden(path: Path) -> dict[str, Any]:
+    message = parse(path.read_bytes())
+    assert isinstance(message, Message)
+    event, findings = to_event(message, SOURCE)
+    assert event is not None
+    patient, more = to_fhir.patient(event.patient)
+    encounter, last = to_fhir.encounter_parts(event)
+    found = [[f.severity, f.code, f.location] for f in (*findings, *more, *last)]
+    return {"event": event.to_json(), "patient": patient, "encounter": encounter, "findings": found}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_golden_pair(path: Path) -> None:
+    found, beside = _golden(path), path.with_suffix(".json")
+    if os.environ.get("ENLACE_TEST_GOLDEN") == "write":
+        beside.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    assert found == json.loads(beside.read_text("utf-8"))
+    assert path.stem.startswith(found["event"]["code"].lower())
+
+
+def test_every_row_has_a_golden_pair() -> None:
+    assert {row.code.lower() for row in ROWS} == {path.stem[:3] for path in FILES}
+    assert {p.stem for p in FILES} == {p.stem for p in GOLDEN.glob("*.json")}
+
+
+def test_the_events_that_the_first_issue_names_are_served() -> None:
+    named = "A01 A02 A03 A04 A05 A06 A07 A08 A11 A12 A13 A14 A16 A21 A22 A23 A25 A27 A28 A31 A38 A40"
+    assert set(named.split()) <= set(EVENTS)
+
+
+def test_rows_are_well_formed() -> None:
+    assert len(EVENTS) == len(ROWS)
+    for row in ROWS:
+        assert row.effect in EFFECTS
+        assert row.times[-1] == "MSH-7"
+        assert set(row.cancels) <= EFFECTS
+        assert row.effect.startswith("cancel-") == bool(row.cancels)
+        # EVN-6 of a cancellation is the time of what it takes back, never of the cancelling itself
+        assert not (row.cancels and "EVN-6" in row.times)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_events_survive_json(path: Path) -> None:
+    message = parse(path.read_bytes())
+    assert isinstance(message, Message)
+    event, _ = to_event(message, SOURCE)
+    assert event is not None
+    assert AdtEvent.from_json(json.loads(json.dumps(event.to_json()))) == event
+    if event.occurred_text:
+        moment, _ = read_time(event.occurred_text, SOURCE.tz)
+        assert moment is not None and moment.us == event.occurred

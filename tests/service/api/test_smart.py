@@ -1,0 +1,561 @@
+"""The OAuth endpoints over HTTP: checks T1-T5 and T12-T25 of ../shared/facts/security.md 1.1, on both engines."""
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from service.api.smart import configuration, routes
+from service.auth.backend_services import ASSERTION_TYPE, AuthServer
+from service.auth.bearer import authenticate
+from service.auth.key_sets import Fetched, KeySets
+from service.auth.limits import Buckets, Limits
+from service.auth.registration import insertion, new_client
+from service.clock import SystemClock
+from service.store import credentials
+from service.store.body import with_hole
+from service.store.change import Change, Statement, Write
+from service.store.engine import Store, open_store
+from tests.frozen_clock import FrozenClock
+from tests.service.auth.smart_client import CLIENT, TOKEN_URL, claims, ec_key, header, jwks_text, jwt, key_set, rsa_key
+
+BASE = "https://enlace.example.org"
+JWKS_URL = "https://ehr.example.org/jwks.json"
+SECOND = 1_000_000
+
+
+def app_of(server: AuthServer) -> Starlette:
+    app = Starlette(routes=routes)
+    app.state.auth = server
+    return app
+
+
+def client_of(server: AuthServer) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app_of(server)), base_url=BASE)
+
+
+async def register(store: Store, client_id: str, **changes: Any) -> None:
+    facts: dict[str, Any] = {
+        "name": client_id,
+        "organization": "Organization/ecm-1",
+        "role": "ecm-provider",
+        "scope": "system/Task.cruds system/Patient.rs",
+        "jwks": jwks_text(),
+        "now_us": store.clock.now_us(),
+    }
+    await store.commit(insertion(new_client(client_id, **facts | changes)))
+
+
+@pytest.fixture
+async def store(database_url: str, clock: FrozenClock) -> AsyncIterator[Store]:
+    opened = await open_store(database_url, clock)
+    await register(opened, CLIENT)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def server(store: Store) -> AuthServer:
+    return AuthServer(store, BASE, limits=Limits(Buckets(10_000), Buckets(10_000)))
+
+
+@pytest.fixture
+async def http(server: AuthServer) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(server) as client:
+        yield client
+
+
+def form(now_us: int, assertion: str | None = None, **changes: str | None) -> dict[str, str]:
+    good: dict[str, str | None] = {
+        "grant_type": "client_credentials",
+        "client_assertion_type": ASSERTION_TYPE,
+        "client_assertion": assertion or jwt(header(), claims(now_us)),
+        "scope": "system/Task.rs",
+    }
+    return {name: value for name, value in (good | changes).items() if value is not None}
+
+
+async def audit(store: Store) -> list[tuple[Any, ...]]:
+    """(outcome, kind, actor, organization, target, reason) of OAuth requests, in order."""
+    rows = await store.fetch(
+        "SELECT outcome, kind, actor, organization, target, reason FROM audit"
+        " WHERE kind IN ('token', 'introspect', 'revoke') ORDER BY slot, seq"
+    )
+    return [tuple(row) for row in rows]
+
+
+def check_refused(answer: httpx.Response, status: int, error: str) -> None:
+    assert (answer.status_code, answer.json()["error"]) == (status, error)
+    assert answer.headers["content-type"] == "application/json"
+    assert (answer.headers["cache-control"], answer.headers["pragma"]) == ("no-store", "no-cache")
+    assert ("www-authenticate" in answer.headers) == (status == 401)
+
+
+async def refused(
+    http: httpx.AsyncClient, store: Store, status: int, error: str, reason: str, **changes: str | None
+) -> None:
+    check_refused(await http.post("/auth/token", data=form(store.clock.now_us(), **changes)), status, error)
+    assert (await audit(store))[-1][::5] == (4, reason)
+    assert await store.fetch("SELECT 1 FROM token") == []
+
+
+async def test_t23_success(http: httpx.AsyncClient, store: Store) -> None:
+    answer = await http.post("/auth/token", data=form(store.clock.now_us()))
+    assert answer.status_code == 200
+    assert (answer.headers["cache-control"], answer.headers["pragma"]) == ("no-store", "no-cache")
+    body = answer.json()
+    token = body.pop("access_token")
+    assert body == {"token_type": "bearer", "expires_in": 300, "scope": "system/Task.rs"}
+    caller = await authenticate(store, f"Bearer {token}", store.clock.now_us())
+    assert caller.client_id == CLIENT and caller.allows("r", "Task") and not caller.allows("c", "Task")
+
+
+async def test_t1_only_post(http: httpx.AsyncClient, store: Store) -> None:
+    for method in ("GET", "PUT", "DELETE", "HEAD", "PATCH"):
+        assert (await http.request(method, "/auth/token")).status_code == 405
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "multipart/form-data; boundary=x", "text/plain", ""])
+async def test_t1_only_forms(http: httpx.AsyncClient, store: Store, media_type: str) -> None:
+    body = urlencode(form(store.clock.now_us()))
+    check_refused(
+        await http.post("/auth/token", content=body, headers={"Content-Type": media_type}), 415, "invalid_request"
+    )
+    good = {"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8"}
+    assert (await http.post("/auth/token", content=body, headers=good)).status_code == 200
+
+
+async def test_t1_no_compressed_body(http: httpx.AsyncClient, store: Store) -> None:
+    answer = await http.post("/auth/token", data=form(store.clock.now_us()), headers={"Content-Encoding": "gzip"})
+    check_refused(answer, 415, "invalid_request")
+
+
+async def test_t1_size(http: httpx.AsyncClient, store: Store) -> None:
+    body = urlencode(form(store.clock.now_us())) + "&x="
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    over = body + "x" * (16_385 - len(body))
+    check_refused(await http.post("/auth/token", content=over, headers=headers), 413, "invalid_request")
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"x" * 1000
+
+    check_refused(await http.post("/auth/token", content=chunks(), headers=headers), 413, "invalid_request")
+    assert (await http.post("/auth/token", content=over[:-1], headers=headers)).status_code == 200
+
+
+async def test_t2_no_parameter_twice_and_none_in_the_url(http: httpx.AsyncClient, store: Store) -> None:
+    now = store.clock.now_us()
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    for name in form(now):
+        body = urlencode([*form(now).items(), (name, "x")])
+        check_refused(await http.post("/auth/token", content=body, headers=headers), 400, "invalid_request")
+    for query in ("scope=system/Task.rs", "grant_type=client_credentials", "x"):
+        check_refused(await http.post("/auth/token?" + query, data=form(now)), 400, "invalid_request")
+    assert (await http.post("/auth/token", data=form(now))).status_code == 200
+
+
+@pytest.mark.parametrize("body", [b"\xff=1", b"a=%ff", b"a", b"&".join(b"a%d=1" % n for n in range(60)), b"a=1&&b"])
+async def test_t2_no_strange_forms(http: httpx.AsyncClient, store: Store, body: bytes) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    check_refused(await http.post("/auth/token", content=body, headers=headers), 400, "invalid_request")
+
+
+@pytest.mark.parametrize("grant", ["", "authorization_code", "refresh_token", "password", "CLIENT_CREDENTIALS"])
+async def test_t3_grant_type(http: httpx.AsyncClient, store: Store, grant: str) -> None:
+    await refused(http, store, 400, "unsupported_grant_type", "grant-type", grant_type=grant)
+
+
+async def test_t3_grant_type_is_required(http: httpx.AsyncClient, store: Store) -> None:
+    await refused(http, store, 400, "invalid_request", "grant-type-missing", grant_type=None)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"client_assertion_type": None},
+        {"client_assertion_type": ""},
+        {"client_assertion_type": ASSERTION_TYPE.upper()},
+        {"client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:saml2-bearer"},
+        {"client_assertion": None},
+        {"client_assertion": ""},
+        {"client_assertion": None, "client_assertion_type": None, "client_id": CLIENT, "client_secret": "x"},
+    ],
+)
+async def test_t4_assertion_type(http: httpx.AsyncClient, store: Store, changes: dict[str, str | None]) -> None:
+    facts = form(store.clock.now_us()) | changes
+    answer = await http.post("/auth/token", data={k: v for k, v in facts.items() if v is not None})
+    check_refused(answer, 401, "invalid_client")
+
+
+async def test_t5_one_mechanism(http: httpx.AsyncClient, store: Store) -> None:
+    now = store.clock.now_us()
+    basic = {"Authorization": "Basic " + base64.b64encode(b"client-1:x").decode()}
+    check_refused(await http.post("/auth/token", data=form(now), headers=basic), 400, "invalid_request")
+    check_refused(await http.post("/auth/token", data=form(now, client_secret="")), 400, "invalid_request")
+
+
+async def test_t12_the_client_is_known_and_the_one_named(http: httpx.AsyncClient, store: Store) -> None:
+    now = store.clock.now_us()
+    for name in ("client-2", "", "a b", "x" * 65, "nul\u0000", "' OR 1=1 --", "\u00e9", "Client-1"):
+        text = jwt(header(), claims(now, iss=name, sub=name))
+        check_refused(await http.post("/auth/token", data=form(now, text)), 401, "invalid_client")
+    await refused(http, store, 401, "invalid_client", "client-id-differs", client_id="client-2")
+    assert (await http.post("/auth/token", data=form(now, client_id=CLIENT))).status_code == 200
+
+
+async def test_t12_t22_an_ended_client_gets_nothing(http: httpx.AsyncClient, store: Store) -> None:
+    await store.commit(Change(statements=[credentials.deactivate_client(CLIENT)]))
+    await refused(http, store, 401, "invalid_client", "client-inactive")
+
+
+@pytest.mark.parametrize("ended", ["inactive", "deleted"])
+async def test_t22_the_organization_is_active(http: httpx.AsyncClient, store: Store, ended: str) -> None:
+    now = store.clock.now_us()
+    body: dict[str, Any] = {"resourceType": "Organization", "id": "ecm-1", "active": True}
+    await store.commit(Change(writes=[Write("Organization", "ecm-1", 0, body, with_hole(body))]))
+    assert (await http.post("/auth/token", data=form(now))).status_code == 200
+    await store.commit(Change(statements=[Statement("DELETE FROM token WHERE client_id = ?", (CLIENT,))]))
+    off = body | {"active": False}
+    gone = (off, with_hole(off)) if ended == "inactive" else (None,)
+    await store.commit(Change(writes=[Write("Organization", "ecm-1", 1, *gone)]))
+    text = jwt(header(), claims(now, jti="jti-2"))
+    await refused(http, store, 401, "invalid_client", "organization-inactive", assertion=text)
+
+
+async def test_t13_keys_behind_a_registered_url_and_never_behind_jku(store: Store) -> None:
+    asked: list[str] = []
+
+    async def fetch(url: str) -> Fetched:
+        asked.append(url)
+        if url != JWKS_URL:
+            raise AssertionError("a URL of the token was fetched")
+        return Fetched({"keys": key_set()})
+
+    await register(store, "by-url", jwks=None, jwks_url=JWKS_URL)
+    now = store.clock.now_us()
+
+    def text(jti: str, **head: str) -> str:
+        return jwt(header(**head), claims(now, iss="by-url", sub="by-url", jti=jti))
+
+    async with client_of(AuthServer(store, BASE, key_sets=KeySets(fetch))) as http:
+        evil = await http.post("/auth/token", data=form(now, text("1", jku="https://evil.example.org/jwks.json")))
+        check_refused(evil, 401, "invalid_client")
+        assert asked == []
+        assert (await http.post("/auth/token", data=form(now, text("2")))).status_code == 200
+        assert (await http.post("/auth/token", data=form(now, text("3", jku=JWKS_URL)))).status_code == 200
+        assert asked == [JWKS_URL]
+
+
+async def test_t13_a_failed_fetch_is_401(store: Store) -> None:
+    async def fetch(_url: str) -> Fetched:
+        raise OSError("no route")
+
+    await register(store, "by-url", jwks=None, jwks_url=JWKS_URL)
+    text = jwt(header(), claims(store.clock.now_us(), iss="by-url", sub="by-url"))
+    async with client_of(AuthServer(store, BASE, key_sets=KeySets(fetch))) as http:
+        await refused(http, store, 401, "invalid_client", "keys-fetch", assertion=text)
+
+
+async def test_every_authentication_failure_looks_alike(http: httpx.AsyncClient, store: Store) -> None:
+    now = store.clock.now_us()
+    good = jwt(header(), claims(now))
+    assert (await http.post("/auth/token", data=form(now, good))).status_code == 200
+    texts = [
+        good,
+        "x",
+        jwt(header(), claims(now), rsa_key(2048, 1)),
+        jwt(header(kid="nobody"), claims(now)),
+        jwt(header(), claims(now, iss="nobody", sub="nobody")),
+        jwt(header(), claims(now, exp=1)),
+        jwt(header(), claims(now, aud=BASE)),
+    ]
+    answers = [await http.post("/auth/token", data=form(now, text)) for text in texts]
+    for answer in answers:
+        check_refused(answer, 401, "invalid_client")
+    assert len({answer.content for answer in answers}) == 1
+    reasons = [row[-1] for row in await audit(store)]
+    assert reasons == ["", "replay", "malformed-parts", "signature", "kid-unknown", "client-unknown", "exp-past", "aud"]
+
+
+async def test_t17_the_host_header_does_not_make_the_audience(http: httpx.AsyncClient, store: Store) -> None:
+    now = store.clock.now_us()
+    text = jwt(header(), claims(now, aud="https://evil.example.org/auth/token"))
+    headers = {"Host": "evil.example.org", "X-Forwarded-Host": "evil.example.org"}
+    check_refused(await http.post("/auth/token", data=form(now, text), headers=headers), 401, "invalid_client")
+
+
+async def test_t20_one_assertion_used_200_times_at_once_gives_one_token(
+    http: httpx.AsyncClient, store: Store
+) -> None:
+    data = form(store.clock.now_us())
+    answers = await asyncio.gather(*(http.post("/auth/token", data=data) for _ in range(200)))
+    assert sorted(answer.status_code for answer in answers) == [200] + [401] * 199
+    assert len(await store.fetch("SELECT hash FROM token")) == 1
+    outcomes = [(row[0], row[-1]) for row in await audit(store)]
+    assert sorted(outcomes) == [(0, "")] + [(4, "replay")] * 199
+
+
+async def test_t20_replay_is_refused_as_long_as_the_assertion_would_pass(
+    http: httpx.AsyncClient, store: Store, clock: FrozenClock
+) -> None:
+    data = form(clock.now_us())
+    assert (await http.post("/auth/token", data=data)).status_code == 200
+    clock.advance(329 * SECOND)
+    check_refused(await http.post("/auth/token", data=data), 401, "invalid_client")
+    assert (await audit(store))[-1][-1] == "replay"
+    clock.advance(SECOND)
+    check_refused(await http.post("/auth/token", data=data), 401, "invalid_client")
+    assert (await audit(store))[-1][-1] == "exp-past"
+    clock.advance(600 * SECOND)  # long after: the jti itself may be used again
+    assert (await http.post("/auth/token", data=form(clock.now_us()))).status_code == 200
+
+
+async def test_t20_replay_survives_a_restart(
+    http: httpx.AsyncClient, store: Store, server: AuthServer, database_url: str, clock: FrozenClock
+) -> None:
+    data = form(clock.now_us())
+    assert (await http.post("/auth/token", data=data)).status_code == 200
+    if database_url.startswith("sqlite"):
+        await store.close()
+    again = await open_store(database_url, clock)
+    async with client_of(AuthServer(again, BASE)) as second:
+        check_refused(await second.post("/auth/token", data=data), 401, "invalid_client")
+    await again.close()
+    if database_url.startswith("sqlite"):
+        store.__dict__.update((await open_store(database_url, clock)).__dict__)  # for the fixture to close
+
+
+async def test_t20_another_client_may_use_the_same_jti(http: httpx.AsyncClient, store: Store) -> None:
+    await register(store, "client-2")
+    now = store.clock.now_us()
+    assert (await http.post("/auth/token", data=form(now))).status_code == 200
+    other = jwt(header(), claims(now, iss="client-2", sub="client-2"))
+    assert (await http.post("/auth/token", data=form(now, other))).status_code == 200
+
+
+async def test_t20_a_forged_assertion_does_not_use_up_the_jti(http: httpx.AsyncClient, store: Store) -> None:
+    now = store.clock.now_us()
+    forged = jwt(header(), claims(now), rsa_key(2048, 1))
+    check_refused(await http.post("/auth/token", data=form(now, forged)), 401, "invalid_client")
+    assert (await http.post("/auth/token", data=form(now))).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        None,
+        "",
+        " ",
+        "openid",
+        "system/Task.dus",
+        "system/Goal.rs",
+        "system/Patient.c",
+        "user/Task.rs",
+        "patient/Task.rs",
+        "system/Task.rs?status=requested",
+        "system/Task.rs system/Task.rs?status=requested",
+        "system/Task.rs " + "x" * 4096,
+    ],
+)
+async def test_t21_scope_refused(http: httpx.AsyncClient, store: Store, scope: str | None) -> None:
+    await refused(http, store, 400, "invalid_scope", "scope", scope=scope)
+    again = await http.post("/auth/token", data=form(store.clock.now_us()))
+    check_refused(again, 401, "invalid_client")  # the assertion was good, and is used up
+
+
+@pytest.mark.parametrize(
+    ("scope", "granted"),
+    [
+        ("system/*.cruds", "system/Task.cruds system/Patient.rs"),
+        ("system/*.read", "system/Task.read system/Patient.read"),
+        ("system/Patient.cruds system/Goal.rs openid", "system/Patient.rs"),
+        ("system/Task.*  system/Patient.read", "system/Task.* system/Patient.read"),
+    ],
+)
+async def test_t21_scope_granted(http: httpx.AsyncClient, store: Store, scope: str, granted: str) -> None:
+    answer = await http.post("/auth/token", data=form(store.clock.now_us(), scope=scope))
+    assert answer.json()["scope"] == granted
+
+
+async def test_t24_a_client_from_one_source_is_limited_and_others_are_not(store: Store, clock: FrozenClock) -> None:
+    server = AuthServer(store, BASE, limits=Limits(Buckets(1000), Buckets(3)))
+    await register(store, "client-2")
+    async with client_of(server) as http:
+        for number in range(3):
+            text = jwt(header(), claims(clock.now_us(), jti=f"j{number}"))
+            assert (await http.post("/auth/token", data=form(clock.now_us(), text))).status_code == 200
+        for _ in range(5):
+            answer = await http.post("/auth/token", data=form(clock.now_us()))
+            check_refused(answer, 429, "slow_down")
+            assert answer.headers["retry-after"] == "20"
+        assert [row[-1] for row in await audit(store)].count("rate") == 1
+        other = jwt(header(), claims(clock.now_us(), iss="client-2", sub="client-2"))
+        assert (await http.post("/auth/token", data=form(clock.now_us(), other))).status_code == 200
+        clock.advance(20 * SECOND)
+        assert (await http.post("/auth/token", data=form(clock.now_us()))).status_code == 200
+
+
+async def test_t24_a_source_is_limited_before_anything_is_read(store: Store, clock: FrozenClock) -> None:
+    async with client_of(AuthServer(store, BASE, limits=Limits(Buckets(2), Buckets(100)))) as http:
+        codes = [(await http.post("/auth/token", content=b"?")).status_code for _ in range(4)]
+        assert codes == [415, 415, 429, 429]
+
+
+async def test_t25_audit_of_success_and_failure(http: httpx.AsyncClient, store: Store) -> None:
+    data = form(store.clock.now_us())
+    token = (await http.post("/auth/token", data=data)).json()["access_token"]
+    await http.post("/auth/token", data=data)
+    await http.post("/auth/token", data={"client_id": "x\u0000y"})
+    ((digest,),) = await store.fetch("SELECT hash FROM token")
+    assert await audit(store) == [
+        (0, "token", CLIENT, "Organization/ecm-1", "token/" + bytes(digest).hex()[-32:], ""),
+        (4, "token", CLIENT, "", "", "replay"),
+        (4, "token", "", "", "", "grant-type-missing"),
+    ]
+    everything = json.dumps([[str(cell) for cell in row] for row in await store.fetch("SELECT * FROM audit")])
+    assert token not in everything and data["client_assertion"] not in everything
+
+
+async def test_authlib_as_an_independent_client(database_url: str) -> None:
+    """Authlib's private_key_jwt over the same transport, with both algorithms."""
+    from authlib.integrations.httpx_client import AsyncOAuth2Client
+    from authlib.oauth2.rfc7523 import PrivateKeyJWT
+    from joserfc.jwk import ECKey, RSAKey
+
+    store = await open_store(database_url, SystemClock())
+    await register(store, CLIENT)
+    transport = httpx.ASGITransport(app=app_of(AuthServer(store, BASE)))
+    keys: list[tuple[str, str, Any]] = [
+        ("RS384", "rsa-1", RSAKey.import_key(_pem(rsa_key()))),
+        ("ES384", "ec-1", ECKey.import_key(_pem(ec_key()))),
+    ]
+    for alg, kid, key in keys:
+        method = PrivateKeyJWT(
+            TOKEN_URL, claims={"exp": int(time.time()) + 240}, headers={"kid": kid, "typ": "JWT"}, alg=alg
+        )
+        async with AsyncOAuth2Client(
+            CLIENT, key, token_endpoint_auth_method=method, scope="system/Task.rs", transport=transport
+        ) as client:
+            token = await client.fetch_token(TOKEN_URL, grant_type="client_credentials")
+            assert (token["token_type"], token["scope"]) == ("bearer", "system/Task.rs")
+            assert await authenticate(store, f"Bearer {token['access_token']}", store.clock.now_us())
+    await store.close()
+
+
+def _pem(key: Any) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    return bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+# --- introspection and revocation --------------------------------------------------------------------------------
+
+
+async def token_for(http: httpx.AsyncClient, store: Store, client_id: str = CLIENT, jti: str = "t") -> str:
+    text = jwt(header(), claims(store.clock.now_us(), iss=client_id, sub=client_id, jti=jti))
+    answer = await http.post("/auth/token", data=form(store.clock.now_us(), text))
+    return str(answer.json()["access_token"])
+
+
+def with_assertion(store: Store, token: str, jti: str) -> dict[str, str]:
+    text = jwt(header(), claims(store.clock.now_us(), jti=jti))
+    return {"token": token, "client_assertion_type": ASSERTION_TYPE, "client_assertion": text}
+
+
+async def test_introspection_by_bearer_and_by_assertion(http: httpx.AsyncClient, store: Store) -> None:
+    token = await token_for(http, store)
+    exp = store.clock.now_us() // SECOND + 300
+    expected = {"active": True, "scope": "system/Task.rs", "client_id": CLIENT, "exp": exp}
+    bearer = {"Authorization": f"Bearer {token}"}
+    answer = await http.post("/auth/introspect", data={"token": token}, headers=bearer)
+    assert answer.json() == expected and answer.headers["cache-control"] == "no-store"
+    data = with_assertion(store, token, "i")
+    assert (await http.post("/auth/introspect", data=data)).json() == expected
+    check_refused(await http.post("/auth/introspect", data=data), 401, "invalid_client")
+    assert [row[:2] for row in await audit(store)][1:] == [(0, "introspect"), (0, "introspect"), (4, "introspect")]
+
+
+async def test_an_inactive_or_foreign_token_is_only_inactive(
+    http: httpx.AsyncClient, store: Store, clock: FrozenClock
+) -> None:
+    await register(store, "client-2")
+    await register(store, "operator", role="admin", scope="system/*.cruds")
+    mine, foreign = await token_for(http, store), await token_for(http, store, "client-2")
+    admin = await token_for(http, store, "operator")
+    bearer = {"Authorization": f"Bearer {mine}"}
+    for text in ("A" * 43, "x", foreign, "\u00e9"):
+        answer = await http.post("/auth/introspect", data={"token": text}, headers=bearer)
+        assert (answer.status_code, answer.json()) == (200, {"active": False})
+    seen = await http.post("/auth/introspect", data={"token": foreign}, headers={"Authorization": f"Bearer {admin}"})
+    assert seen.json()["client_id"] == "client-2"
+    clock.advance(300 * SECOND)
+    later = {"Authorization": f"Bearer {await token_for(http, store, jti='later')}"}
+    assert (await http.post("/auth/introspect", data={"token": mine}, headers=later)).json() == {"active": False}
+
+
+@pytest.mark.parametrize("path", ["/auth/introspect", "/auth/revoke"])
+async def test_introspection_and_revocation_refuse_who_is_nobody(
+    http: httpx.AsyncClient, store: Store, path: str
+) -> None:
+    token = await token_for(http, store)
+    check_refused(await http.post(path, data={"token": token}), 401, "invalid_client")
+    unknown = {"Authorization": "Bearer " + "A" * 43}
+    check_refused(await http.post(path, data={"token": token}, headers=unknown), 401, "invalid_token")
+    bearer = {"Authorization": f"Bearer {token}"}
+    check_refused(await http.post(path, data=with_assertion(store, token, "b"), headers=bearer), 400, "invalid_request")
+    check_refused(await http.post(path, data={"x": "y"}, headers=bearer), 400, "invalid_request")
+    assert (await http.get(path)).status_code == 405
+
+
+async def test_revocation(http: httpx.AsyncClient, store: Store) -> None:
+    await register(store, "client-2")
+    mine, foreign = await token_for(http, store), await token_for(http, store, "client-2")
+    bearer = {"Authorization": f"Bearer {mine}"}
+    for text in (foreign, "A" * 43, "x"):
+        answer = await http.post("/auth/revoke", data={"token": text}, headers=bearer)
+        assert answer.status_code == 200
+    assert await authenticate(store, f"Bearer {foreign}", store.clock.now_us())
+    assert (await http.post("/auth/revoke", data={"token": mine}, headers=bearer)).status_code == 200
+    check_refused(await http.post("/auth/revoke", data={"token": mine}, headers=bearer), 401, "invalid_token")
+
+
+# --- discovery ---------------------------------------------------------------------------------------------------
+
+
+async def test_smart_configuration(http: httpx.AsyncClient) -> None:
+    for accept in ("application/json", "application/fhir+xml", "text/html"):
+        answer = await http.get("/fhir/.well-known/smart-configuration", headers={"Accept": accept})
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert answer.json() == configuration(BASE)
+    body = answer.json()
+    assert body["token_endpoint"] == TOKEN_URL
+    assert body["grant_types_supported"] == ["client_credentials"]
+    assert body["token_endpoint_auth_signing_alg_values_supported"] == ["RS384", "ES384"]
+    assert "plain" not in body["code_challenge_methods_supported"] and "issuer" not in body
+
+
+async def test_every_address_in_the_configuration_exists(http: httpx.AsyncClient) -> None:
+    for name, value in configuration(BASE).items():
+        if name.endswith("_endpoint"):
+            assert (await http.post(value)).status_code == 415
+
+
+async def test_every_listed_scope_is_granted(http: httpx.AsyncClient, store: Store) -> None:
+    await register(store, "wide", scope="system/*.cruds")
+    for number, scope in enumerate(configuration(BASE)["scopes_supported"]):
+        text = jwt(header(), claims(store.clock.now_us(), iss="wide", sub="wide", jti=str(number)))
+        answer = await http.post("/auth/token", data=form(store.clock.now_us(), text, scope=scope))
+        assert answer.json()["scope"] == scope
+
+
+async def test_no_signing_key_is_published(http: httpx.AsyncClient) -> None:
+    assert (await http.get("/auth/jwks")).json() == {"keys": []}

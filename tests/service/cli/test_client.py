@@ -1,0 +1,91 @@
+"""`enlace client` and `enlace token` as a person types them, on an embedded database."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from service.cli import client, token
+from tests.service.auth.smart_client import jwks_text
+
+app = typer.Typer()
+app.add_typer(client.app, name="client")
+app.command("token")(token.token)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, sqlite_url: str) -> None:
+    monkeypatch.setenv("ENLACE_DATABASE_URL", sqlite_url)
+    monkeypatch.setenv("ENLACE_ENV", "sandbox")
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> str:
+    path = tmp_path / "jwks.json"
+    path.write_text(jwks_text())
+    return str(path)
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, list(arguments))
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout.strip(), done.stderr.strip()
+
+
+def add(keys: str, *more: str) -> tuple[int, str, str]:
+    facts = ["--organization", "Organization/cbo-1", "--role", "cbo", "--scope", "system/Task.cruds", "--jwks", keys]
+    return run("client", "add", "Made-up CBO", *facts, *more)
+
+
+def test_add_list_token_revoke(keys: str) -> None:
+    code, client_id, _ = add(keys)
+    assert code == 0 and len(client_id) == 36
+    (row,) = json.loads(run("client", "list", "--json")[1])
+    assert (row["id"], row["role"], row["keys"], row["active"]) == (client_id, "cbo", "inline", True)
+    assert client_id in run("client", "list")[1]
+    code, text, _ = run("token", "--role", "cbo", "--client", "Made-up CBO", "--ttl", "30m", "--json")
+    assert code == 0 and json.loads(text)["expires_in"] == 1800
+    assert len(run("token", "--role", "cbo")[1]) == 43
+    assert run("client", "revoke", "Made-up CBO")[:2] == (0, f"Revoked {client_id}.")
+    assert "(revoked)" in run("client", "list")[1]
+    code, _, problem = run("token", "--role", "cbo")
+    assert code == 1 and "enlace client list" in problem
+    code, _, problem = run("client", "revoke", client_id)
+    assert code == 1 and problem.endswith(".")
+
+
+def test_add_by_url_prints_json() -> None:
+    code, text, _ = add("https://cbo.example.org/jwks.json", "--json")
+    assert code == 0 and json.loads(text)["keys"] == "https://cbo.example.org/jwks.json"
+
+
+@pytest.mark.parametrize("jwks", ["/no/such/file", "http://cbo.example.org/jwks.json", __file__])
+def test_bad_keys_are_one_sentence_and_exit_1(jwks: str) -> None:
+    code, out, problem = add(jwks)
+    assert (code, out) == (1, "") and problem.endswith(".") and "\n" not in problem
+
+
+def test_wrong_use_is_exit_2() -> None:
+    assert run("client", "add", "x")[0] == 2
+    assert run("token")[0] == 2
+    for ttl in ("8", "h", "0h", "1d", "-1h", "8 h"):
+        assert run("token", "--role", "admin", "--ttl", ttl)[0] == 2
+
+
+def test_a_missing_database_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ENLACE_DATABASE_URL", f"sqlite:///{tmp_path}/none.db")
+    code, _, problem = run("token", "--role", "admin")
+    assert code == 1 and "enlace migrate" in problem
+
+
+def test_production_issues_no_sandbox_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENLACE_ENV", "production")
+    code, out, problem = run("token", "--role", "admin")
+    assert (code, out) == (1, "") and "sandbox" in problem
+
+
+@pytest.mark.parametrize("verb", [["client", "add"], ["client", "list"], ["client", "revoke"], ["token"]])
+def test_every_verb_has_help_with_an_example(verb: list[str]) -> None:
+    assert "Example: " in run(*verb, "--help")[1]

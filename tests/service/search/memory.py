@@ -1,0 +1,56 @@
+"""A Criteria answered in memory from IndexRows: what find.py must answer in SQL, in the plainest form.
+
+Tests of the search layer use it as the evaluator, tests of the store as the oracle.
+"""
+
+from collections.abc import Iterable
+
+from service.search.criteria import Between, Clause, Criteria, HasDate, HasEdge, HasId, HasKey, HasString, Updated
+from service.search.index_rows import IndexRows
+
+EPOCH_2020_US = 1_577_836_800_000_000
+"""A vid is (microseconds since 2020-01-01) << 12 | slot | counter: ../shared/decisions.md 6."""
+
+
+def vid_of(updated_us: int) -> int:
+    return (updated_us - EPOCH_2020_US) << 12
+
+
+def matches(criteria: Criteria, rows: IndexRows, fhir_id: str, vid: int) -> bool:
+    """All clauses hold for one resource. Includes, sort and paging are not looked at."""
+    return all(_holds(clause, rows, fhir_id, (vid >> 12) + EPOCH_2020_US) for clause in criteria.clauses)
+
+
+def _holds(clause: Clause, rows: IndexRows, fhir_id: str, updated_us: int) -> bool:
+    match clause:
+        case HasKey(keys, _, negate):
+            return _any(key in rows.keys for key in keys) != negate
+        case HasEdge(params, targets, negate):
+            return _any(param in params and target in targets for param, target in rows.edges) != negate
+        case HasDate(key, any_of):
+            spans = [(lo, hi) for row, lo, hi in rows.dates if row == key]
+            return _any(fits(bound, lo, hi) for lo, hi in spans for bound in any_of)
+        case HasString(key, values, "exact"):
+            return _any(row == key and text in values for row, text in rows.strings)
+        case HasString(key, values, "prefix"):
+            return _any(row == key and text.startswith(values) for row, text in rows.strings)
+        case HasId(ids):
+            return fhir_id in ids
+        case Updated(any_of):
+            return _any((lo is None or lo <= updated_us) and (hi is None or updated_us < hi) for lo, hi in any_of)
+    raise AssertionError(f"no such clause: {clause}")
+
+
+def _any(found: Iterable[bool]) -> bool:
+    return any(found)
+
+
+def fits(bound: Between, lo: int, hi: int) -> bool:
+    """One bound against one stored range [lo, hi)."""
+    holds = (
+        (bound.lo_ge is None or lo >= bound.lo_ge)
+        and (bound.lo_lt is None or lo < bound.lo_lt)
+        and (bound.hi_le is None or hi <= bound.hi_le)
+        and (bound.hi_gt is None or hi > bound.hi_gt)
+    )
+    return holds != bound.negate

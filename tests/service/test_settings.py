@@ -1,0 +1,187 @@
+"""Settings: typed, named in refusals, without their values; production refuses what only a trial may do."""
+
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.settings import SANDBOX_MARK, Settings, SettingsError, describe, load
+
+KEY = "k" * 32
+
+
+def refused(environ: dict[str, str]) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load(environ)
+    return list(caught.value.problems)
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    settings = load({"PATH": "/bin"})
+    assert settings.database_url.get_secret_value() == "sqlite:///var/enlace.db"
+    assert (settings.http_port, settings.mllp_port, settings.time_zone) == (8000, 2575, "America/Los_Angeles")
+    assert settings.http_host == settings.mllp_host == "127.0.0.1"
+    assert settings.sandbox and settings.base_url == "http://127.0.0.1:8000"
+    settings.check()
+
+
+def test_each_name_of_the_contract_and_decisions_is_known() -> None:
+    names = (
+        "DATABASE_URL ENV HTTP_HOST HTTP_PORT MLLP_HOST MLLP_PORT PUBLIC_URL TIME_ZONE LOG_FORMAT LOG_LEVEL"
+        " SECRET_KEY_FILE AUDIT_KEY_FILE AUTH_MODE EGRESS_ALLOW SMTP_URL SMS_URL IG_PACKAGES"
+        " DATABASE_READER_URL WORKER_CONCURRENCY"
+    )
+    assert {f"ENLACE_{name}" for name in names.split()} == {name for name, _default, _sentence in describe()}
+
+
+def test_values_are_typed_and_blank_counts_as_unset() -> None:
+    settings = load(
+        {
+            "ENLACE_HTTP_PORT": "8080",
+            "ENLACE_EGRESS_ALLOW": "127.0.0.1:9000, [::1]:9001,",
+            "ENLACE_IG_PACKAGES": "a.tgz,b.tgz",
+            "ENLACE_SMTP_URL": " ",
+            "ENLACE_PUBLIC_URL": "https://enlace.example.org/",
+        }
+    )
+    assert settings.http_port == 8080
+    assert settings.egress_allow == ("127.0.0.1:9000", "[::1]:9001")
+    assert settings.ig_packages == ("a.tgz", "b.tgz")
+    assert settings.smtp_url is None
+    assert settings.base_url == "https://enlace.example.org"
+
+
+@pytest.mark.parametrize(
+    ("given", "near"),
+    [
+        ("ENLACE_DATABSE_URL", "ENLACE_DATABASE_URL"),
+        ("ENLACE_PORT", None),
+        ("enlace_http_port", "ENLACE_HTTP_PORT"),
+        ("ENLACE_HTTP_PROT", "ENLACE_HTTP_PORT"),
+        ("ENLACE_", None),
+    ],
+)
+def test_unknown_name_is_refused_with_the_nearest_one(given: str, near: str | None) -> None:
+    (problem,) = refused({given: "8080"})
+    assert given in problem and "8080" not in problem and problem.endswith((".", "?"))
+    if near:
+        assert f"did you mean {near}?" in problem
+
+
+def test_names_of_the_tests_are_ignored() -> None:
+    assert load({"ENLACE_TEST_REQUIRE": "postgres", "ENLACE_TEST_WHATEVER": "1"}) == load({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ENV", "prod"),
+        ("HTTP_PORT", "0"),
+        ("HTTP_PORT", "65536"),
+        ("HTTP_PORT", "http"),
+        ("MLLP_PORT", "25.5"),
+        ("TIME_ZONE", "Pacific"),
+        ("TIME_ZONE", "../etc/passwd"),
+        ("LOG_FORMAT", "xml"),
+        ("LOG_LEVEL", "loud"),
+        ("AUTH_MODE", "none"),
+        ("PUBLIC_URL", "enlace.example.org"),
+        ("PUBLIC_URL", "http://"),
+        ("PUBLIC_URL", "http://[::1"),
+        ("DATABASE_URL", "mysql://root:hunter2@db/enlace"),
+        ("DATABASE_READER_URL", "hunter2"),
+        ("EGRESS_ALLOW", "localhost"),
+        ("EGRESS_ALLOW", "localhost:99999"),
+        ("WORKER_CONCURRENCY", "0"),
+    ],
+)
+def test_bad_value_is_one_sentence_that_names_the_setting_and_not_the_value(name: str, value: str) -> None:
+    (problem,) = refused({f"ENLACE_{name}": value})
+    assert problem.startswith(f"ENLACE_{name} has a bad value: it must ") and problem.endswith(".")
+    assert not re.search(rf"{re.escape(value)}\b", problem.split("must", 1)[1].split("such as")[0]) or value == "0"
+    assert "hunter2" not in problem
+
+
+def test_all_problems_come_at_once() -> None:
+    problems = refused({"ENLACE_HTPP_PORT": "1", "ENLACE_ENV": "x", "ENLACE_LOG_LEVEL": "x"})
+    assert len(problems) == 3
+
+
+def test_secrets_do_not_show() -> None:
+    settings = load(
+        {"ENLACE_DATABASE_URL": "postgresql://enlace:hunter2@db/enlace", "ENLACE_SMTP_URL": "smtps://a:hunter2@m"}
+    )
+    assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump()}"
+
+
+def production(tmp_path: Path, **changed: str) -> Settings:
+    for name in ("secret", "audit"):
+        (tmp_path / name).write_text(KEY)
+        (tmp_path / name).chmod(0o600)
+    return load(
+        {
+            "ENLACE_ENV": "production",
+            "ENLACE_PUBLIC_URL": "https://enlace.example.org",
+            "ENLACE_DATABASE_URL": "postgresql://enlace:x7Gq9@db/enlace",
+            "ENLACE_SECRET_KEY_FILE": str(tmp_path / "secret"),
+            "ENLACE_AUDIT_KEY_FILE": str(tmp_path / "audit"),
+        }
+        | {f"ENLACE_{name}": value for name, value in changed.items()}
+    )
+
+
+def test_production_in_order_starts(tmp_path: Path) -> None:
+    production(tmp_path).check()
+    production(tmp_path, DATABASE_URL="sqlite:////srv/enlace.db").check()
+    production(tmp_path, DATABASE_URL="postgresql:///enlace?host=/run/postgresql").check()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PUBLIC_URL", "http://enlace.example.org"),
+        ("PUBLIC_URL", ""),
+        ("EGRESS_ALLOW", "127.0.0.1:9000"),
+        ("SMS_URL", "http://sms.example.org"),
+        ("DATABASE_URL", "postgresql://enlace:enlace@db/enlace"),
+        ("DATABASE_READER_URL", "postgresql://reader@db/enlace"),
+        ("SECRET_KEY_FILE", "/nowhere/secret.key"),
+        ("AUDIT_KEY_FILE", "/nowhere/audit.key"),
+    ],
+)
+def test_production_refuses_what_only_a_trial_may_do(name: str, value: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=f"^ENLACE_{name} ") as caught:
+        production(tmp_path, **{name: value}).check()
+    assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "said"),
+    [("short", 0o600, "32 bytes"), (KEY, 0o604, "0600"), (SANDBOX_MARK.decode() + KEY, 0o600, "sandbox")],
+)
+def test_production_refuses_a_weak_key(content: str, mode: int, said: str, tmp_path: Path) -> None:
+    settings = production(tmp_path)
+    (tmp_path / "secret").write_text(content)
+    (tmp_path / "secret").chmod(mode)
+    with pytest.raises(SettingsError, match=said):
+        settings.check()
+    with pytest.raises(SettingsError, match=said):
+        settings.secret_key()
+
+
+def test_sandbox_makes_its_key_once_for_the_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "var" / "secret.key"
+    settings = load({"ENLACE_SECRET_KEY_FILE": str(path)})
+    key = settings.secret_key()
+    assert len(key) > 64 and settings.secret_key() == key
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [child.name for child in path.parent.iterdir()] == ["secret.key"]
+
+
+def test_import_is_cheap() -> None:
+    script = "import sys, service.settings; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"fastapi", "sqlalchemy", "httpx", "fhir", "pydantic_settings"} & set(loaded)

@@ -1,0 +1,303 @@
+"""Member matching: each reason has a case; a match never rests on name, birth date and sex alone (adt.md 5)."""
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mappers.hl7v2.event import Address, AdtEvent, Contact, Identifier, Name, Patient
+from service.workflow.match_evidence import CIN_SYSTEM, SSN_SYSTEM, digits
+from service.workflow.member_match import Candidate, Match, candidates_wanted, match, mrn_system
+from service.workflow.person_names import family_keys, newborn_name, plain, same_family, same_given, suffix_of
+from tests.service.workflow.made_up import adt
+
+DEEP = bool(os.environ.get("ENLACE_TEST_DEEP"))
+CIN, OTHER_CIN = "91234567A", "97654321B"
+MRN = Identifier("M100", "urn:oid:1.2.3", "MERCY", "MR")
+PHONE = Contact("phone", "(916) 555-0142", "home", "9165550142")
+HOME = Address(("12 Alder St Apt 3",), "Sacramento", "CA", "95814")
+MARIA = Patient(names=(Name("Lopez-Reyes", ("María", "Elena")),), birth_date="1980-05-09", sex="female")
+
+
+def event(who: Patient, newborn: bool = False) -> AdtEvent:
+    made = adt("A01", 0, "I", patient=who)
+    assert made.visit is not None
+    return replace(made, visit=replace(made.visit, newborn=newborn))
+
+
+def person(ref: str = "Patient/maria", **changes: Any) -> Candidate:
+    resource: dict[str, Any] = {
+        "resourceType": "Patient",
+        "id": ref.split("/")[1],
+        "identifier": [
+            {"system": CIN_SYSTEM, "value": CIN},
+            {"system": MRN.system, "value": MRN.value},
+            {"system": SSN_SYSTEM, "value": "219-09-4321"},
+        ],
+        "name": [{"family": "López Reyes", "given": ["Maria"]}],
+        "birthDate": "1980-05-09",
+        "gender": "female",
+        "telecom": [
+            {"system": "phone", "value": "+1 916-555-0142"},
+            {"system": "email", "value": "Maria@Example.org"},
+        ],
+        "address": [{"line": ["12 ALDER STREET"], "city": "Sacramento", "postalCode": "95814-1234"}],
+    }
+    return Candidate(ref, {**resource, **changes})
+
+
+def ask(who: Patient, *people: Candidate, newborn: bool = False, **options: Any) -> Match:
+    """Plays the store: each lookup finds those of `people` that have the number, or the birth date."""
+    made = event(who, newborn)
+    found = {}
+    for want in candidates_wanted(made):
+        system = CIN_SYSTEM if want.kind == "cin" else want.scope
+        found[want] = [
+            p
+            for p in people
+            if (want.kind == "panel" and p.patient["id"] == want.value)
+            or (want.kind == "demographics" and p.patient.get("birthDate") == want.scope)
+            or any(i["system"] == system and i["value"] == want.value for i in p.patient.get("identifier", ()))
+        ]
+    return match(made, found, **options)
+
+
+PANEL = Identifier("maria", "", "ENLACE", "PI")
+NOBODY = Patient(names=(Name("Okafor", ("Ada",)),), birth_date="1991-01-30")
+
+MATCHES = {
+    "panel id": (replace(MARIA, ids=(PANEL,)), "panel"),
+    "CIN, name and birth date": (replace(MARIA, cins=(CIN,)), "cin"),
+    "CIN and birth date, married name": (replace(MARIA, cins=(CIN,), names=(Name("Stone", ("Maria",)),)), "cin"),
+    "CIN and name, birth date mistyped": (replace(MARIA, cins=(CIN,), birth_date="1980-05-08"), "cin"),
+    "CIN and name, birth date not sent": (replace(MARIA, cins=(CIN,), birth_date=""), "cin"),
+    "known MRN and birth date": (replace(MARIA, ids=(MRN,)), "mrn"),
+    "demographics and phone": (replace(MARIA, contacts=(PHONE,)), "demographics"),
+    "demographics and email": (replace(MARIA, contacts=(Contact("email", "maria@example.org"),)), "demographics"),
+    "demographics and SSN": (replace(MARIA, ssn4="4321"), "demographics"),
+    "demographics and home": (replace(MARIA, addresses=(HOME,)), "demographics"),
+    "sex unknown is no disagreement": (replace(MARIA, sex="unknown", contacts=(PHONE,)), "demographics"),
+    "half of a compound surname": (
+        replace(MARIA, names=(Name("LOPEZ", ("MARIA",)),), contacts=(PHONE,)),
+        "demographics",
+    ),
+    "any of several names": (
+        replace(MARIA, names=(Name("Stone", ("M",)), Name("Lopez", ("Maria",))), contacts=(PHONE,)),
+        "demographics",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MATCHES)
+def test_matches(name: str) -> None:
+    who, tier = MATCHES[name]
+    result = ask(who, person())
+    assert (result.patient_ref, result.tier, result.reason) == ("Patient/maria", tier, "matched")
+
+
+TWIN = person("Patient/elena", name=[{"family": "Lopez Reyes", "given": ["Elena"]}], identifier=[])
+NO_MATCH: dict[str, tuple[Patient, list[Candidate], str]] = {
+    "nobody": (NOBODY, [person()], "no-candidate"),
+    "name, birth date and sex only": (MARIA, [person()], "demographics-insufficient"),
+    "no birth date, no number": (
+        replace(MARIA, birth_date="", contacts=(PHONE,)),
+        [person()],
+        "demographics-insufficient",
+    ),
+    "year of birth only": (
+        replace(MARIA, birth_date="1980", birth_precision="year", contacts=(PHONE,)),
+        [person()],
+        "demographics-insufficient",
+    ),
+    "sex differs": (replace(MARIA, sex="male", contacts=(PHONE,)), [person()], "demographics-insufficient"),
+    "father and son": (
+        replace(MARIA, names=(Name("Lopez", ("Maria",), "JR"),), contacts=(PHONE,)),
+        [person(name=[{"family": "Lopez", "given": ["Maria"], "suffix": ["Sr."]}])],
+        "demographics-insufficient",
+    ),
+    "shelter address": (
+        replace(MARIA, addresses=(replace(HOME, lines=("12 Union Gospel Mission",)),)),
+        [person(address=[{"line": ["12 Union Gospel Mission"], "postalCode": "95814"}])],
+        "demographics-insufficient",
+    ),
+    "telephone that is nobody's": (
+        replace(MARIA, contacts=(Contact("phone", "9169999999"),)),
+        [person(telecom=[{"system": "phone", "value": "916-999-9999"}])],
+        "demographics-insufficient",
+    ),
+    "two members alike": (
+        replace(MARIA, contacts=(PHONE,)),
+        [person(), person("Patient/other", identifier=[])],
+        "ambiguous",
+    ),
+    "one CIN on two records": (replace(MARIA, cins=(CIN,)), [person(), person("Patient/other")], "cin-conflict"),
+    "two CINs in one message": (
+        replace(MARIA, cins=(CIN, OTHER_CIN)),
+        [person(), person("Patient/other", identifier=[{"system": CIN_SYSTEM, "value": OTHER_CIN}])],
+        "cin-conflict",
+    ),
+    "family on one card": (
+        replace(MARIA, cins=(CIN,), names=(Name("Lopez", ("Hector",)),), birth_date="2012-02-03", contacts=(PHONE,)),
+        [person()],
+        "cin-conflict",
+    ),
+    "another CIN than ours": (
+        replace(MARIA, cins=(OTHER_CIN,), ids=(MRN,), contacts=(PHONE,)),
+        [person()],
+        "cin-conflict",
+    ),
+    "another CIN, demographics agree": (
+        replace(MARIA, cins=(OTHER_CIN,), contacts=(PHONE,)),
+        [person()],
+        "cin-conflict",
+    ),
+    "MRN with another birth date": (replace(MARIA, ids=(MRN,), birth_date="1970-01-02"), [person()], "mrn-conflict"),
+    "MRN without a birth date": (
+        replace(MARIA, ids=(MRN,), birth_date=""),
+        [person()],
+        "demographics-insufficient",
+    ),
+    "retired MRN": (
+        replace(MARIA, ids=(MRN,)),
+        [person(identifier=[{"system": MRN.system, "value": MRN.value, "use": "old"}])],
+        "demographics-insufficient",
+    ),
+    "CIN and MRN of two people": (
+        replace(MARIA, cins=(CIN,), ids=(MRN,)),
+        [
+            person(identifier=[{"system": CIN_SYSTEM, "value": CIN}]),
+            person("Patient/other", identifier=[{"system": MRN.system, "value": MRN.value}]),
+        ],
+        "identifier-conflict",
+    ),
+    "panel id of somebody else": (
+        replace(MARIA, ids=(PANEL,), birth_date="1999-09-09"),
+        [person()],
+        "panel-conflict",
+    ),
+    "twin under the other's card": (
+        replace(MARIA, cins=(CIN,), names=(Name("Lopez Reyes", ("Elena",)),)),
+        [person()],
+        "possible-twin",
+    ),
+    "twin of a member": (replace(MARIA, contacts=(PHONE,)), [TWIN], "possible-twin"),
+    "invented name": (replace(MARIA, cins=(CIN,), placeholder=True), [person()], "placeholder-name"),
+    "identity unknown": (replace(MARIA, cins=(CIN,), identity_unknown=True), [person()], "identity-unknown"),
+    "baby under the mother's card": (
+        Patient(names=(Name("Lopez", ("BABY GIRL",)),), birth_date="2024-03-07", cins=(CIN,), contacts=(PHONE,)),
+        [person()],
+        "newborn",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NO_MATCH)
+def test_each_reason_not_to_match(name: str) -> None:
+    who, people, reason = NO_MATCH[name]
+    result = ask(who, *people)
+    assert (result.patient_ref, result.tier, result.reason) == (None, "", reason)
+
+
+def test_newborn_flag_never_matches_by_demographics() -> None:
+    assert ask(replace(MARIA, contacts=(PHONE,)), person(), newborn=True).reason == "newborn"
+
+
+def test_communal_address_given_by_the_operator_does_not_corroborate() -> None:
+    who = replace(MARIA, addresses=(HOME,))
+    assert ask(who, person(), communal=frozenset({("12", "95814")})).reason == "demographics-insufficient"
+
+
+def test_twins_both_members_are_told_apart() -> None:
+    result = ask(replace(MARIA, contacts=(PHONE,)), person(), TWIN)
+    assert result.patient_ref == "Patient/maria"
+
+
+def test_evidence_has_words_and_no_values() -> None:
+    who = replace(MARIA, cins=(CIN,), contacts=(PHONE,), ssn4="4321", birth_date="1980-09-05")
+    result = ask(who, person())
+    assert "birth-date=transposed" in result.evidence
+    text = " ".join(result.evidence).lower()
+    for value in (CIN, "lopez", "maria", "1980", "4321", "0142", "95814"):
+        assert value.lower() not in text
+
+
+def test_lookups_are_stated_once_best_first_and_not_for_unnamed_people() -> None:
+    who = replace(MARIA, cins=(CIN,), ids=(MRN, MRN, Identifier("9", "", "", "AN")))
+    kinds = [(w.kind, w.value, w.scope) for w in candidates_wanted(event(who))]
+    assert kinds[:2] == [("cin", CIN, ""), ("mrn", "M100", "urn:oid:1.2.3")]
+    assert {k[1] for k in kinds[2:]} == {"lopezreyes", "lopez", "reyes"}
+    assert all(k[0] == "demographics" and k[2] == "1980-05-09" for k in kinds[2:])
+    assert candidates_wanted(event(replace(who, placeholder=True))) == []
+    assert mrn_system(event(who), Identifier("9")) != mrn_system(event(who), Identifier("9", "", "OTHER"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("GARCIA-LOPEZ", "Garcia Lopez", True), ("GARCIA-LOPEZ", "García", True), ("O'Brien", "OBRIEN", True),
+        ("De la Cruz", "DELACRUZ", True), ("De la Cruz", "De la Torre", False), ("Nguyen", "Nguyên", True),
+        ("Smith Jr", "SMITH", True), ("Kim", "Kimura", False), ("O\u2019Neil", "ONEIL", True),
+    ],
+)  # fmt: skip
+def test_family_names(one: str, other: str, same: bool) -> None:
+    assert same_family(one, other) is same
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (["Jose", "Luis"], ["José Luis"], True), (["Jose", "Luis"], ["Jose", "Maria"], False),
+        (["Maria", "E"], ["Maria", "Elena"], True), (["Maria"], ["Maria", "Elena"], True),
+        (["Bill"], ["William"], True), (["M"], ["Maria"], False), (["Ana"], ["Anabel"], False), ([], ["Ana"], False),
+    ],
+)  # fmt: skip
+def test_given_names(one: list[str], other: list[str], same: bool) -> None:
+    assert same_given(one, other) is same
+
+
+def test_small_rules_of_names_and_numbers() -> None:
+    assert suffix_of("Lopez Jr.", "") == suffix_of("Lopez", "II") == "2"
+    assert suffix_of("Ii", "") == ""
+    assert family_keys("-- '") == frozenset()
+    assert newborn_name(("BABY", "BOY A")) and newborn_name(("Girl B",)) and not newborn_name(("Babette",))
+    assert plain("  Núñez-D'Arcy ") == "nunez darcy"
+    assert (digits("+1 (916) 555-0142"), digits("0000000000"), digits("555")) == ("9165550142", "", "")
+
+
+@st.composite
+def likenesses(draw: st.DrawFn) -> Patient:
+    pick = lambda *options: draw(st.sampled_from(options))  # noqa: E731
+    return Patient(
+        names=(Name(pick("Lopez", "LOPEZ-REYES", "Stone", ""), pick((), ("Maria",), ("Elena",), ("Maria", "E"))),),
+        birth_date=pick("1980-05-09", "1980-09-05", "1980", "", "2001-01-01"),
+        sex=pick("female", "male", "unknown", ""),
+        cins=pick((), (CIN,), (OTHER_CIN,), (CIN, OTHER_CIN)),
+        ids=pick((), (MRN,), (Identifier("M999", MRN.system, "MERCY", "MR"),)),
+        contacts=pick((), (PHONE,), (Contact("phone", "9165550199"),)),
+        addresses=pick((), (HOME,)),
+        ssn4=pick("", "4321", "1111"),
+    )
+
+
+@settings(max_examples=10_000 if DEEP else 400, deadline=None)
+@given(likenesses())
+def test_no_match_rests_on_name_birth_date_and_sex_and_no_conflict_matches(who: Patient) -> None:
+    result = ask(who, person())
+    if result.patient_ref is None:
+        assert result.reason != "matched"
+        return
+    agree = {e.split("=")[0] for e in result.evidence if e.endswith("=agree")}
+    assert agree & {"cin", "mrn", "panel", "phone", "email", "ssn4", "address"}
+    assert "cin=differ" not in result.evidence
+    assert "birth-date" in agree or {"family", "given"} <= agree
+    assert OTHER_CIN not in who.cins or CIN in who.cins
+
+
+@settings(max_examples=2000 if DEEP else 100, deadline=None)
+@given(likenesses())
+def test_without_numbers_contacts_or_address_nobody_matches(who: Patient) -> None:
+    bare = replace(who, cins=(), ids=(), contacts=(), addresses=(), ssn4="")
+    assert ask(bare, person()).patient_ref is None
