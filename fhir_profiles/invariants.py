@@ -78,10 +78,15 @@ def _not_entered_in_error(node: Node) -> bool:
     return not _has_code(node["verificationStatus"], "condition-ver-status", "entered-in-error")
 
 
+def _whole(coding: Node) -> frozenset[tuple[str, str]]:
+    """All of a coding as one value that can be looked up: thousands of them must not be compared in pairs."""
+    return frozenset((name, str(value)) for name, value in coding.items())
+
+
 def _component_codes_differ(node: Node) -> bool:
     """obs-7 on coding equality: no component repeats a coding of Observation.code when both carry a value."""
-    own = _codings(node.get("code"))
-    return not any(coding in own for part in node["component"] for coding in _codings(part.get("code")))
+    own = {_whole(coding) for coding in _codings(node.get("code"))}
+    return not any(_whole(coding) in own for part in node["component"] for coding in _codings(part.get("code")))
 
 
 def _not_home(name: str) -> Callable[[Node], bool]:
@@ -159,6 +164,7 @@ LENGTHS = ("boolean", "decimal", "integer", "string", "text", "url", "open-choic
 ITEM = "Questionnaire.item"
 REPEAT = "Timing.repeat"
 
+# fmt: off
 RULES: tuple[Rule, ...] = (
     # Resources
     Rule("Patient.contact", "pat-1", "one_of", ("name", "telecom", "address", "organization"),
@@ -258,6 +264,7 @@ RULES: tuple[Rule, ...] = (
     Rule(REPEAT, "tim-9", "check", ("offset",), "offset needs a `when` that is not a meal itself.", _when_not_meal),
     Rule(REPEAT, "tim-10", "never", ("timeOfDay", "when"), "Give timeOfDay or when, not both."),
 )
+# fmt: on
 
 BY_STRUCTURE: dict[str, tuple[Rule, ...]] = {
     name: tuple(rule for rule in RULES if rule.structure == name) for name in {rule.structure for rule in RULES}

@@ -10,17 +10,19 @@ import re
 from xml.parsers import expat
 
 XHTML = "http://www.w3.org/1999/xhtml"
-ELEMENTS = frozenset([
-    "a", "abbr", "acronym", "address", "b", "bdo", "big", "blockquote", "br", "caption", "cite", "code", "col",
-    "colgroup", "dd", "dfn", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "kbd",
-    "li", "ol", "p", "pre", "q", "samp", "small", "span", "strong", "sub", "sup", "table", "tbody", "td", "tfoot",
-    "th", "thead", "tr", "tt", "ul", "var",
-])
-ATTRIBUTES = frozenset([
-    "abbr", "align", "alt", "axis", "border", "cellpadding", "cellspacing", "char", "charoff", "cite", "class",
-    "colspan", "dir", "frame", "headers", "height", "href", "id", "lang", "name", "rowspan", "rules", "scope", "span",
-    "src", "start", "style", "summary", "title", "type", "valign", "width",
-])
+ELEMENTS = frozenset(
+    (
+        "a abbr acronym address b bdo big blockquote br caption cite code col colgroup dd dfn div dl dt em h1 h2 h3 "
+        "h4 h5 h6 hr i img kbd li ol p pre q samp small span strong sub sup table tbody td tfoot th thead tr tt ul "
+        "var"
+    ).split()
+)
+ATTRIBUTES = frozenset(
+    (
+        "abbr align alt axis border cellpadding cellspacing char charoff cite class colspan dir frame headers height "
+        "href id lang name rowspan rules scope span src start style summary title type valign width"
+    ).split()
+)
 LINK = re.compile(r"(?:https?://|mailto:|tel:|#|[^:]*$)", re.IGNORECASE)
 PICTURE = re.compile(r"#|data:image/(?:png|jpeg|gif);base64,[A-Za-z0-9+/=\s]*$")
 ACTIVE_STYLE = re.compile(

@@ -65,8 +65,14 @@ def elements(structure: str) -> tuple[Element, ...]:
     root = structure.partition(".")[0]
     table = _file(f"types/{root}.json" if root in resource_types() else "datatypes.json")[structure]
     return tuple(
-        Element(name, tuple(e["types"]), e.get("min", 0), e.get("max", 1), frozenset(e.get("targets", ())),
-                e.get("codes", ""))
+        Element(
+            name,
+            tuple(e["types"]),
+            e.get("min", 0),
+            e.get("max", 1),
+            frozenset(e.get("targets", ())),
+            e.get("codes", ""),
+        )
         for name, e in table.items()
     )
 

@@ -26,8 +26,11 @@ def target_problems(node: dict[str, Any], allowed: frozenset[str], here: str) ->
         if named:
             found += _wrong_target(named, allowed, f"{here}.reference")
         elif not ABSOLUTE.fullmatch(text):
-            found.append(rule_broken("value", f"{here}.reference",
-                                     "A reference reads Type/id, an absolute URL, urn:uuid:... or #id."))
+            found.append(
+                rule_broken(
+                    "value", f"{here}.reference", "A reference reads Type/id, an absolute URL, urn:uuid:... or #id."
+                )
+            )
     if isinstance(kind, str) and ":" not in kind:
         wrong = _wrong_target(kind, allowed, f"{here}.type")
         if not wrong and named and named != kind:
@@ -48,13 +51,23 @@ def contained_problems(node: dict[str, Any], here: str) -> list[Problem]:
     """dom-2, dom-4, dom-5: a contained resource contains none, and has no version, time or security label."""
     found = []
     if "contained" in node:
-        found.append(rule_broken("invariant", f"{here}.contained",
-                                 "A contained resource contains no others: move them up one level. (dom-2)"))
+        found.append(
+            rule_broken(
+                "invariant",
+                f"{here}.contained",
+                "A contained resource contains no others: move them up one level. (dom-2)",
+            )
+        )
     meta = node.get("meta")
     for name, key in (("versionId", "dom-4"), ("lastUpdated", "dom-4"), ("security", "dom-5")):
         if isinstance(meta, dict) and name in meta:
-            found.append(rule_broken("invariant", f"{here}.meta.{name}",
-                                     f"A contained resource has no meta.{name}: leave it out. ({key})"))
+            found.append(
+                rule_broken(
+                    "invariant",
+                    f"{here}.meta.{name}",
+                    f"A contained resource has no meta.{name}: leave it out. ({key})",
+                )
+            )
     if not isinstance(node.get("id"), str):
         found.append(rule_broken("required", f"{here}.id", "A contained resource needs an id to be referred to."))
     return found
@@ -72,6 +85,7 @@ class Locals:
         self.path = path
         contained = root.get("contained") if isinstance(root, dict) else None
         self.ids = [_text_id(c) for c in contained] if isinstance(contained, list) else []
+        self.known = set(self.ids)
         self.used: set[str] = set()
         self.to_root: set[str] = set()
         self.missing: list[str] = []
@@ -86,7 +100,7 @@ class Locals:
     def refers(self, text: Any, here: str) -> None:
         if isinstance(text, str) and text.startswith("#"):
             self._note(text, here)
-            if text != "#" and text[1:] not in self.ids:
+            if text != "#" and text[1:] not in self.known:
                 self.missing.append(f"{here}.reference")
 
     def uses(self, value: Any, kind: str, here: str) -> None:
@@ -102,10 +116,15 @@ class Locals:
     def problems(self) -> Iterator[Problem]:
         for where in self.missing:
             yield rule_broken("invariant", where, "No contained resource has this id: contain it. (ref-1)")
+        seen: set[str | None] = {None}
         for i, own in enumerate(self.ids):
             where = f"{self.path}.contained[{i}]"
-            if own is not None and own in self.ids[:i]:
+            if own is not None and own in seen:
                 yield rule_broken("duplicate", f"{where}.id", "Contained resources have different ids: rename one.")
+            seen.add(own)
             if own not in self.used and where not in self.to_root:
-                yield rule_broken("invariant", where, "Nothing refers to this contained resource: refer to it or "
-                                                      "leave it out. (dom-3)")
+                yield rule_broken(
+                    "invariant",
+                    where,
+                    "Nothing refers to this contained resource: refer to it or leave it out. (dom-3)",
+                )

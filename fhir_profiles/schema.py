@@ -154,8 +154,14 @@ def structure(name: str) -> Schema:
     if name == "Extension":
         # url and exactly one other property: ext-1 and the exclusive choice at once; an id takes the slow way.
         del properties["id"]
-        return {"type": "object", "properties": properties, "additionalProperties": False, "required": ["url"],
-                "minProperties": 2, "maxProperties": 2}
+        return {
+            "type": "object",
+            "properties": properties,
+            "additionalProperties": False,
+            "required": ["url"],
+            "minProperties": 2,
+            "maxProperties": 2,
+        }
     if name == "Element":
         return {"type": "object", "properties": properties, "additionalProperties": False, "required": ["extension"]}
     root = name in resource_types()

@@ -173,8 +173,11 @@ class _Walk:
         elif kind in ("CodeableConcept", "Coding") and (allowed := codes(element.codes)):
             codings = node.get("coding") if kind == "CodeableConcept" else [node]
             given = [c for c in codings if isinstance(c, dict)] if isinstance(codings, list) else []
-            if not any(c.get("system") == system and c.get("code") in [*members]
-                       for system, members in allowed.items() for c in given):
+            if not any(
+                c.get("system") == system and c.get("code") in [*members]
+                for system, members in allowed.items()
+                for c in given
+            ):
                 self.add(_not_in_value_set(here, element.codes))
 
     def coded(self, value: Any, element: Element, here: str) -> None:
@@ -212,8 +215,10 @@ _ABSENT: Any = object()
 
 def _unknown(key: str, path: str, name: str) -> Problem:
     """An element that R4 lacks here, with the nearest one that it has."""
-    where = f"{path}.{key}" if PLAUSIBLE_NAME.fullmatch(key) else path
-    near = difflib.get_close_matches(key[:60], _names(name), 1)
+    if not PLAUSIBLE_NAME.fullmatch(key):
+        return structural("structure", path, f"A property here is no element name of {name}: remove it.")
+    where = f"{path}.{key}"
+    near = difflib.get_close_matches(key, _names(name), 1)
     remedy = f"did you mean `{near[0]}`?" if near else "remove it or use an extension."
     return structural("structure", where, f"R4 has no such element in {name}: {remedy}")
 

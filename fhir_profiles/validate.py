@@ -27,9 +27,9 @@ def validate(resource: Resource, rtype: str) -> list[Problem]:
     if rtype in resource_types() and accepts(resource, rtype):
         return []
     problems = judge(resource, rtype)
-    if not problems:
-        return []
-    return _merged(problems, explain(resource, rtype) if isinstance(resource, dict) else [])
+    if not problems or len(problems) == LIMIT or not isinstance(resource, dict):
+        return problems
+    return _merged(problems, explain(resource, rtype))
 
 
 def _merged(own: list[Problem], others: list[Problem]) -> list[Problem]:

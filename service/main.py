@@ -7,10 +7,13 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fhir_profiles.catalog import catalog
-from service.api import fhir, health, smart
+from service.api import fhir, health, hl7v2, smart
 from service.api.metadata import software_version
 from service.api.state import Shared
 from service.auth.backend_services import AuthServer
+from service.auth.jwks_fetch import fetcher
+from service.auth.key_sets import KeySets
+from service.egress import Egress
 from service.settings import Settings
 from service.store.engine import Store
 
@@ -61,7 +64,8 @@ def build(store: Store, settings: Settings) -> FastAPI:
     )
     shared = Shared(store, settings, page_key=settings.secret_key())
     app.state.enlace = shared
-    app.state.auth = AuthServer(store, settings.base_url, settings.env)
-    app.router.routes += [*health.routes, *smart.routes, *fhir.routes()]
+    egress = Egress(settings.egress_allow)
+    app.state.auth = AuthServer(store, settings.base_url, settings.env, key_sets=KeySets(fetcher(egress)))
+    app.router.routes += [*health.routes, *smart.routes, *hl7v2.routes, *fhir.routes()]
     app.add_middleware(SecurityHeaders)
     return app

@@ -7,18 +7,19 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from service.access.context import Context
 from service.access.context import Settings as Behaviour
 from service.caller import system_caller
-from service.interactions.apply_adt import apply_adt
-from service.log_events import JOB_DEAD, JOB_DONE, JOB_FAILED, REQUEST_ID, log
+from service.log_events import JOB_DEAD, JOB_DONE, JOB_FAILED, REQUEST_ID, log, where
 from service.store import work
 from service.store.change import Change, ClaimTaken, Lease, Stale
 from service.store.database import Unavailable
 from service.store.engine import Store
+from service.workflow.hospital_events import apply_adt
 
-Handler = Callable[[Context, work.Claimed], Awaitable[Change]]
+Handler = Callable[[Context, dict[str, Any]], Awaitable[Change]]
 
 HANDLERS: dict[str, Handler] = {
     "adt.apply": apply_adt,
@@ -37,7 +38,7 @@ class Worker:
     def __init__(self, store: Store, behaviour: Behaviour, concurrency: int = 4):
         self._store, self._behaviour = store, behaviour
         self._limit = asyncio.Semaphore(concurrency)
-        self._batch = min(BATCH, concurrency * 4)
+        self._batch = BATCH
         self._wake = asyncio.Event()
         self._stopping = False
         self._running: set[asyncio.Task[None]] = set()
@@ -77,7 +78,10 @@ class Worker:
         if not await work.has_due(self._store):
             return False
         jobs = await work.claim(self._store, self._batch)
-        tasks = [asyncio.get_running_loop().create_task(self._one(job)) for job in jobs]
+        chains: dict[object, list[work.Claimed]] = {}
+        for job in jobs:
+            chains.setdefault((job.kind, job.ordering_key) if job.ordering_key else job.id, []).append(job)
+        tasks = [asyncio.get_running_loop().create_task(self._chain(chain)) for chain in chains.values()]
         self._running.update(tasks)
         for task in tasks:
             task.add_done_callback(self._running.discard)
@@ -85,20 +89,34 @@ class Worker:
             await asyncio.wait(tasks)
         return bool(jobs)
 
-    async def _one(self, job: work.Claimed) -> None:
+    async def _chain(self, jobs: list[work.Claimed]) -> None:
+        """Jobs of one order, one after the other; where one must be tried again, the rest wait behind it."""
         async with self._limit:
-            marker = REQUEST_ID.set(f"job-{job.id}")
-            started = time.perf_counter()
-            try:
-                await self._settle(job)
-                ms = int((time.perf_counter() - started) * 1000)
-                log(JOB_DONE, job=job.id, queue=job.kind, attempts=job.attempts, ms=ms)
-            except Unavailable:
-                pass  # the lease ends by itself and the job comes again
-            except Exception as error:
-                await self._failed(job, error)
-            finally:
-                REQUEST_ID.reset(marker)
+            for number, job in enumerate(jobs):
+                if await self._one(job):
+                    continue
+                rest = [work.release(later) for later in jobs[number + 1 :]]
+                if rest:
+                    with contextlib.suppress(Unavailable):
+                        await self._store.commit(Change(statements=rest))
+                return
+
+    async def _one(self, job: work.Claimed) -> bool:
+        """Whether the job is over, done or dead."""
+        marker = REQUEST_ID.set(f"job-{job.id}")
+        started = time.perf_counter()
+        try:
+            await self._settle(job)
+            ms = int((time.perf_counter() - started) * 1000)
+            log(JOB_DONE, job=job.id, queue=job.kind, attempts=job.attempts, ms=ms)
+            return True
+        except Unavailable:
+            return False  # the lease ends by itself and the job comes again
+        except Exception as error:
+            await self._failed(job, error)
+            return job.attempts >= work.MAX_ATTEMPTS
+        finally:
+            REQUEST_ID.reset(marker)
 
     async def _settle(self, job: work.Claimed) -> None:
         """Decides again where another worker moved what the decision relied on."""
@@ -106,7 +124,7 @@ class Worker:
             ctx = Context(
                 self._store, system_caller(), self._store.clock.now_us(), self._behaviour, request_id=f"job-{job.id}"
             )
-            change = await HANDLERS[job.kind](ctx, job)
+            change = await HANDLERS[job.kind](ctx, job.payload)
             change.leases.append(Lease(job.id, job.token))
             try:
                 await self._store.commit(change)
@@ -119,10 +137,11 @@ class Worker:
         raise RuntimeError("the same resources kept changing")
 
     async def _failed(self, job: work.Claimed, error: Exception) -> None:
-        name = type(error).__name__
+        found = where(error)
+        name, at = str(found["error"]), str(found["at"])
         if job.attempts >= work.MAX_ATTEMPTS:
-            log(JOB_DEAD, job=job.id, queue=job.kind, attempts=job.attempts, error=name, at=where(error))
-            statement = work.dead(job, f"{name} at {where(error)}")
+            log(JOB_DEAD, job=job.id, queue=job.kind, attempts=job.attempts, error=name, at=at)
+            statement = work.dead(job, f"{name} at {at}")
         else:
             delay_s = min(2**job.attempts, 300)
             log(
@@ -132,17 +151,9 @@ class Worker:
                 attempts=job.attempts,
                 retry_s=delay_s,
                 error=name,
-                at=where(error),
+                at=at,
             )
             due = self._store.clock.now_us() + delay_s * 1_000_000
-            statement = work.retry(job, due, f"{name} at {where(error)}")
+            statement = work.retry(job, due, f"{name} at {at}")
         with contextlib.suppress(Unavailable):
             await self._store.commit(Change(statements=[statement]))
-
-
-def where(error: BaseException) -> str:
-    """file:line of the raise; the text of an exception may hold data and is never kept."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}" if trace else "unknown"

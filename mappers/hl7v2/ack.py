@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from mappers.hl7v2.header import Header, Unreadable
 from mappers.hl7v2.separators import CONTROLS, STANDARD, escape
 
-Outcome = Literal["stored", "transient", "unreadable"]
+Outcome = Literal["stored", "transient", "unreadable", "oversize"]
 Mode = Literal["original", "enhanced"]
 
 
@@ -29,12 +29,13 @@ VERDICTS: dict[Outcome, Verdict] = {
     "stored": Verdict("A", "0", "Message accepted", "I", ""),
     "transient": Verdict("E", "207", "Application internal error", "E", "Not stored; send the message again."),
     "unreadable": Verdict("R", "100", "Segment sequence error", "E", "The message header (MSH) cannot be read."),
+    "oversize": Verdict("R", "207", "Application internal error", "E", "The message is longer than 16 MB."),
 }
 
 # Table 0155 in MSH-15: the outcomes that the sender wants to hear of.
 WANTED: dict[str, frozenset[Outcome]] = {
-    "AL": frozenset({"stored", "transient", "unreadable"}),
-    "ER": frozenset({"transient", "unreadable"}),
+    "AL": frozenset({"stored", "transient", "unreadable", "oversize"}),
+    "ER": frozenset({"transient", "unreadable", "oversize"}),
     "SU": frozenset({"stored"}),
     "NE": frozenset(),
     "": frozenset(),  # enhanced by MSH-16 alone: no accept acknowledgement was asked for
@@ -53,7 +54,9 @@ def acknowledge(
     `control_id` is our own MSH-10. `mode_override` settles AA or CA for engines that ask for one and want the other;
     `reply_always=False` takes NE, ER and SU in MSH-15 literally (many senders block until some answer comes).
     """
+    verdict = VERDICTS[outcome]
     if isinstance(header, Unreadable):
+        verdict = VERDICTS["unreadable"]._replace(text=header.reason)
         header, outcome = _blank(header), "unreadable"
     if header.type in NEVER_ANSWERED:
         return None
@@ -61,7 +64,6 @@ def acknowledge(
     mode = mode_override or asked
     if asked == "enhanced" and not reply_always and outcome not in WANTED.get(header.accept_ack.upper(), WANTED["AL"]):
         return None
-    verdict = VERDICTS[outcome]
     code = ("C" if mode == "enhanced" else "A") + verdict.letter
     segments = [_msh(header, now_us, control_id), _msa(header, code, verdict)]
     if verdict.letter != "A":

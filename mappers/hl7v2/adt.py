@@ -10,7 +10,7 @@ from mappers.hl7v2.adt_events import EVENTS, WITHOUT_VISIT, Row
 from mappers.hl7v2.datatypes import moment, npi
 from mappers.hl7v2.event import AdtEvent, Facility, Patient, StayKey, Visit
 from mappers.hl7v2.findings import Finding
-from mappers.hl7v2.message import Header, Message, Segment
+from mappers.hl7v2.message import DELETE, Header, Message, Segment
 from mappers.hl7v2.segments.mrg import merges
 from mappers.hl7v2.segments.pid import mrn, patient
 from mappers.hl7v2.segments.pv1 import visit
@@ -54,8 +54,6 @@ def to_event(
     occurred, origin = _occurred(row, times, _us(sent) or received_us, findings)
     if occurred is None and received_us is not None:
         origin = "received"
-    if row.code != message.header.event:
-        findings.append(Finding("event-inferred", "MSH-9", "information", "The event was taken from EVN-1 or mended."))
     facility = _facility(message.header, evn, pv1, source)
     cancelled = times.get("EVN-6") if row.cancels or row.effect == "delete" else None
     planned = moment(evn, 3, source, findings)
@@ -93,6 +91,8 @@ def _row(message: Message, source: SourceConfig, findings: list[Finding]) -> Row
     if told and evn and told != evn:
         findings.append(Finding("event-disagrees", "EVN-1", "warning", "EVN-1 and MSH-9 disagree; MSH-9 was taken."))
     row = EVENTS.get(told or evn)
+    if row is not None and row.code != header.event:
+        findings.append(Finding("event-inferred", "MSH-9", "information", "The event was taken from EVN-1 or mended."))
     if row is None:
         findings.append(Finding("event-unsupported", "MSH-9", "error", "The event has no row in adt_events.py."))
     elif header.structure and header.structure != row.structure:
@@ -165,7 +165,8 @@ def _authority(segment: Segment, number: int) -> str:
 
 def _deleted(message: Message) -> tuple[str, ...]:
     return tuple(
-        f"{name}-{number}" for name, numbers in _DELETABLE.items() if (found := message.first(name))
+        f"{name}-{number}" for name, numbers in _DELETABLE.items()
+        if (found := message.first(name)) and DELETE in found.text
         for number in numbers if found.deleted(number)
     )
 

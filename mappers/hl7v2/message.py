@@ -73,10 +73,8 @@ class Segment:
         fields = self._fields
         if fields is None:
             fields = self._fields = self.text.split(self.separators.field, MAX_FIELDS)
-        if self.name in ("MSH", "BHS", "FHS"):
-            if number == 1:
-                return self.separators.field
-            number -= 1
+            if self.name == "MSH":
+                fields.insert(1, self.separators.field)  # MSH-1 is the delimiter itself
         return fields[number] if number < len(fields) else ""
 
     def reps(self, number: int) -> list[Rep]:
@@ -115,7 +113,7 @@ class Segment:
 
 @dataclass(slots=True)
 class Message:
-    """A readable message. `findings` says what the parser had to tolerate; `strays` counts lines it could not place."""
+    """A readable message. `findings` says what the parser had to tolerate."""
 
     header: Header
     segments: list[Segment]

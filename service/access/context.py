@@ -9,11 +9,12 @@ from typing import Any
 
 from fhir_profiles import Resource
 from fhir_profiles.catalog import catalog
+from service.access.new_version import new_version
 from service.access.roles import restriction as restriction_of
 from service.caller import Caller
 from service.search.restriction import Restriction, See
 from service.store import read
-from service.store.change import AuditRow
+from service.store.change import AuditRow, Write
 from service.store.engine import Store
 from service.store.read import Found
 
@@ -76,6 +77,17 @@ class Context:
         """(resource, version) as head()."""
         found = await self.head(reference)
         return (parse(found.body), found.version) if found and found.body is not None else None
+
+    def write(self, resource: Resource, expect: int, *, source_org: int | None = None) -> Write:
+        """A Write of this caller's organization, or for another (an update keeps its author)."""
+        return new_version(
+            resource,
+            expect,
+            self.store.keys,
+            source_org=self.organization_key if source_org is None else source_org,
+            now_us=self.now_us,
+            base_url=self.settings.base_url,
+        )
 
     def patients_of(self, *found: Found) -> tuple[str, ...]:
         """References of the patients whom stored resources are about, for the audit row; no model is built.

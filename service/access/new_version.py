@@ -20,7 +20,7 @@ def new_version(
     source_org: key of the organization that wrote the first version: an update by another does not take it over.
     """
     rtype, fhir_id = resource["resourceType"], resource["id"]
-    patient = patient_of(resource, rtype)
+    patient = patient_of(resource, rtype, base_url)
     index = index_rows(resource, rtype, keys, base_url=base_url)
     patient_key = keys.resource(patient) if patient else None
     edges = index.edges

@@ -10,8 +10,9 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from fhir_profiles.catalog import catalog
+from fhir_profiles.catalog import TypeEntry, catalog
 from service.access.context import Context
 from service.api import links
 from service.api.body import form, resource
@@ -37,7 +38,7 @@ _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
 
 
 class Row(NamedTuple):
-    """interaction: the code in the CapabilityStatement that a type must list, or "" for what every type has."""
+    """interaction: the code in the CapabilityStatement that a type must list, or the operation's name with its $."""
 
     method: str
     path: str
@@ -126,7 +127,7 @@ async def _validate(request: Request, ctx: Context, _params: Params) -> Decide:
 
 
 ROWS = (
-    Row("POST", "/{type}/$validate", "", _validate),
+    Row("POST", "/{type}/$validate", "$validate", _validate),
     Row("POST", "/{type}/_search", "search-type", _search),
     Row("GET", "/{type}", "search-type", _search),
     Row("POST", "/{type}", "create", _create),
@@ -144,29 +145,34 @@ def routes() -> list[Route]:
         by_path.setdefault(row.path, {})[row.method] = row
         if row.method == "GET":
             by_path[row.path]["HEAD"] = row
-    fixed = [Route("/fhir/metadata", metadata, methods=["GET"])]
-    served = [
-        Route(f"/fhir{path}{slash}", _endpoint(rows), methods=_METHODS)
-        for path, rows in by_path.items()
-        for slash in ("", "/")
-    ]
-    base = [Route(f"/fhir{slash}", _endpoint({}), methods=_METHODS) for slash in ("", "/")]
-    rest = [Route("/fhir/{path:path}", _endpoint({}), methods=_METHODS)]
+    fixed = [Route(f"/fhir/metadata{slash}", metadata, methods=["GET"]) for slash in ("", "/")]
+    served = [Route(f"/fhir{path}{slash}", _Endpoint(rows)) for path, rows in by_path.items() for slash in ("", "/")]
+    base = [Route(f"/fhir{slash}", _Endpoint({})) for slash in ("", "/")]
+    rest = [Route("/fhir/{path:path}", _Endpoint({}))]
     return [*fixed, *served, *base, *rest]
 
 
-_METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH"]
+class _Endpoint:
+    """An ASGI application, so that every method arrives here and is refused as OperationOutcome."""
 
+    def __init__(self, rows: dict[str, Row]):
+        self._rows = rows
 
-def _endpoint(rows: dict[str, Row]) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+
         async def prepare(ctx: Context, params: Params) -> Decide:
-            row = _row(request, rows)
+            row = _row(request, self._rows)
             return await row.handler(request, ctx, params)
 
-        return await exchange(request, prepare)
+        response: Response = await exchange(request, prepare)
+        await response(scope, receive, send)
 
-    return endpoint
+
+def _served(row: Row, entry: TypeEntry) -> bool:
+    if row.interaction.startswith("$"):
+        return row.interaction[1:] in entry.operations
+    return row.interaction in entry.interactions
 
 
 def _row(request: Request, rows: dict[str, Row]) -> Row:
@@ -178,8 +184,8 @@ def _row(request: Request, rows: dict[str, Row]) -> Row:
     if entry is None:
         raise FhirError(Category.NOT_FOUND, "This is not a resource type or path that is served: see /fhir/metadata.")
     row = rows.get(request.method)
-    if row is None or (row.interaction and row.interaction not in entry.interactions):
-        allowed = sorted(m for m, r in rows.items() if not r.interaction or r.interaction in entry.interactions)
+    if row is None or not _served(row, entry):
+        allowed = sorted(method for method, other in rows.items() if _served(other, entry))
         text = f"{request.method} is not served here for {entry.name}: see /fhir/metadata."
         raise FhirError(Category.METHOD_NOT_ALLOWED, text, headers={"Allow": ", ".join(allowed)})
     return row

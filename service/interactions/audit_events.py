@@ -20,6 +20,7 @@ from service.store.change import Change
 from service.store.read import Found
 
 _ID = re.compile(r"(\d{1,3})-(\d{1,18})-(\d{1,4})\Z")
+_PATIENT = re.compile(r"(Patient/)?[A-Za-z0-9\-.]{1,64}\Z")
 _SERVED = ("_id", "patient", "date", "_count", "_total", "_sort", "_format", "_pretty")
 MAX_COUNT = 200
 
@@ -93,10 +94,16 @@ def _read(params: list[tuple[str, str]]) -> tuple[int, int | None, int | None, t
         if name == "_count" and value.isascii() and value.isdigit():
             count = min(max(int(value[:6]), 1), MAX_COUNT)
         elif name == "patient":
-            patients += [v if v.startswith("Patient/") else f"Patient/{v}" for v in value.split(",")]
+            patients += [_patient(v) for v in value.split(",")]
         elif name == "date":
             low, high = _date(value, low, high)
     return count, low, high, tuple(patients[:50])
+
+
+def _patient(value: str) -> str:
+    if not _PATIENT.match(value):
+        raise FhirError(Category.MALFORMED, "patient must be an id or Patient/id.")
+    return "Patient/" + value.removeprefix("Patient/")
 
 
 def _date(value: str, low: int | None, high: int | None) -> tuple[int | None, int | None]:

@@ -4,52 +4,47 @@ from typing import Any
 
 from fhir_profiles import Resource
 from service.access.context import Context
-from service.access.new_version import new_version
 from service.access.roles import check_scope, check_write
 from service.errors import Category, FhirError, Issue
 from service.interactions.checks import check_patient, check_references, check_structure
 from service.interactions.decision import Answer, Decision, Preconditions, fixed, of_write
 from service.search.query import parse
 from service.search.values import patient_of
-from service.store.change import ABSENT, Change, Claim
+from service.store.change import ABSENT, Change
+from service.store.epochs import epoch
 from service.store.find import search as find
 from service.store.read import Found
 from service.workflow.steps import Step, run_after, run_before
 
-CLAIM_US = 60_000_000
-"""A conditional create is found by its search as soon as it is committed; the claim bridges the moment before that."""
+QUESTIONS = 65_536
+"""Conditional creates of one question exclude each other by a counter; so many counters, so that they never grow."""
 
 
 async def create(ctx: Context, rtype: str, body: Any, pre: Preconditions) -> Decision:
     """201 with the stored resource; 200 with the existing one where If-None-Exist matches it; 412 where several do."""
     check_scope(ctx.caller, "c", rtype)
     check_write(ctx.caller, rtype)
-    claims: list[Claim] = []
+    change = Change()
     if pre.if_none_exist is not None:
+        # The counter is read before the search: whoever answers the same question meanwhile makes this Change stale.
+        question = _question(ctx, rtype, pre.if_none_exist)
+        change.epochs[question] = await epoch(ctx.store, question)
+        change.bump_epochs.add(question)
         existing = await _matches(ctx, rtype, pre.if_none_exist)
         if existing:
             return _existing(ctx, existing)
-        claims.append(_claim(ctx, rtype, pre.if_none_exist))
     resource = check_structure(_with_id(body, rtype, ctx.new_id()), rtype)
     await check_references(ctx, resource, None)
     await check_patient(ctx, resource, None)
-    return await written(ctx, resource, claims)
+    return await written(ctx, resource, change)
 
 
-async def written(ctx: Context, resource: Resource, claims: list[Claim]) -> Decision:
+async def written(ctx: Context, resource: Resource, change: Change) -> Decision:
     """The Change of a checked new resource: its workflow steps, its version, its audit row."""
     rtype = resource["resourceType"]
-    change = Change(claims=claims)
     step = Step(ctx, "create", resource, None, change)
     await run_before(step)
-    write = new_version(
-        step.new,
-        ABSENT,
-        ctx.store.keys,
-        source_org=ctx.organization_key,
-        now_us=ctx.now_us,
-        base_url=ctx.settings.base_url,
-    )
+    write = ctx.write(step.new, ABSENT)
     change.writes.append(write)
     await run_after(step)
     patient = patient_of(step.new, rtype)
@@ -87,7 +82,6 @@ def _existing(ctx: Context, existing: list[Found]) -> Decision:
     return Decision(Change(audit=[audit]), fixed(answer))
 
 
-def _claim(ctx: Context, rtype: str, query: tuple[tuple[str, str], ...]) -> Claim:
+def _question(ctx: Context, rtype: str, query: tuple[tuple[str, str], ...]) -> int:
     parts = sorted(f"{name}={value}" for name, value in query)
-    key = ctx.store.keys.of("if-none-exist", ctx.caller.organization, rtype, *parts)
-    return Claim(key, 0, ctx.now_us + CLAIM_US)
+    return ctx.store.keys.of("if-none-exist", ctx.caller.organization, rtype, *parts) % QUESTIONS

@@ -6,7 +6,6 @@ from fhir_profiles import Resource
 from fhir_profiles.catalog import catalog
 from fhir_profiles.json_text import write_json
 from service.access.context import Context, parse
-from service.access.new_version import new_version
 from service.access.roles import check_scope, check_write
 from service.errors import Category, FhirError, Issue, not_found
 from service.interactions.checks import check_patient, check_references, check_structure
@@ -54,14 +53,7 @@ async def replaced(ctx: Context, resource: Resource, current: Found, pre: Precon
     change = Change()
     step = Step(ctx, "update", resource, old, change)
     await run_before(step)
-    write = new_version(
-        step.new,
-        current.version,
-        ctx.store.keys,
-        source_org=author,
-        now_us=ctx.now_us,
-        base_url=ctx.settings.base_url,
-    )
+    write = ctx.write(step.new, current.version, source_org=author)
     change.writes.append(write)
     await run_after(step)
     patient = patient_of(step.new, rtype)

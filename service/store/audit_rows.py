@@ -37,7 +37,9 @@ class StoredAudit:
 
 
 def _row(row: tuple[Any, ...]) -> StoredAudit:
-    return StoredAudit(*row[:9], tuple(str(row[9]).split()), *row[10:])
+    values: list[Any] = list(row)
+    values[9] = tuple(str(row[9]).split())
+    return StoredAudit(*values)
 
 
 async def read(store: Store, slot: int, seq: int, organization: str | None) -> list[StoredAudit]:

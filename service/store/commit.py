@@ -27,6 +27,7 @@ from service.store.change import (
     Written,
 )
 
+_LAST_TICK = (1 << 51) - 1  # 63 bits hold no later instant
 EPOCH_US = 1_577_836_800_000_000  # 2020-01-01: leaves room in 63 bits until 2091
 OPS = {True: 1, False: 2}
 
@@ -120,7 +121,7 @@ def updated_us(vid: int) -> int:
 
 def vid_at(us: int) -> int:
     """The smallest vid of an instant."""
-    return max(us - EPOCH_US, 0) << 12
+    return min(max(us - EPOCH_US, 0), _LAST_TICK) << 12
 
 
 # --- the group ---------------------------------------------------------------------------------------------------
@@ -131,6 +132,7 @@ class _Head:
     version: int
     vid: int
     deleted: int
+    labels: int
 
 
 @dataclass
@@ -188,12 +190,18 @@ def _read_relied(
     heads: dict[int, _Head] = {}
     wanted = sorted({keys.resource(r) for c in changes for r in [*c.relied, *(w.reference for w in c.writes)]})
     if wanted:
-        for key, version, vid, deleted in (yield FetchIn("resource", "key, version, vid, deleted", "key", wanted)):
-            heads[key] = _Head(version, vid, deleted)
+        for key, *facts in (yield FetchIn("resource", "key, version, vid, deleted, labels", "key", wanted)):
+            heads[key] = _Head(*facts)
     epochs: dict[int, int] = {}
     subjects = sorted({s for c in changes for s in [*c.epochs, *c.bump_epochs]})
     if subjects:
-        epochs = dict((yield FetchIn("access_epoch", "subject, epoch", "subject", subjects)))
+        fetch = FetchIn("access_epoch", "subject, epoch", "subject", subjects)
+        epochs = dict((yield fetch))
+        unborn = [(subject, 0) for subject in subjects if subject not in epochs]
+        if unborn:
+            # An absent row cannot be locked: another process could bump what this group relies on at the same moment.
+            yield Insert("access_epoch", unborn, "ON CONFLICT (subject) DO NOTHING")
+            epochs = dict((yield fetch))
     leases: dict[int, tuple[str, int]] = {}
     jobs = sorted({lease.job_id for c in changes for lease in c.leases})
     if jobs:
@@ -249,7 +257,7 @@ def _take_claims(changes: Sequence[Change], outcomes: list[Outcome | None], now_
     lost = first.keys() - {row[0] for row in won}
     if not lost:
         return
-    holders = dict((yield FetchIn("claim", "key, holder", "key", sorted(lost))))
+    holders: dict[int, int] = dict((yield FetchIn("claim", "key, holder", "key", sorted(lost))))
     back: list[int] = []
     for number, change in enumerate(changes):
         mine = [c.key for c in change.claims if first.get(c.key) == number]
@@ -276,8 +284,8 @@ def _plan_change(
         queue = job.kind.split(".", 1)[0]
         text = orjson.dumps(job.payload).decode()
         due = job.due_us or now_us
-        row = (slot.last_job, queue, job.kind, job.ordering_key, due, "ready", 0, 0, job.dedupe, text, "")
-        plan.add("job", row)
+        job_row = (slot.last_job, queue, job.kind, job.ordering_key, due, "ready", 0, 0, job.dedupe, text, "")
+        plan.add("job", job_row)
     for lease in change.leases:
         plan.runs.setdefault(
             "UPDATE job SET state = ?, last_error = ?, dedupe = NULL, lease = 0 WHERE id = ?", []
@@ -297,7 +305,9 @@ def _plan_write(write: Write, plan: _Plan, keys: Keys, slot: Slot, heads: dict[i
     body = None if deleted else fill(write.hole, version, instant(updated_us(vid)))
     op = 3 if deleted else OPS[version == 1]
     kept = array("q", write.index.keys).tobytes()
-    facts = (write.patient, write.labels, write.source_org)
+    # A deletion stays as hidden as what it deleted: only they hear 410 who could read it.
+    labels = head.labels if deleted and head else write.labels
+    facts = (write.patient, labels, write.source_org)
     plan.add("version", (vid, key, write.rtype, write.fhir_id, version, op, *facts, kept, body))
     head_row = (key, write.rtype, write.fhir_id, vid, version, int(deleted), *facts)
     (plan.moved_heads if head else plan.new_heads).append(head_row)

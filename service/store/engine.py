@@ -27,6 +27,7 @@ class Store:
     def __init__(self, url: str, db: Database, keys: Keys, clock: Clock, slot: Slot, owner: str):
         self.url, self.db, self.keys, self.clock = url, db, keys, clock
         self._slot, self._owner = slot, owner
+        self._ids = Slot(slot.number)
         self.batches: dict[object, object] = {}
         """Reads that wait for a shared statement (store/read.py)."""
         self._renewal = asyncio.get_running_loop().create_task(self._renew())
@@ -46,13 +47,17 @@ class Store:
             return outcome
         raise outcome
 
+    def next_id(self, now_us: int) -> int:
+        """A number that grows with time and is unique over processes: ids of inbox rows."""
+        return self._ids.vid(now_us)
+
     def on_commit(self, listener: Callable[[], None]) -> None:
         self.db.on_commit(listener)
 
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(LEASE_US / 4e6)
-            with contextlib.suppress(Unavailable):
+            with contextlib.suppress(Exception):  # whatever failed: the next quarter of the lease tries again
                 kept = await self.db.execute(
                     "UPDATE worker_slot SET lease_until_us = ? WHERE slot = ? AND owner = ? RETURNING slot",
                     (_wall_us() + LEASE_US, self._slot.number, self._owner),

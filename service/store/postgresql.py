@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 
@@ -76,16 +76,18 @@ class Postgresql:
 
     async def fetch(self, sql: str, params: tuple[Any, ...] = (), *, heavy: bool = False) -> list[Row]:
         try:
-            return await self._pool.fetch(dollars(sql), *params)
+            return _rows(await self._pool.fetch(dollars(sql), *params))
         except asyncpg.QueryCanceledError as error:
             raise TooCostly from error
         except (*_LOST, TimeoutError) as error:
-            raise Unavailable(type(error).__name__) from error
+            if _is_lost(error):
+                raise Unavailable(type(error).__name__) from error
+            raise
 
     async def fetch_in(self, sql: str, *params: Any) -> list[Row]:
         """A SELECT that speaks PostgreSQL's own placeholders, for coalesced reads."""
         try:
-            return await self._pool.fetch(sql, *params)
+            return _rows(await self._pool.fetch(sql, *params))
         except (*_LOST, TimeoutError) as error:
             raise Unavailable(type(error).__name__) from error
 
@@ -98,19 +100,21 @@ class Postgresql:
 
     async def execute(self, sql: str, params: tuple[Any, ...] = ()) -> list[Row]:
         try:
-            return await self._pool.fetch(dollars(sql), *params)
+            return _rows(await self._pool.fetch(dollars(sql), *params))
         except (*_LOST, TimeoutError) as error:
             raise Unavailable(type(error).__name__) from error
 
     async def _commit_forever(self) -> None:
         con: asyncpg.Connection[asyncpg.Record] | None = None
+        former: int | None = None
         while True:
             batch = [await self._queue.get()]
             while len(batch) < GROUP and not self._queue.empty():
                 batch.append(self._queue.get_nowait())
             try:
                 if con is None or con.is_closed():
-                    con = await asyncpg.connect(self._url, server_settings=_SETTINGS, timeout=5, command_timeout=10)
+                    con = await self._connect(former)
+                    former = con.get_server_pid()
                 await self._group(batch, con)
             except asyncio.CancelledError:
                 _fail(batch, Unavailable("shutting down"))
@@ -124,6 +128,17 @@ class Postgresql:
             for listener in self._listeners:
                 listener()
 
+    async def _connect(self, former: int | None) -> "asyncpg.Connection[asyncpg.Record]":
+        """After a lost connection nobody knows what was committed: the audit chain goes on from what is stored."""
+        con = await asyncpg.connect(self._url, server_settings=_SETTINGS, timeout=5, command_timeout=10)
+        if former is not None:
+            mine = "FROM pg_stat_activity WHERE pid = $1 AND usename = current_user AND datname = current_database()"
+            await con.fetch(f"SELECT pg_terminate_backend(pid, 4000) {mine}", former)  # noqa: S608 text of ours
+            sql = "SELECT seq, digest FROM audit WHERE slot = $1 ORDER BY seq DESC LIMIT 1"
+            head = await con.fetchrow(sql, self._slot.number)
+            self._slot.audit_seq, self._slot.audit_head = tuple(head) if head else (0, b"")
+        return con
+
     async def _group(
         self, batch: list[tuple[Change, "asyncio.Future[Outcome]"]], con: "asyncpg.Connection[asyncpg.Record]"
     ) -> None:
@@ -133,9 +148,11 @@ class Postgresql:
                 async with con.transaction():
                     outcomes = await self._drive([change for change, _ in batch], con)
                 break
-            except (*_LOST, TimeoutError, asyncio.CancelledError):
+            except asyncio.CancelledError:
                 raise
             except Exception as error:
+                if _is_lost(error):
+                    raise
                 vars(self._slot).update(vars(kept))
                 if isinstance(error, _AGAIN) and attempt < 4:
                     await asyncio.sleep(0.002 * 2**attempt)
@@ -178,12 +195,16 @@ class Postgresql:
             with contextlib.suppress(*_LOST, TimeoutError):
                 con = await asyncpg.connect(self._url, timeout=5)
                 try:
-                    await con.add_listener(CHANNEL, lambda *_: [listener() for listener in self._listeners])
+                    await con.add_listener(CHANNEL, self._notify)
                     while not con.is_closed():
                         await asyncio.sleep(0.5)
                 finally:
                     await con.close(timeout=1)
             await asyncio.sleep(0.5)
+
+    def _notify(self, *_facts: object) -> None:
+        for listener in self._listeners:
+            listener()
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -193,8 +214,18 @@ class Postgresql:
             await asyncio.wait_for(self._pool.close(), 2)
 
 
+def _rows(records: "list[asyncpg.Record]") -> list[Row]:
+    """A Record is read like a tuple everywhere here."""
+    return cast("list[Row]", records)
+
+
 async def _no_reset(_connection: object) -> None:
     """Our connections hold no session state; the default RESET ALL would cost a round trip per query."""
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether the connection is gone. asyncpg's word for a wrong parameter is an InterfaceError and a ValueError."""
+    return isinstance(error, (*_LOST, TimeoutError)) and not isinstance(error, ValueError)
 
 
 def _fail(batch: list[tuple[Change, "asyncio.Future[Outcome]"]], error: Exception) -> None:
@@ -208,10 +239,10 @@ async def _run(con: "asyncpg.Connection[asyncpg.Record]", step: Step) -> list[Ro
         case FetchIn(table, names, column, values):
             lock = "" if table == "version" else " FOR UPDATE"
             sql = f"SELECT {names} FROM {table} WHERE {column} = ANY($1::int8[]) ORDER BY {column}{lock}"  # noqa: S608
-            return await con.fetch(sql, list(values))
+            return _rows(await con.fetch(sql, list(values)))
         case Insert(table, rows, on_conflict, returning):
             arrays = list(zip(*rows, strict=True)) if rows else [()] * len(columns(table))
-            return await con.fetch(pg_insert(table, on_conflict, returning), *arrays)
+            return _rows(await con.fetch(pg_insert(table, on_conflict, returning), *arrays))
         case DeletePairs(pairs):
             keys, vids = zip(*pairs, strict=True)
             await con.execute(

@@ -8,6 +8,11 @@ from service.store.engine import Store
 _FOCUS = edge("Task", "focus")
 
 
+def subject(store: Store, reference: str) -> int:
+    """Whose access epoch counts the referrals opened about a resource: opening bumps it, closing relies on it."""
+    return store.keys.resource(reference)
+
+
 async def about(store: Store, reference: str, statuses: tuple[str, ...]) -> dict[str, int]:
     """{Task reference: version} of the Tasks whose focus is the resource and whose status is one of these."""
     rows = await store.fetch(

@@ -29,17 +29,21 @@ class Claimed:
 
 
 async def claim(store: Store, limit: int) -> list[Claimed]:
-    """Up to `limit` due jobs, oldest first; of each ordering_key only the first that is not finished."""
+    """Up to `limit` due jobs, oldest first. Of an ordering_key nothing is taken past a job that waits or is leased.
+
+    Several jobs of one ordering_key may come in one claim: they are run one after the other. Across processes on
+    PostgreSQL the order is kept but for claims of the same instant; stays are serial by their epoch all the same.
+    """
     now = store.clock.now_us()
     token = secrets.randbits(62)
     lock = " FOR UPDATE SKIP LOCKED" if store.db.name == "postgresql" else ""
     rows = await store.db.execute(
         "UPDATE job SET state = 'leased', lease = ?, attempts = attempts + 1, due_us = ? WHERE id IN ("  # noqa: S608
-        "SELECT j.id FROM job j WHERE j.state IN ('ready', 'leased') AND j.due_us <= ? AND NOT EXISTS ("
-        "SELECT 1 FROM job p WHERE p.queue = j.queue AND p.ordering_key = j.ordering_key AND p.id < j.id "
-        "AND p.state IN ('ready', 'leased') AND j.ordering_key <> '') "
-        f"ORDER BY j.id LIMIT ?{lock}) RETURNING id, kind, ordering_key, attempts, lease, payload",
-        (token, now + LEASE_US, now, limit),
+        "SELECT j.id FROM job j WHERE j.state IN ('ready', 'leased') AND j.due_us <= ? AND (j.ordering_key = '' OR "
+        "NOT EXISTS (SELECT 1 FROM job p WHERE p.queue = j.queue AND p.ordering_key = j.ordering_key AND p.id < j.id "
+        f"AND p.state IN ('ready', 'leased') AND p.due_us > ?)) ORDER BY j.id LIMIT ?{lock}) "
+        "RETURNING id, kind, ordering_key, attempts, lease, payload",
+        (token, now + LEASE_US, now, now, limit),
     )
     return [Claimed(r[0], r[1], r[2], r[3], r[4], orjson.loads(r[5])) for r in sorted(rows)]
 
@@ -56,6 +60,14 @@ def retry(job: Claimed, due_us: int, error: str) -> Statement:
     return Statement(
         "UPDATE job SET state = 'ready', due_us = ?, last_error = ?, lease = 0 WHERE id = ? AND lease = ?",
         (due_us, error, job.id, job.token),
+    )
+
+
+def release(job: Claimed) -> Statement:
+    """Given back untried, because a job before it in its order has to be tried again."""
+    return Statement(
+        "UPDATE job SET state = 'ready', due_us = 0, attempts = attempts - 1, lease = 0 WHERE id = ? AND lease = ?",
+        (job.id, job.token),
     )
 
 

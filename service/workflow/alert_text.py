@@ -1,4 +1,4 @@
-"""THE table of alerts: what each transition says to the lead care manager, how urgently, and what is to be done by when.
+"""THE table of alerts: what each transition says to the lead care manager, how urgently, what to do and by when.
 
 Types and urgency: facts/adt.md 9; follow-up times: facts/california.md C.4 (DHCS PHM Policy Guide, transitional care:
 visit within 7 days of discharge). Texts are plain words; {who} {where} {when} {before} {detail} are filled in.
@@ -56,9 +56,7 @@ ALERTS: dict[str, Alert] = {
     "discharge/HOME": Alert("asap", "{who} was discharged home from {where} {when}.", "visit", WEEK),
     "discharge/SNF": Alert("urgent", "{who} left {where} for a nursing facility {when}.", "visit", WEEK),
     "discharge/ACUTE": Alert("urgent", "{who} was transferred from {where} to another hospital {when}.", "visit", WEEK),
-    "discharge/REHAB": Alert(
-        "urgent", "{who} left {where} for rehabilitation or long-term care {when}.", "visit", WEEK
-    ),
+    "discharge/REHAB": Alert("urgent", "{who} left {where} for rehabilitation or long care {when}.", "visit", WEEK),
     "discharge/PSYCH": Alert("urgent", "{who} left {where} for another hospital {when}.", "visit", WEEK),
     "discharge/HOSPICE": Alert("urgent", "{who} left {where} for hospice care {when}.", "visit", WEEK),
     "discharge/AMA": Alert("stat", "{who} left {where} {when} before the care was finished.", "find", WEEK),
@@ -97,7 +95,7 @@ def fill(text: str, *, who: str, where: str, at_us: int, now_us: int, before: st
     """The sentence. Where nothing names the person or the place it says so in general words."""
     when = moment(at_us, now_us, zone)
     if "since {when}" in text or "for {when}" in text or "told {when}" in text:
-        when = when.removeprefix("on ")
+        when = when.removeprefix("at ").removeprefix("on ")
     said = text.format(
         who=who or "A member on your panel",
         where=where or "the hospital",

@@ -7,8 +7,10 @@ ServiceRequest belongs to the requester; its Task is moved by both parties, each
 from typing import NamedTuple
 
 from fhir_profiles import Resource
+from service.access.context import Context
 from service.errors import Category, FhirError, Issue
-from service.store import tasks
+from service.search.references import normal_reference
+from service.store import epochs, tasks
 from service.workflow.parties import acts_for, reference_of
 from service.workflow.steps import Step
 
@@ -80,8 +82,13 @@ FIXED = ("for", "focus", "requester", "intent", "authoredOn", "code")
 """Elements of a referral Task that never change: a different referral is a new Task."""
 
 
-def is_referral(task: Resource) -> bool:
-    return reference_of(task, "focus").startswith("ServiceRequest/")
+def _focus(task: Resource, ctx: Context) -> str:
+    """The relative reference in focus, however it is written: absolute, or of a version."""
+    return normal_reference(reference_of(task, "focus"), ctx.settings.base_url) or ""
+
+
+def is_referral(task: Resource, ctx: Context) -> bool:
+    return _focus(task, ctx).startswith("ServiceRequest/")
 
 
 def _refuse(issues: list[Issue], reason: str) -> None:
@@ -99,7 +106,7 @@ def _rule(text: str, expression: str, code: str = "business-rule") -> Issue:
 async def check_new_task(step: Step) -> None:
     """A new referral Task starts at draft or requested, from its requester, about an active ServiceRequest."""
     task, ctx = step.new, step.ctx
-    if not is_referral(task):
+    if not is_referral(task, ctx):
         return
     issues = [
         _rule(f"A referral Task needs {element}: {why}.", f"Task.{element}", "required")
@@ -115,14 +122,7 @@ async def check_new_task(step: Step) -> None:
     if task.get("intent") != "order":
         issues.append(_rule("A referral Task has the intent order.", "Task.intent"))
     issues += _needs(task, ())
-    found = await ctx.resource(reference_of(task, "focus"))
-    if found is not None:
-        request, version = found
-        step.change.relied[reference_of(task, "focus")] = version
-        if request.get("status") not in ("active", "completed" if ctx.restriction.unrestricted else "active"):
-            issues.append(_rule("The ServiceRequest in focus must be active before it is referred.", "Task.focus"))
-        if reference_of(request, "subject") != reference_of(task, "for"):
-            issues.append(_rule("The member must be the subject of the ServiceRequest in focus.", "Task.for"))
+    issues += await _focus_issues(step)
     _refuse(issues, "referral")
     if not await acts_for(ctx, reference_of(task, "requester")):
         raise FhirError(
@@ -136,10 +136,32 @@ async def check_new_task(step: Step) -> None:
         )
 
 
+async def _focus_issues(step: Step) -> list[Issue]:
+    """What is wrong with the ServiceRequest in focus; the Change relies on it, and tells those who close it."""
+    task, ctx = step.new, step.ctx
+    focus = _focus(task, ctx)
+    found = await ctx.resource(focus)
+    if found is None:
+        return []
+    request, version = found
+    step.change.relied[focus] = version
+    step.change.bump_epochs.add(tasks.subject(ctx.store, focus))
+    issues = []
+    if request.get("status") not in ("active", "completed" if ctx.restriction.unrestricted else "active"):
+        issues.append(_rule("The ServiceRequest in focus must be active before it is referred.", "Task.focus"))
+    if _member(request, "subject", ctx) != _member(task, "for", ctx):
+        issues.append(_rule("The member must be the subject of the ServiceRequest in focus.", "Task.for"))
+    return issues
+
+
+def _member(resource: Resource, element: str, ctx: Context) -> str | None:
+    return normal_reference(reference_of(resource, element), ctx.settings.base_url)
+
+
 async def check_transition(step: Step) -> None:
     """422 for a step that is not in TRANSITIONS or lacks what it needs, 403 for the wrong party."""
     task, old = step.new, step.old
-    if old is None or not (is_referral(old) or is_referral(task)):
+    if old is None or not (is_referral(old, step.ctx) or is_referral(task, step.ctx)):
         await _check_other_task(step)
         return
     parties = await _parties(step, old)
@@ -166,6 +188,8 @@ async def check_transition(step: Step) -> None:
         _refuse([*issues, _rule(text, "Task.status")], "transition")
         return
     _check_party(parties, row.who, status_new)
+    if status_old == "draft" and status_new in OPEN:
+        issues += await _focus_issues(step)
     _refuse([*issues, *_needs(task, row.needs)], "transition")
 
 
@@ -234,7 +258,7 @@ async def _check_other_task(step: Step) -> None:
 
 async def check_task_deletion(step: Step) -> None:
     """A referral that was sent is history: it is cancelled or marked as an error, never deleted."""
-    if is_referral(step.new) and step.new.get("status") != "draft":
+    if is_referral(step.new, step.ctx) and step.new.get("status") != "draft":
         _refuse(
             [_rule("A referral that was sent is not deleted: set it to cancelled or entered-in-error.", "Task.status")],
             "deletion",
@@ -278,7 +302,10 @@ async def check_request_update(step: Step) -> None:
             text = f"A ServiceRequest goes from {status_old} to {allowed}, not to {status_new}."
             issues.append(_rule(text, "ServiceRequest.status"))
         elif status_new in ("completed", "revoked", "entered-in-error"):
-            open_tasks = await tasks.about(step.ctx.store, f"ServiceRequest/{new['id']}", OPEN)
+            reference, store = f"ServiceRequest/{new['id']}", step.ctx.store
+            subject = tasks.subject(store, reference)
+            step.change.epochs[subject] = await epochs.epoch(store, subject)  # before looking: one opened meanwhile
+            open_tasks = await tasks.about(store, reference, OPEN)
             for reference, version in open_tasks.items():
                 step.change.relied[reference] = version
             if open_tasks:

@@ -18,7 +18,7 @@ EVIDENCE = frozenset(
 """Effects that say that the person is or was there, even where the admission itself never reached us."""
 HOSPITAL = frozenset({"ED", "OBSERVATION", "INPATIENT"})
 LOUD_OTHERS = frozenset({"B", "S"})
-"""Obstetrics and short stay are hospital stays without a class of their own; recurring and commercial visits are not."""
+"""Obstetrics and short stay are hospital stays without a class of their own; recurring visits are not."""
 
 
 @dataclass(frozen=True)

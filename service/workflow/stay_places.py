@@ -25,7 +25,8 @@ def places(facts: Sequence[Fact], end_us: int | None) -> tuple[PlaceSpan, ...]:
     """facts: standing, sorted. An A12 names the bed the patient is back in; nothing moves after the discharge."""
     spans: list[PlaceSpan] = []
     for fact in facts:
-        if fact.effect not in MOVES or not fact.place or (end_us is not None and fact.occurred_us > end_us and spans):
+        moves = fact.effect in MOVES or (fact.effect == "discharge" and not spans)
+        if not moves or not fact.place or (end_us is not None and fact.occurred_us > end_us and spans):
             continue
         if not spans and fact.effect == "transfer" and fact.prior_place:
             spans.append(PlaceSpan(fact.prior_place, fact.prior_facility, fact.occurred_us, fact))

@@ -10,8 +10,34 @@ from typing import Any
 
 FOLDER = Path(__file__).parents[2] / "fhir_profiles" / "examples"
 WORDS: list[Any] = [
-    "", " ", "x", "true", "2026-02-30", "2026-13-01", "Patient/1", "Nope/1", "#a", True, False, 0, -1, 1,
-    Decimal("1.5"), Decimal("1.0"), None, [], {}, [None], [[]], ["x"], {"x": 1}, {"id": "x"}, [{}], [1], "1.5", "a  b",
+    "",
+    " ",
+    "x",
+    "true",
+    "2026-02-30",
+    "2026-13-01",
+    "Patient/1",
+    "Nope/1",
+    "#a",
+    True,
+    False,
+    0,
+    -1,
+    1,
+    Decimal("1.5"),
+    Decimal("1.0"),
+    None,
+    [],
+    {},
+    [None],
+    [[]],
+    ["x"],
+    {"x": 1},
+    {"id": "x"},
+    [{}],
+    [1],
+    "1.5",
+    "a  b",
 ]
 
 

@@ -9,7 +9,7 @@ from mappers.hl7v2.ack import Mode, Outcome, acknowledge
 from mappers.hl7v2.header import Header, Unreadable, peek
 
 NOW = 1_772_575_800_000_000  # 2026-03-03T22:10:00Z
-OUTCOMES: tuple[Outcome, ...] = ("stored", "transient", "unreadable")
+OUTCOMES: tuple[Outcome, ...] = ("stored", "transient", "unreadable", "oversize")
 # MSH-15, MSH-16 -> answers for stored, transient, unreadable; None: nothing, where NE/ER/SU are taken literally
 TABLE: list[tuple[str, str, tuple[str | None, ...]]] = [
     ("", "", ("AA", "AE", "AR")),
@@ -23,7 +23,7 @@ TABLE: list[tuple[str, str, tuple[str | None, ...]]] = [
     ("", "AL", (None, None, None)),
     ("XX", "", ("CA", "CE", "CR")),
 ]
-ENHANCED = dict(zip(OUTCOMES, ("CA", "CE", "CR"), strict=True))
+ENHANCED = dict(zip(OUTCOMES, ("CA", "CE", "CR", "CR"), strict=True))
 
 
 def message(accept: str = "", application: str = "", **parts: str) -> Header:
@@ -53,7 +53,7 @@ def test_the_table(
         control_id="E9",
         reply_always=not literal,
     )
-    expected = codes[OUTCOMES.index(outcome)]
+    expected = codes[min(OUTCOMES.index(outcome), 2)]
     if expected is None and literal:
         assert raw is None
     else:
@@ -127,3 +127,8 @@ def test_one_write_under_four_kilobytes() -> None:
 def test_another_library_reads_it(outcome: Outcome) -> None:
     parsed = hl7.parse(answer(message("AL", "NE"), outcome))
     assert str(parsed.segment("MSA")[2]) == "C1" and str(parsed.segment("MSH")[9][0][0]) == "ACK"
+
+
+def test_a_refusal_gives_its_reason() -> None:
+    assert "\rMSA|AR||MSH-1 is not a delimiter.\r" in answer(Unreadable("MSH-1 is not a delimiter."))
+    assert "\rMSA|CR|C1|The message is longer than 16 MB.\r" in answer(message("AL"), "oversize")

@@ -115,12 +115,8 @@ def hs(digest: hashes.HashAlgorithm, secret: bytes, alg: str) -> str:
     return jwt(header(alg=alg), claims(NOW), secret, digest)
 
 
-PEM = rsa_key().public_key().public_bytes(
-    serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-)
-DER = rsa_key().public_key().public_bytes(
-    serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-)
+PEM = rsa_key().public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+DER = rsa_key().public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 EVIL = rsa_key(2048, 1)
 EVIL_JWK = public_jwk(EVIL, "rsa-1")
 EC_FORGED = {"alg": "ES384", "kid": "ec-1", "typ": "JWT"}
@@ -378,7 +374,23 @@ def _retype(rng: random.Random, _text: str) -> str:
     head, body = header(), claims(NOW)
     target = rng.choice([head, body])
     name = rng.choice([*target, "crit", "jwk", "nbf", "x"])
-    strange = [None, True, 0, -1, 1.5, "", "x", [], {}, [[]], {"a": [1]}, "\u0000", "\U0001f600", 10**40, "9" * 300]
+    strange: list[object] = [
+        None,
+        True,
+        0,
+        -1,
+        1.5,
+        "",
+        "x",
+        [],
+        {},
+        [[]],
+        {"a": [1]},
+        "\u0000",
+        "\U0001f600",
+        10**40,
+        "9" * 300,
+    ]
     target[name] = rng.choice(strange)
     return jwt(json.dumps(head), json.dumps(body))
 

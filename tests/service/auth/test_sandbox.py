@@ -21,25 +21,32 @@ async def test_a_token_of_the_roles_client(store: Store) -> None:
     assert count == 3
 
 
-@pytest.mark.parametrize("env", ["production", "", "Sandbox", "test"])
-async def test_refused_outside_a_sandbox(store: Store, env: str) -> None:
-    with pytest.raises(SandboxRefused, match="ENLACE_ENV"):
-        await issue_sandbox_token(store, env, "ecm-provider", None, 60)
-    assert await store.fetch("SELECT 1 FROM token") == []
+REFUSED_OUTSIDE_A_SANDBOX = ["production", "", "Sandbox", "test"]
 
 
-@pytest.mark.parametrize("ttl_s", [0, -1, 24 * 3600 + 1])
-async def test_the_life_is_bounded(store: Store, ttl_s: int) -> None:
-    with pytest.raises(SandboxRefused, match="24 hours"):
-        await issue_sandbox_token(store, "sandbox", "ecm-provider", None, ttl_s)
+async def test_refused_outside_a_sandbox(store: Store) -> None:
+    for env in REFUSED_OUTSIDE_A_SANDBOX:
+        with pytest.raises(SandboxRefused, match="ENLACE_ENV"):
+            await issue_sandbox_token(store, env, "ecm-provider", None, 60)
+        assert await store.fetch("SELECT 1 FROM token") == []
 
 
-@pytest.mark.parametrize(
-    ("role", "name"), [("cbo", None), ("ecm-provider", "x"), ("cbo", CLIENT), ("admin", "x"), ("system", None)]
-)
-async def test_no_client_no_token(store: Store, role: str, name: str | None) -> None:
-    with pytest.raises(SandboxRefused):
-        await issue_sandbox_token(store, "sandbox", role, name, 60)
+THE_LIFE_IS_BOUNDED = [0, -1, 24 * 3600 + 1]
+
+
+async def test_the_life_is_bounded(store: Store) -> None:
+    for ttl_s in THE_LIFE_IS_BOUNDED:
+        with pytest.raises(SandboxRefused, match="24 hours"):
+            await issue_sandbox_token(store, "sandbox", "ecm-provider", None, ttl_s)
+
+
+NO_CLIENT_NO_TOKEN = [("cbo", None), ("ecm-provider", "x"), ("cbo", CLIENT), ("admin", "x"), ("system", None)]
+
+
+async def test_no_client_no_token(store: Store) -> None:
+    for role, name in NO_CLIENT_NO_TOKEN:
+        with pytest.raises(SandboxRefused):
+            await issue_sandbox_token(store, "sandbox", role, name, 60)
 
 
 async def test_an_ended_client_gets_none(store: Store) -> None:

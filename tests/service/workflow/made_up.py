@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo
 from mappers.hl7v2.adt_events import EVENTS
 from mappers.hl7v2.event import AdtEvent, Facility, Patient, Place, StayKey, Visit
 from service.workflow.stay_events import StoredEvent
+from service.workflow.stay_transitions import Transition, transitions
+from service.workflow.stays import StayState, reduce
 
 NOON = int(datetime(2024, 3, 7, 12, 0, tzinfo=ZoneInfo("America/Los_Angeles")).timestamp()) * 1_000_000
 MINUTE = 60_000_000
@@ -81,3 +83,30 @@ def stored(*events: AdtEvent, delay: float = 0.1) -> list[StoredEvent]:
         clock = max(clock, event.message_time or 0) + int(delay * MINUTE)
         out.append(StoredEvent(event, f"inbox-{number}", clock))
     return out
+
+
+def net(old: set[str], changes: list[Transition]) -> set[str]:
+    """Applies a diff strictly: nothing is retracted that was not sent, nothing sent that still stands."""
+    for change in changes:
+        if change.action == "retract":
+            assert change.key in old
+            old = old - {change.key}
+        else:
+            assert change.key not in old
+            old = old | {change.key}
+    return old
+
+
+def play(events: list[AdtEvent]) -> tuple[StayState, set[str], list[Transition]]:
+    state: StayState | None = None
+    standing: set[str] = set()
+    told: list[Transition] = []
+    received = stored(*events)
+    for count in range(1, len(received) + 1):
+        new = reduce(received[:count])
+        changes = transitions(state, new)
+        standing = net(standing, changes)
+        told += changes
+        state = new
+    assert state is not None
+    return state, standing, told

@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mappers.hl7v2.event import AdtEvent, Patient, StayKey
-from service.workflow.stay_identity import is_provisional, stay_key
+from mappers.hl7v2.event import AdtEvent, Patient
 from service.workflow.stay_milestones import milestones
-from service.workflow.stay_transitions import Transition, transitions
+from service.workflow.stay_transitions import transitions
 from service.workflow.stays import StayState, reduce
-from tests.service.workflow.made_up import MINUTE, adt, stored, us
+from tests.service.workflow.made_up import adt, play, stored, us
 
 DEEP = bool(os.environ.get("ENLACE_TEST_DEEP"))
 
@@ -145,33 +144,6 @@ SEQUENCES: dict[str, tuple[list[AdtEvent], str, set[str]]] = {
 }
 
 
-def net(old: set[str], changes: list[Transition]) -> set[str]:
-    """Applies a diff strictly: nothing is retracted that was not sent, nothing sent that still stands."""
-    for change in changes:
-        if change.action == "retract":
-            assert change.key in old
-            old = old - {change.key}
-        else:
-            assert change.key not in old
-            old = old | {change.key}
-    return old
-
-
-def play(events: list[AdtEvent]) -> tuple[StayState, set[str], list[Transition]]:
-    state: StayState | None = None
-    standing: set[str] = set()
-    told: list[Transition] = []
-    received = stored(*events)
-    for count in range(1, len(received) + 1):
-        new = reduce(received[:count])
-        changes = transitions(state, new)
-        standing = net(standing, changes)
-        told += changes
-        state = new
-    assert state is not None
-    return state, standing, told
-
-
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_every_order_of_arrival_gives_one_state_and_one_net_set_of_alerts(name: str) -> None:
     events, status, keys = SEQUENCES[name]
@@ -260,18 +232,6 @@ def test_discharge_alone_infers_the_start_from_pv1_44() -> None:
     assert "admission.0" in {m.key for m in milestones(state)}
 
 
-def test_update_after_discharge_does_not_reopen_but_brings_the_disposition() -> None:
-    told = play([adt("A01", 0, "I"), adt("A03", 100, "I", out=100), adt("A08", 130, "I", disposition="SNF")])[2]
-    assert [(t.action, t.key) for t in told] == [
-        ("alert", "admission.0"),
-        ("alert", "discharge.0.NOT_STATED"),
-        ("retract", "discharge.0.NOT_STATED"),
-        ("alert", "discharge.0.SNF"),
-    ]
-    assert told[2].replaced_by == "discharge.0.SNF"
-    assert told[3].replaces == "discharge.0.NOT_STATED"
-
-
 def test_update_reveals_class_change_and_discharge() -> None:
     state = final(adt("A04", 0, "E"), adt("A08", 60, "I"), adt("A08", 200, "I", out=190, disposition="HOME"))
     assert [s.klass for s in state.class_history] == ["ED", "INPATIENT"]
@@ -290,14 +250,6 @@ def test_cancel_discharge_reopens_clears_the_end_and_ignores_the_old_time_in_upd
     assert (state.status, state.end_us, state.disposition) == ("in-progress", None, None)
 
 
-def test_cancel_discharge_after_a_month_retracts() -> None:
-    _, standing, told = play(
-        [adt("A01", 0, "I"), adt("A03", 100, "I", out=100, disposition="HOME"), adt("A13", 44_000, "I")]
-    )
-    assert standing == {"admission.0"}
-    assert (told[-1].action, told[-1].kind, told[-1].reason) == ("retract", "discharge", "discharge-cancelled")
-
-
 def test_interim_bill_is_no_discharge() -> None:
     assert final(adt("A01", 0, "I"), adt("A03", 100, "I", out=100, disposition="STILL")).status == "in-progress"
 
@@ -308,69 +260,16 @@ def test_discharge_with_a_date_only_does_not_make_its_admission_a_new_visit() ->
     assert state.flags == ("discharge-before-start",)
 
 
-def test_cancel_before_the_admit_arrives_still_cancels() -> None:
-    _, standing, told = play([adt("A11", 10, "I"), adt("A01", 0, "I")])
-    assert (standing, told) == (set(), [])
-
-
 def test_restamped_replay_of_a_cancelled_admit_stays_cancelled() -> None:
     first = adt("A01", 0, "I", control="77")
     replay = adt("A01", 0, "I", control="77", made=60)
     assert final(first, adt("A11", 10, "I"), replay).status == "cancelled"
 
 
-def test_many_bed_moves_tell_nothing() -> None:
-    moves = [adt("A02", 10 + n, "I", bed=f"5W {n}", facility="NORTH") for n in range(25)]
-    state, standing, _ = play([adt("A01", 0, "I", bed="5W x", facility="NORTH"), *moves])
-    assert standing == {"admission.0"}
-    assert len(state.locations) == 26
-
-
-def test_transfer_to_another_facility_is_told_once() -> None:
-    told = play([adt("A01", 0, "I", bed="5W 1", facility="NORTH"), adt("A02", 9, "I", bed="1A 1", facility="SOUTH")])[2]
-    assert [(t.kind, t.detail) for t in told] == [("admission", ""), ("transfer", "SOUTH")]
-
-
-def test_unknown_class_is_told_and_corrected_when_known() -> None:
-    _, standing, told = play([adt("A01", 0, ""), adt("A08", 10, "I")])
-    assert told[0].kind == "hospital-encounter"
-    assert told[1].replaced_by == told[2].key == "admission.0"
-    assert standing == {"admission.0"}
-
-
-@pytest.mark.parametrize("klass", ["O", "R", "P"])
-def test_clinic_visits_tell_nothing(klass: str) -> None:
-    assert play([adt("A04", 0, klass), adt("A03", 60, klass, out=60)])[1] == set()
-
-
-def test_death_by_flag_by_disposition_and_taken_back() -> None:
-    dead, alive = Patient(deceased=True), Patient(deceased=False)
-    admit = adt("A01", 0, "I")
-    assert play([admit, adt("A08", 10, "I", patient=dead)])[1] == {"admission.0", "death"}
-    assert play([admit, adt("A03", 10, "I", out=10, disposition="EXPIRED")])[1] == {"admission.0", "death"}
-    assert play([admit, adt("A08", 10, "I", patient=dead), adt("A08", 20, "I", patient=alive)])[1] == {"admission.0"}
-
-
 def test_death_time_without_flag_is_a_question() -> None:
     state = final(adt("A01", 0, "I", patient=Patient(death=us(0))))
     assert not state.deceased
     assert state.flags == ("death-time-without-flag",)
-
-
-def test_late_and_test_messages_update_the_state_without_real_time_alert() -> None:
-    late = reduce(stored(adt("A01", 0, "I"), delay=24 * 60 + 1))
-    assert [(t.realtime, t.quiet_reason) for t in transitions(None, late)] == [(False, "late")]
-    on_time = reduce(stored(adt("A01", 0, "I"), delay=24 * 60 - 1))
-    assert [t.realtime for t in transitions(None, on_time)] == [True]
-    training = reduce(stored(adt("A01", 0, "I", processing="T")))
-    assert training.status == "in-progress"
-    assert [t.quiet_reason for t in transitions(None, training)] == ["not-production"]
-
-
-def test_admission_learned_after_the_discharge_is_quiet() -> None:
-    told = play([adt("A03", 100, "I", out=100, disposition="HOME"), adt("A01", 0, "I")])[2]
-    quiet = {t.kind: t.quiet_reason for t in told if t.action == "alert"}
-    assert quiet == {"admission": "superseded", "discharge": ""}
 
 
 def test_clock_a_day_ahead_counts_as_received_and_is_flagged() -> None:
@@ -385,28 +284,3 @@ def test_update_alone_reveals_a_running_admission_only_with_class_and_time() -> 
     assert final(adt("A08", 60, "I")).status == "unknown"
     assert final(adt("A05", 0, "P"), adt("A38", 10)).status == "cancelled"
     assert final(adt("A05", 0, "P")).status == "planned"
-
-
-def key(**parts: object) -> str:
-    return stay_key(adt("A01", 0, "I", stay=StayKey(**parts)), "mercy")  # type: ignore[arg-type]
-
-
-def test_stay_key_takes_the_best_identity() -> None:
-    visit = key(facility="M", visit_number="1", visit_authority="A", account="9", mrn="5", admit=us(0))
-    assert visit == key(facility="other", visit_number="1", visit_authority="A", mrn="6")
-    assert visit != key(facility="M", visit_number="1", visit_authority="B")
-    assert key(facility="M", visit_number="1") != key(facility="N", visit_number="1")
-    assert key(facility="M", account="1") != key(facility="M", visit_number="1")
-    same_minute = key(facility="M", mrn="5", admit=us(0) + 30_000_000)
-    assert key(facility="M", mrn="5", admit=us(0)) == same_minute
-    assert key(facility="M", mrn="5", admit=us(0) + MINUTE) != same_minute
-    assert not is_provisional(visit)
-    assert is_provisional(key(facility="M", mrn="5"))
-    assert stay_key(adt("A01", 0), "mercy") != stay_key(adt("A01", 0), "other feed")
-
-
-@given(st.text(), st.text())
-def test_stay_key_is_a_fhir_id(authority: str, number: str) -> None:
-    made = key(visit_authority=authority, visit_number=number)
-    assert len(made) <= 64
-    assert all(c in "abcdefghijklmnopqrstuvwxyz0123456789-" for c in made)

@@ -1,0 +1,40 @@
+"""Runs the MLLP socket over an open store until SIGTERM or SIGINT."""
+
+import asyncio
+import os
+import signal
+
+from adt_listener.server import MllpServer
+from service.interactions.receive_hl7v2 import Receiver
+from service.log_events import READY, STOPPED, STOPPING, configure, log
+from service.settings import load
+from service.store.engine import Store, open_store
+
+
+def listener(store: Store) -> MllpServer:
+    """The socket server whose messages go into this store's inbox."""
+    receiver = Receiver(store)
+    return MllpServer(receiver.receive, receiver.refuse_oversize)
+
+
+async def run(host: str | None = None, port: int | None = None) -> None:
+    settings = load(os.environ)
+    settings.check()
+    configure(settings.log_format, settings.log_level)
+    store = await open_store(settings.database_url.get_secret_value())
+    server = listener(store)
+    bound = await server.start(host or settings.mllp_host, port or settings.mllp_port)
+    log(READY, process="adt-listener", host=host or settings.mllp_host, port=bound)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+    log(STOPPING, process="adt-listener")
+    await server.stop()
+    await store.close()
+    log(STOPPED, process="adt-listener")
+
+
+def main() -> int:
+    asyncio.run(run())
+    return 0

@@ -1,0 +1,54 @@
+"""HL7 v2 over HTTP: POST /hl7v2 with one message answers its ACK. https://hapifhir.github.io/hapi-hl7v2/hapi-hl7overhttp/
+
+HTTP 200 for AA, AE and AR alike: the ACK is the answer. The caller needs a token of the role hospital (or admin).
+"""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from service.api.body import raw
+from service.api.state import Shared
+from service.auth.bearer import authenticate
+from service.caller import Role
+from service.errors import Category, FhirError
+from service.interactions.receive_hl7v2 import Receiver
+from service.store.change import AuditRow, Change
+
+MAX_BYTES = 16 * 1024 * 1024
+_TYPES = frozenset({"application/hl7-v2", "x-application/hl7-v2+er7", "text/plain", "application/hl7-v2+er7"})
+MEDIA_TYPE = "application/hl7-v2; charset=utf-8"
+
+
+async def receive(request: Request) -> Response:
+    shared: Shared = request.app.state.enlace
+    try:
+        await _check(request, shared)
+        body = await raw(request, MAX_BYTES)
+        if not body:
+            raise FhirError(Category.MALFORMED, "The body is empty: send one HL7 v2 message.")
+        answer = await Receiver(shared.store).receive(body)
+    except FhirError as refusal:
+        await shared.store.commit(
+            Change(audit=[AuditRow("E", "refusal", 4, "hl7v2", "", target="hl7v2", reason=refusal.reason)])
+        )
+        return JSONResponse(refusal.outcome(), refusal.category.status, headers=refusal.headers)
+    return Response(answer or b"", 200 if answer else 204, {"Cache-Control": "no-store"}, media_type=MEDIA_TYPE)
+
+
+async def _check(request: Request, shared: Shared) -> None:
+    caller = await authenticate(
+        shared.store,
+        request.headers.get("authorization"),
+        shared.store.clock.now_us(),
+        env=shared.settings.env,
+        query_keys=list(request.query_params),
+    )
+    if caller.role not in (Role.HOSPITAL, Role.ADMIN):
+        raise FhirError(Category.FORBIDDEN, "Only a hospital's client sends HL7 v2 messages.", reason="role")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in _TYPES:
+        raise FhirError(Category.UNSUPPORTED_MEDIA, "Send the message as Content-Type: application/hl7-v2.")
+
+
+routes = [Route("/hl7v2", receive, methods=["POST"])]

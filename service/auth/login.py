@@ -1,0 +1,175 @@
+"""Sessions of people on the pages: who may sign in, how long it lasts, how it ends; security.md 1.5 (B11), 5 (A28, A30).
+
+The cookie is 256 random bits, known to the store by its SHA-256; each sign-in makes a new one, sign-out ends it here.
+"""
+
+import hmac
+import json
+import secrets
+from dataclasses import dataclass
+
+from service.auth import tokens
+from service.auth.scopes import compile_allows
+from service.caller import Caller, Role
+from service.search.restriction import EVERYTHING
+from service.store import credentials, read, sessions
+from service.store.change import AuditRow, Change, Statement
+from service.store.engine import Store
+from service.store.sessions import SessionRow
+
+SECOND = 1_000_000
+IDLE_S = {"production": 15 * 60, "sandbox": 60 * 60}
+"""Without a sign of the person. A trial is shown to others and left open: there an hour spares signing in again."""
+ABSOLUTE_S = 12 * 3600
+TOUCH_S = 60
+"""A person's steps are noted at most once a minute: a session never ends more than a minute early by it."""
+
+
+class LoginRefused(Exception):
+    """No session; `reason` is a short code for audit and log."""
+
+    def __init__(self, reason: str):
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who may sign in in the sandbox: a client of role lcm that stands for a person."""
+
+    client_id: str
+    display: str
+    organization: str
+
+
+@dataclass(frozen=True)
+class Session:
+    """A live session. digest: what the store knows it by. csrf: what each of its forms carries."""
+
+    digest: bytes
+    caller: Caller
+    csrf: str
+    client_name: str
+    seen_us: int
+
+    def touch(self, now_us: int) -> Statement | None:
+        """The note that the person did something now, where it is due."""
+        due = now_us - self.seen_us >= TOUCH_S * SECOND
+        return sessions.touch_session(self.digest, now_us) if due else None
+
+
+async def people(store: Store) -> list[Person]:
+    """Lead care managers who can sign in in the sandbox, by name. Directory data only."""
+    clients = [c for c in await credentials.clients_by_role(store, Role.LCM) if c.active and c.person]
+    wanted = {str(c.person) for c in clients} | {c.organization for c in clients}
+    found = await read.heads(store, sorted(wanted), EVERYTHING) if wanted else {}
+    bodies = {reference: json.loads(one.body) for reference, one in found.items() if one.body is not None}
+    out = [
+        Person(
+            c.id,
+            name_of(bodies.get(str(c.person), {})) or c.name,
+            str(bodies.get(c.organization, {}).get("name") or ""),
+        )
+        for c in clients
+    ]
+    return sorted(out, key=lambda person: (person.display.casefold(), person.client_id))
+
+
+def name_of(resource: dict[str, object]) -> str:
+    """Name of a Patient or Practitioner as people say it: the usual or official one first; "" where there is none."""
+    names = resource.get("name")
+    listed = [n for n in names if isinstance(n, dict)] if isinstance(names, list) else []
+    order = {"usual": 0, "official": 1, None: 2}
+    for name in sorted(listed, key=lambda n: order.get(n.get("use"), 3)):
+        parts = [*(name.get("given") or ()), name.get("family") or ""]
+        text = str(name.get("text") or "") or " ".join(str(part) for part in parts if part)
+        if text.strip():
+            return text.strip()
+    return ""
+
+
+async def sign_in(
+    store: Store, env: str, client_id: str, now_us: int, *, former: str = "", request_id: str = ""
+) -> tuple[str, Change]:
+    """(cookie, Change). former: the cookie that the browser sent; that session ends. Raises LoginRefused."""
+    if env != "sandbox":
+        raise LoginRefused("production")
+    client = await credentials.client_by_id(store, client_id)
+    if client is None or not client.active or client.role != Role.LCM or not client.person:
+        raise LoginRefused("unknown")
+    cookie, digest = tokens.new_token()
+    expires_us = now_us + ABSOLUTE_S * SECOND
+    idle_us = now_us - IDLE_S[env] * SECOND
+    change = Change(statements=[sessions.forget_ended_sessions(now_us, idle_us)])
+    former_digest = tokens.digest_of(former)
+    if former_digest:
+        change.statements.append(sessions.delete_session(former_digest))
+    change.statements.append(
+        sessions.insert_session(digest, client.id, secrets.token_urlsafe(32), now_us, expires_us)
+    )
+    change.audit.append(
+        AuditRow(
+            "E",
+            "login",
+            0,
+            client.person,
+            client.organization,
+            f"client/{client.id}",
+            request_id=request_id,
+            purpose=client.purpose,
+        )
+    )
+    return cookie, change
+
+
+def refusal(reason: str, request_id: str = "") -> Change:
+    """The audit row of a sign-in that was refused: nobody is known yet."""
+    return Change(audit=[AuditRow("E", "login", 4, "anonymous", "", request_id=request_id, reason=reason)])
+
+
+def sign_out(session: Session, request_id: str = "") -> Change:
+    caller = session.caller
+    target = f"client/{caller.client_id}"
+    row = AuditRow(
+        "E", "logout", 0, caller.agent, caller.organization, target, request_id=request_id, purpose=caller.purpose
+    )
+    return Change(statements=[sessions.delete_session(session.digest)], audit=[row])
+
+
+async def session_of(store: Store, cookie: str, env: str, now_us: int) -> Session | None:
+    """The live session of a cookie, with the person's rights as they stand now; None for every reason alike."""
+    digest = tokens.digest_of(cookie)
+    row = await sessions.session_row(store, digest) if digest else None
+    if digest is None or row is None or not alive(row, env, now_us):
+        return None
+    caller = Caller(
+        row.client_id,
+        Role.LCM,
+        row.organization,
+        row.person,
+        row.scopes,
+        compile_allows(row.scopes),
+        row.purpose,
+    )
+    return Session(digest, caller, row.csrf, row.name, row.seen_us)
+
+
+def alive(row: SessionRow, env: str, now_us: int) -> bool:
+    """Neither too old nor too long unused, and its client still stands for a lead care manager."""
+    return (
+        now_us < row.expires_us
+        and now_us < row.seen_us + IDLE_S[env] * SECOND
+        and row.client_active
+        and row.role == Role.LCM
+        and bool(row.person)
+    )
+
+
+def signin_token(key: bytes, nonce: str) -> str:
+    """What the sign-in form carries beside the nonce in the cookie: nobody who lacks the key can make the pair."""
+    return hmac.new(key, b"sign-in\0" + nonce.encode(), "sha256").hexdigest()
+
+
+def same(one: str, other: str) -> bool:
+    """Equality that takes the same time whatever differs; empty is never equal."""
+    return bool(one) and hmac.compare_digest(one.encode(), other.encode())

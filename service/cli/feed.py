@@ -1,0 +1,83 @@
+"""The synthetic ADT feed over the members and hospitals that the database holds, paced, over a real MLLP connection."""
+
+import asyncio
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from fhir_profiles import Resource
+from mappers.hl7v2.simulate import feed
+from service.access.context import parse
+from service.cli.mllp_client import Connection
+from service.store import roster, sources
+from service.store.engine import Store
+from service.workflow.candidates import CIN_SYSTEM
+
+MEMBERS = 2000
+POSITIVE = frozenset({"AA", "CA"})
+
+
+def member_facts(patient: Resource) -> dict[str, Any] | None:
+    """What simulate.feed needs of a Patient; None for one without a CIN."""
+    cin = next((i.get("value") for i in patient.get("identifier", ()) if i.get("system") == CIN_SYSTEM), None)
+    name = (patient.get("name") or [{}])[0]
+    if not cin or not name.get("family"):
+        return None
+    address = (patient.get("address") or [{}])[0]
+    phone = next((t.get("value") for t in patient.get("telecom", ()) if t.get("system") == "phone"), "")
+    return {
+        "cin": cin,
+        "mrn": f"M{str(patient['id'])[-10:]}",
+        "family": name["family"],
+        "given": (name.get("given") or [""])[0],
+        "birth_date": patient.get("birthDate", ""),
+        "sex": str(patient.get("gender", "unknown")),
+        "phone": phone,
+        "address": {
+            "line": (address.get("line") or [""])[0],
+            "city": address.get("city", ""),
+            "state": address.get("state", ""),
+            "zip": address.get("postalCode", ""),
+        },
+    }
+
+
+async def messages(store: Store, seed: int, gap_us: int) -> Iterator[tuple[int, bytes]]:
+    """An endless feed of the stored members at the registered hospitals, from now on."""
+    people = [parse(body) for body in await roster.patients(store, MEMBERS)]
+    members = [facts for facts in map(member_facts, people) if facts]
+    hospitals = [
+        {
+            "name": s.config.get("display") or s.name,
+            "application": s.application,
+            "facility": s.facility,
+            "zone": s.config.get("zone", "America/Los_Angeles"),
+            "enhanced": s.config.get("ack_mode") == "enhanced",
+        }
+        for s in await sources.all_sources(store)
+        if s.active
+    ]
+    if not members or not hospitals:
+        raise OSError(0, "There are no members or no sending systems: run `enlace seed` first")
+    start = store.clock.now_us()
+    return feed(seed ^ (start // 1_000_000), members, hospitals, start, gap_us=gap_us)
+
+
+async def play_feed(
+    store: Store, where: tuple[str, int], *, rate: float, seconds: float, seed: int
+) -> tuple[int, int]:
+    """Sends at `rate` messages a second for `seconds`; (sent, accepted). Times in the messages are the present."""
+    gap = int(1_000_000 / rate)
+    stream = await messages(store, seed, gap)
+    jitter = random.Random(seed)  # noqa: S311 pacing, no secret
+    sent = accepted = 0
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    async with Connection(*where) as connection:
+        while loop.time() - started < seconds:
+            _, message = next(stream)
+            sent += 1
+            accepted += await connection.send(message) in POSITIVE
+            due = started + sent / rate * jitter.uniform(0.98, 1.02)
+            await asyncio.sleep(max(0.0, due - loop.time()))
+    return sent, accepted

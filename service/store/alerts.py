@@ -1,0 +1,92 @@
+"""SQL of a person's alerts: which ones, newest first by `sent`, and whether anything changed. Restriction inside.
+
+Ids only: the resources themselves are read through the search interaction, which restricts and audits them again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.search.keys import edge
+from service.search.restriction import Restriction
+from service.store.dialect import marks
+from service.store.engine import Store
+from service.store.visible import Sql, join, visible
+
+_TYPE = "Communication"
+_RECIPIENT = edge(_TYPE, "recipient")
+
+
+@dataclass(frozen=True)
+class Whose:
+    """Alerts of `category` (system, code) to any of `recipients` (relative references), as the caller may see them."""
+
+    recipients: tuple[str, ...]
+    category: tuple[str, str]
+    restriction: Restriction
+
+
+async def page(
+    store: Store, whose: Whose, *, only_new: bool, limit: int, before: tuple[int, str] | None = None
+) -> list[str]:
+    """Ids, newest first. before: (sent in microseconds, id) of the last alert of the page before."""
+    position: Sql = ("", [])
+    if before is not None:
+        position = ("(d.lo < ? OR (d.lo = ? AND v.fhir_id < ?))", [before[0], before[0], before[1]])
+    source, condition, params = _select(store, whose, only_new, position)
+    sql = f"SELECT v.fhir_id FROM {source} WHERE {condition} ORDER BY d.lo DESC, v.fhir_id DESC LIMIT ?"  # noqa: S608
+    rows = await store.fetch(sql, (*params, limit), heavy=True)
+    return list(dict.fromkeys(row[0] for row in rows))
+
+
+async def count_new(store: Store, whose: Whose, most: int) -> int:
+    """How many are new; counts no further than `most`."""
+    source, condition, params = _select(store, whose, True, ("", []))
+    sql = f"SELECT count(*) FROM (SELECT v.vid FROM {source} WHERE {condition} LIMIT ?) n"  # noqa: S608
+    return int((await store.fetch(sql, (*params, most), heavy=True))[0][0])
+
+
+async def newest_change(store: Store, whose: Whose) -> int:
+    """vid of the alert that was made or changed last; 0 where there is none. Costs one index step per recipient."""
+    seen = visible("v", _TYPE, whose.restriction)
+    parts: list[str] = []
+    params: list[Any] = []
+    for recipient in whose.recipients:
+        condition, values = join(
+            ("e.param = ? AND e.target = ?", [_RECIPIENT, store.keys.resource(recipient)]),
+            _has(store.keys.token(_TYPE, "category", *whose.category)),
+            seen,
+        )
+        parts.append(
+            "SELECT vid FROM (SELECT e.vid FROM ref e JOIN version v ON v.vid = e.vid "  # noqa: S608
+            f"WHERE {condition} ORDER BY e.vid DESC LIMIT 1) n{len(parts)}"
+        )
+        params += values
+    rows = await store.fetch(" UNION ALL ".join(parts), tuple(params)) if parts else []
+    return max((int(row[0]) for row in rows), default=0)
+
+
+def _select(store: Store, whose: Whose, only_new: bool, position: Sql) -> tuple[str, str, list[Any]]:
+    """FROM text, WHERE text, parameters. New: not acknowledged and not retracted."""
+    keys = store.keys
+    conditions: list[Sql] = [("v.rtype = ?", [_TYPE]), _has(keys.token(_TYPE, "category", *whose.category))]
+    if only_new:
+        conditions.append(_has_not(keys.present(_TYPE, "received")))
+        conditions.append(_has_not(keys.token(_TYPE, "status", None, "entered-in-error")))
+    conditions += [visible("v", _TYPE, whose.restriction), position]
+    condition, params = join(*conditions)
+    targets: Sequence[int] = [keys.resource(recipient) for recipient in whose.recipients] or [0]
+    source = (
+        f"(SELECT DISTINCT vid FROM ref WHERE param = ? AND target IN ({marks(len(targets))})) e "  # noqa: S608
+        "JOIN version v ON v.vid = e.vid JOIN ix_date d ON d.vid = v.vid AND d.key = ?"
+    )
+    return source, condition, [_RECIPIENT, *targets, keys.values(_TYPE, "sent"), *params]
+
+
+def _has(key: int) -> Sql:
+    return "EXISTS (SELECT 1 FROM ix k WHERE k.vid = v.vid AND k.key = ?)", [key]
+
+
+def _has_not(key: int) -> Sql:
+    sql, params = _has(key)
+    return f"NOT {sql}", params

@@ -1,0 +1,125 @@
+"""SQL of stays: their events, the alerts about them, who is told, and how candidates for a match are found."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from service.search.keys import edge
+from service.store.change import Statement
+from service.store.dialect import marks
+from service.store.engine import Store
+
+_ABOUT = (edge("Communication", "encounter"), edge("Task", "encounter"))
+
+
+@dataclass(frozen=True)
+class StoredStayEvent:
+    """event: the AdtEvent as plain JSON. patient: relative reference, "" while unmatched."""
+
+    inbox_id: int
+    received_us: int
+    patient: str
+    event: dict[str, Any]
+
+
+async def events(store: Store, stay: str) -> list[StoredStayEvent]:
+    rows = await store.fetch(
+        "SELECT s.inbox_id, i.received_us, s.patient, s.event FROM stay_event s JOIN inbox i ON i.id = s.inbox_id "
+        "WHERE s.stay = ? ORDER BY s.inbox_id",
+        (stay,),
+    )
+    return [StoredStayEvent(row[0], row[1], row[2], orjson.loads(row[3])) for row in rows]
+
+
+def add_event(stay: str, inbox_id: int, patient: str, occurred_us: int, event: dict[str, Any]) -> Statement:
+    """The same message again (a replay) takes the place of its former reading."""
+    return Statement(
+        "INSERT INTO stay_event (stay, inbox_id, patient, occurred_us, event) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (stay, inbox_id) DO UPDATE SET patient = excluded.patient, occurred_us = excluded.occurred_us, "
+        "event = excluded.event",
+        (stay, inbox_id, patient, occurred_us, orjson.dumps(event).decode()),
+    )
+
+
+def match_stay(stay: str, patient: str) -> tuple[Statement, ...]:
+    """Events and messages that came before the match belong to the member too."""
+    return (
+        Statement("UPDATE stay_event SET patient = ? WHERE stay = ? AND patient = ''", (patient, stay)),
+        Statement(
+            "UPDATE inbox SET state = 'applied', reason = 'matched-later', patient = ? "
+            "WHERE stay = ? AND state = 'unmatched'",
+            (patient, stay),
+        ),
+    )
+
+
+async def epoch(store: Store, subject: int) -> int:
+    rows = await store.fetch("SELECT epoch FROM access_epoch WHERE subject = ?", (subject,))
+    return int(rows[0][0]) if rows else 0
+
+
+async def told(store: Store, encounter: str) -> list[tuple[str, str, int, bytes]]:
+    """(type, id, version, body) of the Communications and Tasks about an Encounter."""
+    rows = await store.fetch(
+        "SELECT v.rtype, v.fhir_id, v.version, v.body FROM ref e JOIN version v ON v.vid = e.vid "
+        f"WHERE e.param IN ({marks(len(_ABOUT))}) AND e.target = ?",  # noqa: S608
+        (*_ABOUT, store.keys.resource(encounter)),
+    )
+    return [(row[0], row[1], row[2], bytes(row[3])) for row in rows]
+
+
+async def responsible(store: Store, patient: str, role: str, now_us: int) -> list[str]:
+    """References of those who have the patient in this role now, in a fixed order."""
+    rows = await store.fetch(
+        "SELECT DISTINCT r.rtype, r.fhir_id FROM panel p JOIN resource r ON r.key = p.subject "
+        "WHERE p.patient = ? AND p.role = ? AND p.start_us <= ? AND p.end_us > ? AND r.deleted = 0 "
+        "ORDER BY r.rtype, r.fhir_id",
+        (store.keys.resource(patient), role, now_us, now_us),
+    )
+    return [f"{row[0]}/{row[1]}" for row in rows]
+
+
+async def patients_by_key(store: Store, key: int, limit: int = 20) -> list[tuple[str, bytes]]:
+    """(reference, body) of current Patients under an index key: an identifier, a birth date's marker."""
+    rows = await store.fetch(
+        "SELECT v.fhir_id, v.body FROM ix d JOIN version v ON v.vid = d.vid WHERE d.key = ? AND v.rtype = 'Patient' LIMIT ?",
+        (key, limit),
+    )
+    return [(f"Patient/{row[0]}", bytes(row[1])) for row in rows]
+
+
+async def patients_born(store: Store, key: int, low: int, high: int, limit: int = 500) -> list[tuple[str, bytes]]:
+    """Current Patients whose birth date is the day [low, high)."""
+    rows = await store.fetch(
+        "SELECT v.fhir_id, v.body FROM ix_date d JOIN version v ON v.vid = d.vid "
+        "WHERE d.key = ? AND d.lo = ? AND d.hi = ? AND v.rtype = 'Patient' LIMIT ?",
+        (key, low, high, limit),
+    )
+    return [(f"Patient/{row[0]}", bytes(row[1])) for row in rows]
+
+
+async def patient_by_id(store: Store, fhir_id: str) -> list[tuple[str, bytes]]:
+    rows = await store.fetch(
+        "SELECT v.fhir_id, v.body FROM resource r JOIN version v ON v.vid = r.vid WHERE r.key = ? AND r.deleted = 0",
+        (store.keys.resource(f"Patient/{fhir_id}"),),
+    )
+    return [(f"Patient/{row[0]}", bytes(row[1])) for row in rows]
+
+
+async def patients_by_mrn(store: Store, authority: str, mrn: str) -> list[tuple[str, bytes]]:
+    """Patients to whom this medical record number was linked by an earlier match."""
+    rows = await store.fetch(
+        "SELECT patient FROM mrn_link WHERE authority = ? AND mrn = ?", (authority, mrn)
+    )
+    found = []
+    for (reference,) in rows:
+        found += await patient_by_id(store, reference.partition("/")[2])
+    return found
+
+
+def link_mrn(authority: str, mrn: str, patient: str, now_us: int) -> Statement:
+    return Statement(
+        "INSERT INTO mrn_link (authority, mrn, patient, since_us) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (authority, mrn, patient, now_us),
+    )

@@ -1,0 +1,163 @@
+"""The inbox: a lead care manager's alerts, newest first. ../shared/facts/users.md 2 (11, 42), ../shared/decisions.md 38.
+
+Which alerts: those addressed to the person (as Practitioner, in a role, or to the organization) about members who are
+in the person's panel now. They are read through the search interaction: same restriction, same audit as over REST.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fhir_profiles import Resource
+from service.access.context import Context
+from service.access.roles import check_scope
+from service.interactions.decision import Decision
+from service.interactions.search import search
+from service.search.dates import parse
+from service.store import alerts
+from service.store.alerts import Whose
+from service.store.change import Change
+from service.web.alert_card import Card, card
+from service.web.pages import settled
+from service.web.rendering import render
+from service.web.session import SignedIn, require, shared_of
+from service.workflow.alerts import CATEGORY, CATEGORY_SYSTEM, is_alert
+from service.workflow.parties import reference_of
+
+PAGE_SIZE = 25
+MOST_COUNTED = 100
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
+
+
+@dataclass(frozen=True)
+class View:
+    """What is asked of the inbox; ids only, so that an address tells nothing. done: the alert acknowledged just now."""
+
+    show: str = "new"
+    before: str = ""
+    done: str = ""
+
+    def url(self, path: str = "/", **changes: str) -> str:
+        view = replace(self, **changes)
+        given = {"show": view.show if view.show != "new" else "", "before": view.before, "done": view.done}
+        query = urlencode({name: value for name, value in given.items() if value})
+        return f"{path}?{query}" if query else path
+
+
+def view_of(values: dict[str, str]) -> View:
+    """From a query or a form; what does not fit is left out."""
+    ids = {name: values.get(name, "") for name in ("before", "done")}
+    return View("all" if values.get("show") == "all" else "new", **{n: v for n, v in ids.items() if _ID.match(v)})
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """One page of it. older: address of the next page. seen: what the live events compare with."""
+
+    cards: list[Card]
+    older: str
+    new: int
+    seen: str
+    done: Card | None
+
+
+async def inbox(request: Request, who: SignedIn) -> Response:
+    """The whole page. `auto`: a browser without script reloads by itself, which is no sign of the person."""
+    if "auto" in request.query_params:
+        who.touch = None
+    view = view_of(dict(request.query_params))
+    return await list_page(request, who, view, "inbox.html")
+
+
+async def list_fragment(request: Request) -> Response:
+    """The list alone, for the script: it asks by itself, so it does not keep the session alive."""
+    who = await require(request, active=False)
+    return await list_page(request, who, view_of(dict(request.query_params)), "_list.html")
+
+
+async def list_page(request: Request, who: SignedIn, view: View, template: str) -> Response:
+    shown = await load(who, view, shared_of(request).settings.time_zone)
+    count = f"{MOST_COUNTED}+" if shown.new >= MOST_COUNTED else str(shown.new)
+    return render(
+        template,
+        inbox=shown,
+        view=view,
+        new_count=count,
+        csrf=who.session.csrf,
+        name=who.session.client_name,
+    )
+
+
+async def load(who: SignedIn, view: View, zone: str) -> Inbox:
+    ctx = who.ctx
+    check_scope(ctx.caller, "s", "Communication")
+    whose = await whose_alerts(ctx)
+    seen = await fingerprint(ctx, whose)
+    before = await _position(ctx, view.before)
+    ids = await alerts.page(
+        ctx.store, whose, only_new=view.show == "new", limit=PAGE_SIZE + 1, before=before
+    )
+    shown = ids[:PAGE_SIZE]
+    wanted = [*shown, view.done] if view.done and view.done not in shown else shown
+    cards = await _cards(who, wanted, zone)
+    new = await alerts.count_new(ctx.store, whose, MOST_COUNTED)
+    older = view.url(before=shown[-1], done="") if len(ids) > PAGE_SIZE else ""
+    done = cards.get(view.done)
+    listed = [cards[one] for one in shown if one in cards]
+    return Inbox(listed, older, new, seen, done if done and done.state == "acknowledged" else None)
+
+
+async def whose_alerts(ctx: Context) -> Whose:
+    person = str(ctx.caller.person)
+    return Whose((person, ctx.caller.organization), (CATEGORY_SYSTEM, CATEGORY), ctx.restriction)
+
+
+async def fingerprint(ctx: Context, whose: Whose) -> str:
+    """Another text after each change of the person's alerts; tells nothing itself."""
+    newest = await alerts.newest_change(ctx.store, whose)
+    return f"{ctx.store.keys.of('live', ctx.caller.agent, str(newest)) & (2**63 - 1):x}"
+
+
+async def _position(ctx: Context, before: str) -> tuple[int, str] | None:
+    found = await ctx.resource(f"Communication/{before}") if before else None
+    try:
+        return (parse(str(found[0]["sent"]))[0], before) if found else None
+    except (KeyError, ValueError):
+        return None
+
+
+async def _cards(who: SignedIn, ids: list[str], zone: str) -> dict[str, Card]:
+    """The alerts with what belongs to them, by one search of the REST interface."""
+    ctx = who.ctx
+    if not ids:
+        await settled(who, _nothing)
+        return {}
+    params = [("_id", ",".join(ids)), ("_count", str(len(ids)))]
+    params += [("_include", "Communication:patient"), ("_include", "Communication:encounter")]
+    if ctx.caller.allows("r", "Task"):
+        params.append(("_revinclude", "Task:focus"))
+    answer = await settled(
+        who, lambda c: search(c, "Communication", params, strict=True, after=None, links=lambda _c, _a: {})
+    )
+    resources: list[Resource] = [e["resource"] for e in orjson.loads(answer.body or b"{}").get("entry", ())]
+    others = {f"{r['resourceType']}/{r['id']}": r for r in resources}
+    tasks: dict[str, list[Resource]] = {}
+    for one in resources:
+        if one["resourceType"] == "Task":
+            tasks.setdefault(reference_of(one, "focus"), []).append(one)
+    return {
+        str(r["id"]): card(r, others, tasks.get(f"Communication/{r['id']}", []), ctx.now_us, zone)
+        for r in resources
+        if r["resourceType"] == "Communication" and is_alert(r)
+    }
+
+
+async def _nothing(ctx: Context) -> Decision:
+    """An empty inbox was looked at: nobody's data was shown, and that is recorded too."""
+    from service.interactions.decision import Answer, fixed
+
+    return Decision(Change(audit=[ctx.audit("E", "search-type", "Communication?_id")]), fixed(Answer(200)))

@@ -1,0 +1,125 @@
+"""One page request from start to end: decide and commit, or say in words what went wrong. Never a traceback."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response
+
+from service.access.context import Context
+from service.errors import Category, FhirError
+from service.interactions.decision import Answer, Decision
+from service.log_events import COMMIT_RETRIED, REQUEST_FAILED, REQUEST_ID, REQUEST_REFUSED, log, where
+from service.store.change import AuditRow, Change, ClaimTaken, Stale
+from service.store.database import TooCostly, Unavailable
+from service.web.rendering import HEADERS, render
+from service.web.session import NotSignedIn, PageRefused, SigninLimits, SignedIn, of_app, shared_of
+
+Handler = Callable[[Request], Awaitable[Response]]
+TRIES = 6
+
+WORDS: dict[Category, tuple[str, str]] = {
+    Category.FORBIDDEN: ("Not allowed", "Your account may not do this. Ask your supervisor if you should."),
+    Category.NOT_FOUND: ("Not found", "There is nothing here for you: it does not exist, or it is not yours to see."),
+    Category.TOO_MANY: ("Too many tries", "Wait a minute, then try again."),
+    Category.UNAVAILABLE: ("Try again", "The service cannot answer right now. Wait a moment, then try again."),
+    Category.INTERNAL: ("Our fault", "Something went wrong on our side, and nothing was changed. Try again."),
+}
+_NOT_DONE = ("Not done", "The request could not be carried out. Go back, reload the page and try again.")
+
+
+def page(handler: Handler) -> Handler:
+    """Not signed in: to the first page, which offers to sign in."""
+    return _answering(handler, lambda: RedirectResponse("/", 303, HEADERS))
+
+
+def fragment(handler: Handler) -> Handler:
+    """Not signed in: 401, since a script asks and must not put a whole page into a part of one."""
+    return _answering(handler, lambda: Response("Sign in again.", 401, HEADERS, media_type="text/plain"))
+
+
+def _answering(handler: Handler, not_signed_in: Callable[[], Response]) -> Handler:
+    async def answer(request: Request) -> Response:
+        request_id = shared_of(request).store.clock.new_id()
+        marker = REQUEST_ID.set(request_id)
+        try:
+            response = await handler(request)
+        except NotSignedIn:
+            response = not_signed_in()
+        except ClientDisconnect:
+            response = Response(status_code=400)
+        except Exception as error:
+            response = await _refused(request, error, request_id)
+        finally:
+            REQUEST_ID.reset(marker)
+        response.headers["X-Request-Id"] = request_id
+        return response
+
+    return answer
+
+
+async def settled(who: SignedIn, decide: Callable[[Context], Awaitable[Decision]]) -> Answer:
+    """Decides and commits, with the note that the person was here; a lost race is decided again on what is there now."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            decision = await decide(who.ctx)
+            if who.touch is not None:
+                decision.change.statements.append(who.touch)
+            return decision.answer(await who.ctx.store.commit(decision.change))
+        except (Stale, ClaimTaken):
+            log(COMMIT_RETRIED, attempts=attempt, reason="stale", changes=1)
+        except FhirError as error:
+            if error.category is not Category.STALE:
+                raise
+            log(COMMIT_RETRIED, attempts=attempt, reason="stale", changes=1)
+        await asyncio.sleep(random.uniform(0, 0.004 * 2**attempt))  # noqa: S311 jitter, no secret
+        who.ctx.at(who.ctx.store.clock.now_us())
+    raise FhirError(Category.UNAVAILABLE, "Others changed the same at the same time.", reason="lost-race")
+
+
+async def _refused(request: Request, error: Exception, request_id: str) -> Response:
+    """An error page; the refusal has its audit row, in a Change of its own."""
+    refusal = _as_refusal(error)
+    status = refusal.category.status
+    if refusal.category is Category.INTERNAL:
+        log(REQUEST_FAILED, method=request.method, type="page", status=500, **where(error))
+    else:
+        log(REQUEST_REFUSED, method=request.method, type="page", status=status, reason=refusal.reason)
+    try:
+        await _audit(request, refusal, request_id)
+    except Exception:
+        refusal = FhirError(Category.UNAVAILABLE, "The request cannot be recorded now.")
+        status = refusal.category.status
+    title, words = WORDS.get(refusal.category, _NOT_DONE)
+    if isinstance(refusal, PageRefused):
+        words = refusal.sentence
+    quote = request_id if status >= 500 else ""
+    return render("error.html", status, title=title, words=words, request_id=quote, name="", csrf="")
+
+
+async def _audit(request: Request, refusal: FhirError, request_id: str) -> None:
+    outcome = 8 if refusal.category.status >= 500 else 4
+    store = shared_of(request).store
+    ctx: Context | None = getattr(request.state, "ctx", None)
+    if ctx is not None:
+        row = ctx.audit("E", "refusal", "", outcome=outcome, reason=refusal.reason)
+    else:
+        # Strangers write no more than a few rows a minute each.
+        limits: SigninLimits = of_app(request, "signin_limits", SigninLimits)
+        if limits.told.wait_s(request.client.host if request.client else "", store.clock.now_us()):
+            return
+        row = AuditRow("E", "refusal", outcome, "anonymous", "", request_id=request_id, reason=refusal.reason)
+    await store.commit(Change(audit=[row]))
+
+
+def _as_refusal(error: Exception) -> FhirError:
+    match error:
+        case FhirError(category=Category.GONE):
+            return FhirError(Category.NOT_FOUND, "gone", reason=error.reason)
+        case FhirError():
+            return error
+        case TooCostly() | Unavailable():
+            return FhirError(Category.UNAVAILABLE, "The store does not answer.")
+        case _:
+            return FhirError(Category.INTERNAL, "The request failed by our fault.")

@@ -1,0 +1,145 @@
+"""Who looks at the page: session cookie, forms that are really ours, and the Context with that person's restriction."""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.access.context import Context
+from service.access.context import Settings as Behaviour
+from service.auth.limits import Buckets
+from service.auth.login import Session, same, session_of
+from service.errors import Category, FhirError
+from service.log_events import REQUEST_ID
+from service.settings import Settings
+from service.store.change import Statement
+from service.store.engine import Store
+
+MAX_FORM = 8 * 1024
+SIGNIN_COOKIE = "enlace-signin"
+STALE_FORM = "This form is no longer valid, or it did not come from this page. Go back, reload the page and try again."
+
+
+class Shared(Protocol):
+    """What service/main.py puts into app.state.enlace, as far as pages need it."""
+
+    @property
+    def store(self) -> Store: ...
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def page_key(self) -> bytes: ...
+    @property
+    def behaviour(self) -> Behaviour: ...
+    @property
+    def ready(self) -> bool: ...
+
+
+@dataclass
+class SigninLimits:
+    """How often a source may try to sign in, and cause an audit row about being refused (security.md A30)."""
+
+    tries: Buckets = field(default_factory=lambda: Buckets(30))
+    told: Buckets = field(default_factory=lambda: Buckets(5))
+
+
+class PageRefused(FhirError):
+    """A refusal whose sentence is written for the person at the page."""
+
+    def __init__(self, category: Category, sentence: str, reason: str):
+        super().__init__(category, sentence, reason=reason)
+        self.sentence = sentence
+
+
+class NotSignedIn(Exception):
+    """No live session."""
+
+
+@dataclass
+class SignedIn:
+    """touch: the note that the person was here, to be committed with whatever this request commits."""
+
+    session: Session
+    ctx: Context
+    touch: Statement | None
+
+
+def shared_of(request: Request) -> Shared:
+    return cast(Shared, request.app.state.enlace)
+
+
+def of_app(request: Request, name: str, make: Any) -> Any:
+    """An object of which the application has one, made when it is first asked for."""
+    state = request.app.state
+    if not hasattr(state, name):
+        setattr(state, name, make())
+    return getattr(state, name)
+
+
+async def signed_in(request: Request, *, active: bool = True) -> SignedIn | None:
+    """active False: the page asks by itself, which must not keep a session alive that nobody uses."""
+    shared = shared_of(request)
+    now_us = shared.store.clock.now_us()
+    cookie = request.cookies.get(cookie_name(shared), "")
+    session = await session_of(shared.store, cookie, shared.settings.env, now_us)
+    if session is None:
+        return None
+    ctx = Context(shared.store, session.caller, now_us, shared.behaviour, REQUEST_ID.get())
+    request.state.ctx = ctx
+    return SignedIn(session, ctx, session.touch(now_us) if active else None)
+
+
+async def require(request: Request, *, active: bool = True) -> SignedIn:
+    found = await signed_in(request, active=active)
+    if found is None:
+        raise NotSignedIn
+    return found
+
+
+def https(shared: Shared) -> bool:
+    return shared.settings.base_url.startswith("https://")
+
+
+def cookie_name(shared: Shared) -> str:
+    """`__Host-`: the browser takes it from this very host over https only, so that no neighbour can plant one."""
+    return "__Host-enlace" if https(shared) else "enlace"
+
+
+def set_session_cookie(response: Response, shared: Shared, cookie: str) -> None:
+    response.set_cookie(cookie_name(shared), cookie, path="/", httponly=True, samesite="lax", secure=https(shared))
+
+
+def drop_session_cookie(response: Response, shared: Shared) -> None:
+    response.delete_cookie(cookie_name(shared), path="/", httponly=True, samesite="lax", secure=https(shared))
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """Fields of a small form that was sent from our own pages; 403 if the browser says that it was not."""
+    _check_origin(request)
+    if request.headers.get("content-type", "").split(";")[0].strip() != "application/x-www-form-urlencoded":
+        raise PageRefused(Category.UNSUPPORTED_MEDIA, STALE_FORM, "form-type")
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_FORM:
+            raise PageRefused(Category.TOO_LARGE, STALE_FORM, "form-size")
+    try:
+        return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=20))
+    except ValueError:
+        raise PageRefused(Category.MALFORMED, STALE_FORM, "form") from None
+
+
+def check_csrf(form: dict[str, str], session: Session) -> None:
+    if not same(session.csrf, form.get("csrf", "")):
+        raise PageRefused(Category.FORBIDDEN, STALE_FORM, "csrf")
+
+
+def _check_origin(request: Request) -> None:
+    """Beside SameSite and the token. Under `Referrer-Policy: no-referrer` our own forms come with `Origin: null`."""
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    origin = request.headers.get("origin", "null")
+    ours = {request.headers.get("host", ""), urlsplit(shared_of(request).settings.base_url).netloc}
+    if site not in ("same-origin", "none") or (origin != "null" and urlsplit(origin).netloc not in ours):
+        raise PageRefused(Category.FORBIDDEN, STALE_FORM, "cross-site")
