@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fhir_profiles.catalog import catalog
+from service import web
 from service.api import fhir, health, hl7v2, smart
 from service.api.metadata import software_version
 from service.api.state import Shared
@@ -66,6 +67,6 @@ def build(store: Store, settings: Settings) -> FastAPI:
     app.state.enlace = shared
     egress = Egress(settings.egress_allow)
     app.state.auth = AuthServer(store, settings.base_url, settings.env, key_sets=KeySets(fetcher(egress)))
-    app.router.routes += [*health.routes, *smart.routes, *hl7v2.routes, *fhir.routes()]
+    app.router.routes += [*web.routes, *health.routes, *smart.routes, *hl7v2.routes, *fhir.routes()]
     app.add_middleware(SecurityHeaders)
     return app

@@ -1,4 +1,4 @@
-"""Sessions of people on the pages: who may sign in, how long it lasts, how it ends; security.md 1.5 (B11), 5 (A28, A30).
+"""Sessions of people on the pages: who may sign in, how long it lasts, how it ends; security.md B11, A28, A30.
 
 The cookie is 256 random bits, known to the store by its SHA-256; each sign-in makes a new one, sign-out ends it here.
 """
@@ -104,9 +104,7 @@ async def sign_in(
     former_digest = tokens.digest_of(former)
     if former_digest:
         change.statements.append(sessions.delete_session(former_digest))
-    change.statements.append(
-        sessions.insert_session(digest, client.id, secrets.token_urlsafe(32), now_us, expires_us)
-    )
+    change.statements.append(sessions.insert_session(digest, client.id, secrets.token_urlsafe(32), now_us, expires_us))
     change.audit.append(
         AuditRow(
             "E",

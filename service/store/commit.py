@@ -379,10 +379,10 @@ def _write(plan: _Plan, slot: Slot, bumped: Iterable[int], now_us: int) -> Gener
     if plan.panel_sources:
         yield DeleteIn("panel", "source", sorted(plan.panel_sources))
     for table in _ORDER:
-        if rows := plan.rows.get(table):
-            yield Insert(
-                table, sorted(rows) if table.startswith(("ix", "ref", "panel")) else rows, _ONCE.get(table, "")
-            )
+        planned = plan.rows.get(table)
+        if planned:
+            ordered = sorted(planned) if table.startswith(("ix", "ref", "panel")) else planned
+            yield Insert(table, ordered, _ONCE.get(table, ""))
     for sql, params in plan.runs.items():
         yield Run(sql, params)
     epochs = [(subject, 1) for subject in sorted(bumped)]

@@ -108,7 +108,12 @@ class Postgresql:
         con: asyncpg.Connection[asyncpg.Record] | None = None
         former: int | None = None
         while True:
-            batch = [await self._queue.get()]
+            try:
+                batch = [await self._queue.get()]
+            except asyncio.CancelledError:
+                if con is not None:
+                    con.terminate()
+                raise
             while len(batch) < GROUP and not self._queue.empty():
                 batch.append(self._queue.get_nowait())
             try:
@@ -118,6 +123,8 @@ class Postgresql:
                 await self._group(batch, con)
             except asyncio.CancelledError:
                 _fail(batch, Unavailable("shutting down"))
+                if con is not None:
+                    con.terminate()
                 raise
             except (*_LOST, TimeoutError) as error:
                 # Whether the commit happened is unknown: the caller hears 503, and its retry is safe by version or claim.

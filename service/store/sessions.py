@@ -1,7 +1,6 @@
 """SQL of people's sessions on the pages; the rules are in service/auth/login.py. Known by SHA-256 of the cookie."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from service.store.change import Statement
 from service.store.credentials import Reads
@@ -32,8 +31,16 @@ _SESSION = (
 
 
 async def session_row(store: Reads, digest: bytes) -> SessionRow | None:
-    rows: list[tuple[Any, ...]] = await store.fetch(_SESSION, (digest,))
-    return SessionRow(*rows[0][:-1], client_active=rows[0][-1] == 1) if rows else None
+    rows = await store.fetch(_SESSION, (digest,))
+    if not rows:
+        return None
+    client_id, csrf, created_us, seen_us, expires_us, name, role, organization, person, scopes, purpose, active = rows[
+        0
+    ]
+    times = (created_us, seen_us, expires_us)
+    return SessionRow(
+        client_id, csrf, *times, name, role, organization, person, scopes, purpose, client_active=active == 1
+    )
 
 
 def insert_session(digest: bytes, client_id: str, csrf: str, now_us: int, expires_us: int) -> Statement:

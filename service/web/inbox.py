@@ -1,4 +1,4 @@
-"""The inbox: a lead care manager's alerts, newest first. ../shared/facts/users.md 2 (11, 42), ../shared/decisions.md 38.
+"""The inbox: a lead care manager's alerts, newest first. ../shared/facts/users.md 2 (11, 42), decisions.md 38.
 
 Which alerts: those addressed to the person (as Practitioner, in a role, or to the organization) about members who are
 in the person's panel now. They are read through the search interaction: same restriction, same audit as over REST.
@@ -15,12 +15,15 @@ from starlette.responses import Response
 from fhir_profiles import Resource
 from service.access.context import Context
 from service.access.roles import check_scope
-from service.interactions.decision import Decision
+from service.interactions.decision import Answer, Decision, fixed
 from service.interactions.search import search
 from service.search.dates import parse
+from service.search.query import parse as parse_query
+from service.search.restriction import NOTHING
 from service.store import alerts
 from service.store.alerts import Whose
 from service.store.change import Change
+from service.store.find import search as find
 from service.web.alert_card import Card, card
 from service.web.pages import settled
 from service.web.rendering import render
@@ -98,22 +101,30 @@ async def load(who: SignedIn, view: View, zone: str) -> Inbox:
     whose = await whose_alerts(ctx)
     seen = await fingerprint(ctx, whose)
     before = await _position(ctx, view.before)
-    ids = await alerts.page(
-        ctx.store, whose, only_new=view.show == "new", limit=PAGE_SIZE + 1, before=before
-    )
+    ids = await alerts.page(ctx.store, whose, only_new=view.show == "new", limit=PAGE_SIZE + 1, before=before)
     shown = ids[:PAGE_SIZE]
     wanted = [*shown, view.done] if view.done and view.done not in shown else shown
     cards = await _cards(who, wanted, zone)
     new = await alerts.count_new(ctx.store, whose, MOST_COUNTED)
     older = view.url(before=shown[-1], done="") if len(ids) > PAGE_SIZE else ""
-    done = cards.get(view.done)
+    done = cards.get(view.done) if view.done not in shown else None
     listed = [cards[one] for one in shown if one in cards]
     return Inbox(listed, older, new, seen, done if done and done.state == "acknowledged" else None)
 
 
 async def whose_alerts(ctx: Context) -> Whose:
     person = str(ctx.caller.person)
-    return Whose((person, ctx.caller.organization), (CATEGORY_SYSTEM, CATEGORY), ctx.restriction)
+    roles = parse_query(
+        "PractitionerRole",
+        [("practitioner", person), ("_count", "20")],
+        ctx.store.keys,
+        strict=True,
+        now_us=ctx.now_us,
+        base_url=ctx.settings.base_url,
+    )
+    found = await find(ctx.store, roles, ctx.restriction, include_restriction=NOTHING)
+    recipients = (person, ctx.caller.organization, *(role.reference for role in found.matches))
+    return Whose(recipients, (CATEGORY_SYSTEM, CATEGORY), ctx.restriction)
 
 
 async def fingerprint(ctx: Context, whose: Whose) -> str:
@@ -158,6 +169,4 @@ async def _cards(who: SignedIn, ids: list[str], zone: str) -> dict[str, Card]:
 
 async def _nothing(ctx: Context) -> Decision:
     """An empty inbox was looked at: nobody's data was shown, and that is recorded too."""
-    from service.interactions.decision import Answer, fixed
-
     return Decision(Change(audit=[ctx.audit("E", "search-type", "Communication?_id")]), fixed(Answer(200)))

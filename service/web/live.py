@@ -33,6 +33,7 @@ class Live:
         self._store, self._shared = store, shared
         self._pulse = asyncio.Event()
         self._gathering = False
+        self.generation = 0
         self._watch: asyncio.Task[None] | None = None
         self.open: Counter[bytes] = Counter()
         self.checks = 0
@@ -49,13 +50,16 @@ class Live:
 
     def _wake(self) -> None:
         self._gathering = False
+        self.generation += 1
         self._pulse.set()
         self._pulse = asyncio.Event()
 
-    async def changed(self, timeout_s: float) -> None:
-        """Returns after the next gathered commits, after the time, or when the process stops."""
+    async def changed(self, since: int, timeout_s: float) -> None:
+        """Returns once there were commits after generation `since`, after the time, or when the process stops."""
         if self._watch is None or self._watch.done():
             self._watch = asyncio.get_running_loop().create_task(self._watch_end())
+        if self.generation != since:
+            return
         try:
             await asyncio.wait_for(self._pulse.wait(), timeout_s)
         except TimeoutError:
@@ -82,26 +86,22 @@ async def events(request: Request) -> Response:
 
 async def _stream(request: Request, live: Live, digest: bytes) -> AsyncIterator[bytes]:
     live.open[digest] += 1
-    sent, quiet_s = "", 0.0
+    sent, spoken, clock = "", 0.0, asyncio.get_running_loop().time
     try:
         yield b"retry: 2000\n\n"
         while not live.ending:
             live.checks += 1
+            looked_at = live.generation
             mark = await _mark(request)
             if mark is None:
                 yield b"event: ended\ndata: 1\n\n"
                 return
-            if mark != sent:
-                yield b"event: seen\ndata: %b\n\n" % mark.encode()
-                sent, quiet_s = mark, 0.0
-            elif quiet_s >= HEARTBEAT_S:
-                yield b": still here\n\n"
-                quiet_s = 0.0
+            if mark != sent or clock() - spoken >= HEARTBEAT_S:
+                yield b": still here\n\n" if mark == sent else b"event: seen\ndata: %b\n\n" % mark.encode()
+                sent, spoken = mark, clock()
             await _pause(live)
-            if live.ending:
-                return
-            await live.changed(BACKSTOP_S)
-            quiet_s += PAUSE_S + BACKSTOP_S
+            if not live.ending:
+                await live.changed(looked_at, BACKSTOP_S)
     finally:
         live.open[digest] -= 1
         live.open += Counter()  # drops what is zero

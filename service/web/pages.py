@@ -14,7 +14,7 @@ from service.log_events import COMMIT_RETRIED, REQUEST_FAILED, REQUEST_ID, REQUE
 from service.store.change import AuditRow, Change, ClaimTaken, Stale
 from service.store.database import TooCostly, Unavailable
 from service.web.rendering import HEADERS, render
-from service.web.session import NotSignedIn, PageRefused, SigninLimits, SignedIn, of_app, shared_of
+from service.web.session import NotSignedIn, PageRefused, SignedIn, SigninLimits, of_app, shared_of
 
 Handler = Callable[[Request], Awaitable[Response]]
 TRIES = 6
@@ -60,7 +60,7 @@ def _answering(handler: Handler, not_signed_in: Callable[[], Response]) -> Handl
 
 
 async def settled(who: SignedIn, decide: Callable[[Context], Awaitable[Decision]]) -> Answer:
-    """Decides and commits, with the note that the person was here; a lost race is decided again on what is there now."""
+    """Decides and commits, with the note that the person was here; a lost race is decided again."""
     for attempt in range(1, TRIES + 1):
         try:
             decision = await decide(who.ctx)
@@ -73,7 +73,7 @@ async def settled(who: SignedIn, decide: Callable[[Context], Awaitable[Decision]
             if error.category is not Category.STALE:
                 raise
             log(COMMIT_RETRIED, attempts=attempt, reason="stale", changes=1)
-        await asyncio.sleep(random.uniform(0, 0.004 * 2**attempt))  # noqa: S311 jitter, no secret
+        await asyncio.sleep(random.uniform(0, 0.004 * 2**attempt))
         who.ctx.at(who.ctx.store.clock.now_us())
     raise FhirError(Category.UNAVAILABLE, "Others changed the same at the same time.", reason="lost-race")
 
