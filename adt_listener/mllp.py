@@ -2,6 +2,7 @@
 
 Source: HL7 Minimal Lower Layer Protocol, release 1. A frame is VT payload FS CR.
 """
+
 from __future__ import annotations
 
 import re
@@ -96,7 +97,7 @@ class FrameReader:
             if not self._spoke_mllp:
                 self._buffer.clear()
                 return False
-        del self._buffer[:len(noise) + (start >= 0)]
+        del self._buffer[: len(noise) + (start >= 0)]
         self._inside, self._scan = start >= 0, 0
         return self._inside
 
@@ -107,13 +108,13 @@ class FrameReader:
             self._shed(self._scan)
             return False
         at = mark.start()
-        if self._buffer[at:at + 1] == VT:  # the sender gave up on the frame before and began anew
+        if self._buffer[at : at + 1] == VT:  # the sender gave up on the frame before and began anew
             if at or self._skipped:
                 events.append(Discarded("restarted", self._skipped + at))
-            del self._buffer[:at + 1]
+            del self._buffer[: at + 1]
             self._scan, self._head, self._skipped = 0, None, 0
             return True
-        after = bytes(self._buffer[at + 1:at + 2])
+        after = bytes(self._buffer[at + 1 : at + 2])
         if not after:
             self._scan = at
             return False
@@ -125,7 +126,7 @@ class FrameReader:
 
     def _shed(self, upto: int) -> None:
         if self._head is None and upto > self._max:
-            self._head = bytes(self._buffer[:min(upto, HEAD_BYTES)])
+            self._head = bytes(self._buffer[: min(upto, HEAD_BYTES)])
         if self._head is not None:
             self._skipped += upto
             del self._buffer[:upto]
@@ -135,7 +136,7 @@ class FrameReader:
         self._shed(at)
         size, head, at = self._skipped, self._head, (0 if self._head is not None else at)
         payload = bytes(self._buffer[:at])
-        del self._buffer[:at + marks]
+        del self._buffer[: at + marks]
         self._inside, self._scan, self._head, self._skipped, self._spoke_mllp = False, 0, None, 0, True
         if head is not None:
             return Oversize(head, size)

@@ -1,13 +1,12 @@
 """Runs the MLLP socket over an open store until SIGTERM or SIGINT."""
 
 import asyncio
-import os
 import signal
 
 from adt_listener.server import MllpServer
 from service.interactions.receive_hl7v2 import Receiver
 from service.log_events import READY, STOPPED, STOPPING, configure, log
-from service.settings import load
+from service.settings import Settings
 from service.store.engine import Store, open_store
 
 
@@ -17,8 +16,7 @@ def listener(store: Store) -> MllpServer:
     return MllpServer(receiver.receive, receiver.refuse_oversize)
 
 
-async def run(host: str | None = None, port: int | None = None) -> None:
-    settings = load(os.environ)
+async def run(settings: Settings, host: str | None = None, port: int | None = None) -> None:
     settings.check()
     configure(settings.log_format, settings.log_level)
     store = await open_store(settings.database_url.get_secret_value())
@@ -33,8 +31,3 @@ async def run(host: str | None = None, port: int | None = None) -> None:
     await server.stop()
     await store.close()
     log(STOPPED, process="adt-listener")
-
-
-def main() -> int:
-    asyncio.run(run())
-    return 0

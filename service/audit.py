@@ -6,8 +6,8 @@ from fhir_profiles import Resource
 from fhir_profiles.json_text import write_json
 from service.clock import instant
 from service.store.audit_rows import StoredAudit
-from service.store.commit import vid_at
 from service.store.read import Found
+from service.store.slots import vid_at
 
 _REST = {"system": "http://terminology.hl7.org/CodeSystem/audit-event-type", "code": "rest", "display": "RESTful Operation"}
 _INTERACTION = "http://hl7.org/fhir/restful-interaction"

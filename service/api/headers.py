@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from service.errors import Category, FhirError
 from service.interactions.decision import Answer, Preconditions
-from service.store.commit import updated_us
+from service.store.slots import updated_us
 
 FHIR_JSON = "application/fhir+json; charset=utf-8"
 _JSON_TYPES = frozenset({"application/fhir+json", "application/json", "text/json", "application/json+fhir"})

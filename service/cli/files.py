@@ -124,7 +124,8 @@ def _bar(content: bytes, *, quiet: bool) -> Iterator[Progress]:
         yield lambda _done: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
 
     total = None if content.startswith(b"PK") else max(content.count(b"\n") - 1, 1)
     columns = (TextColumn("Rows"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

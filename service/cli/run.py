@@ -72,7 +72,7 @@ def adt_listener(
     """
     from adt_listener.process import run
 
-    _run(run(host, port))
+    _run(run(settings_with(), host, port))
 
 
 def demo(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from fhir_profiles.json_text import write_json
 from service.clock import instant
-from service.store.commit import updated_us
 from service.store.read import Found
+from service.store.slots import updated_us
 
 
 @dataclass(frozen=True)

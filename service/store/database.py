@@ -5,7 +5,8 @@ from typing import Any, Protocol
 
 from service.search.keys import Keys
 from service.store.change import Change
-from service.store.commit import Outcome, Slot
+from service.store.slots import Slot
+from service.store.steps import Outcome
 
 Row = tuple[Any, ...]
 

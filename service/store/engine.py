@@ -13,9 +13,9 @@ from typing import Any
 from service.clock import Clock, SystemClock
 from service.search.keys import Keys
 from service.store.change import Change, Committed
-from service.store.commit import Slot
 from service.store.database import Database, Row, Unavailable
 from service.store.schema import check_schema
+from service.store.slots import Slot
 
 SLOTS = 256
 LEASE_US = 60_000_000

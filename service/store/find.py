@@ -24,11 +24,11 @@ from service.search.criteria import (
 )
 from service.search.keys import PATIENT_EDGE, edge
 from service.search.restriction import Restriction, See
-from service.store.commit import vid_at
 from service.store.database import TooCostly
 from service.store.dialect import marks
 from service.store.engine import Store
 from service.store.read import Found
+from service.store.slots import vid_at
 from service.store.visible import Sql, join, visible
 
 MAX_INCLUDED = 1000

@@ -13,11 +13,16 @@ from service.store.engine import Store
 
 RECORD_TYPES = ("Coverage", "EpisodeOfCare", "CareTeam")
 _EDGES = tuple(edge(rtype, PATIENT_EDGE) for rtype in RECORD_TYPES)
+_RECORDS = (
+    "SELECT v.rtype, v.fhir_id, v.version, v.source_org, v.body FROM ref e JOIN version v ON v.vid = e.vid "  # noqa: S608
+    f"JOIN version f ON f.key = v.key AND f.version = 1 WHERE e.target = ? AND e.param IN ({marks(len(_EDGES))}) "
+    "ORDER BY f.vid"
+)
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A row of plan_file without its bytes. plan: Organization/id. state: received, done, failed. report: JSON or ""."""
+    """A row of plan_file without its bytes. plan: Organization/id. state: received, done, failed. report: JSON."""
 
     id: str
     kind: str
@@ -117,10 +122,5 @@ async def organization(store: Store, fhir_id: str) -> bytes | None:
 
 async def records(store: Store, patient: int) -> list[StoredRecord]:
     """All current Coverages, EpisodesOfCare and CareTeams of a patient (its key), the oldest first."""
-    rows = await store.fetch(
-        "SELECT v.rtype, v.fhir_id, v.version, v.source_org, v.body FROM ref e JOIN version v ON v.vid = e.vid "
-        "JOIN version f ON f.key = v.key AND f.version = 1 "
-        f"WHERE e.target = ? AND e.param IN ({marks(len(_EDGES))}) ORDER BY f.vid",  # noqa: S608 marks only
-        (patient, *_EDGES),
-    )
+    rows = await store.fetch(_RECORDS, (patient, *_EDGES))
     return [StoredRecord(row[0], row[1], row[2], row[3], bytes(row[4])) for row in rows]

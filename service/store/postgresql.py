@@ -9,20 +9,11 @@ import asyncpg
 
 from service.search.keys import Keys
 from service.store.change import Change
-from service.store.commit import (
-    Collision,
-    DeleteIn,
-    DeletePairs,
-    FetchIn,
-    Insert,
-    Outcome,
-    Run,
-    Slot,
-    Step,
-    group,
-)
+from service.store.commit import group
 from service.store.database import Row, TooCostly, Unavailable
 from service.store.dialect import columns, dollars, pg_insert
+from service.store.slots import Slot
+from service.store.steps import Collision, DeleteIn, DeletePairs, FetchIn, Insert, Outcome, Run, Step
 
 GROUP = 128
 CHANNEL = "enlace"

@@ -12,19 +12,11 @@ from typing import Any, TypeVar
 
 from service.search.keys import Keys
 from service.store.change import Change
-from service.store.commit import (
-    DeleteIn,
-    DeletePairs,
-    FetchIn,
-    Insert,
-    Outcome,
-    Run,
-    Slot,
-    Step,
-    group,
-)
+from service.store.commit import group
 from service.store.database import Row, TooCostly, Unavailable
 from service.store.dialect import lite_insert, marks
+from service.store.slots import Slot
+from service.store.steps import DeleteIn, DeletePairs, FetchIn, Insert, Outcome, Run, Step
 
 GROUP = 256
 DEADLINE_S = 5.0

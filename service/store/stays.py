@@ -109,9 +109,7 @@ async def patient_by_id(store: Store, fhir_id: str) -> list[tuple[str, bytes]]:
 
 async def patients_by_mrn(store: Store, authority: str, mrn: str) -> list[tuple[str, bytes]]:
     """Patients to whom this medical record number was linked by an earlier match."""
-    rows = await store.fetch(
-        "SELECT patient FROM mrn_link WHERE authority = ? AND mrn = ?", (authority, mrn)
-    )
+    rows = await store.fetch("SELECT patient FROM mrn_link WHERE authority = ? AND mrn = ?", (authority, mrn))
     found = []
     for (reference,) in rows:
         found += await patient_by_id(store, reference.partition("/")[2])

@@ -58,7 +58,7 @@ async def find_plan(ctx: Context, name: str) -> Plan:
     body = await plan_files.organization(ctx.store, fhir_id)
     if body is None:
         raise UnknownPlan(
-            f"No such plan: give its Organization the identifier {PLAN_SYSTEM}|<slug>, or name it by its Organization id."
+            f"No such plan: give its Organization the identifier {PLAN_SYSTEM}|<slug>, or name it by Organization id."
         )
     organization = parse(body)
     slugs = [i.get("value", "") for i in organization.get("identifier") or () if i.get("system") == PLAN_SYSTEM]
@@ -86,7 +86,7 @@ class Directory:
         return self._known[key]
 
     async def manager(self, member: MemberRow, provider: str) -> Resolved:
-        """The lead care manager's Practitioner; unknown is a warning, and the provider's organization gets the alerts."""
+        """The lead care manager's Practitioner; unknown is a warning, and the provider organization gets the alerts."""
         key = ("Practitioner", member.lcm_npi, member.lcm_email, member.lcm_name, provider)
         if key[1:4] == (None, None, None):
             return Resolved(None)
@@ -116,11 +116,11 @@ class Directory:
             return Resolved(known[0].reference)
         field = "lcm_npi" if npi else "lcm_email" if member.lcm_email else "lcm_name"
         if known:
-            words = "several people in the directory fit: nobody was assigned, alerts go to the ECM provider; give the NPI"
+            words = "several people fit: none was assigned, alerts go to the ECM provider; give the NPI"
             return Resolved(None, field, "lead-care-manager-ambiguous", words, "warning")
         if npi and member.lcm_name:
             return Resolved(await self._entered(npi, member, provider))
-        words = "this person is not in the directory: alerts go to the ECM provider; give NPI and name to enter the person"
+        words = "this person is not known, alerts go to the ECM provider: give NPI and name to add the person"
         return Resolved(None, field, "lead-care-manager-unknown", words, "warning")
 
     async def _by_npi(self, npi: str) -> list[Bearer]:
@@ -145,9 +145,7 @@ class Directory:
         change = Change(claims=[Claim(keys.of("npi", npi), keys.resource(reference))])
         for resource in (person, role):
             change.writes.append(
-                new_version(
-                    resource, ABSENT, keys, source_org=ctx.organization_key, now_us=ctx.now_us, base_url=base
-                )
+                new_version(resource, ABSENT, keys, source_org=ctx.organization_key, now_us=ctx.now_us, base_url=base)
             )
         change.audit.append(ctx.audit("C", "file-practitioner", reference))
         try:

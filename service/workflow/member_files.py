@@ -26,7 +26,6 @@ from service.store.plan_files import StoredFile
 from service.workflow.member_directory import Directory, Plan
 from service.workflow.member_rows import RowResult, RowWork, apply_row
 
-KINDS = ("member-information",)
 IN_FLIGHT = 64
 """Rows decided and committed at once: a group commit shares one fsync among them."""
 
@@ -36,7 +35,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class IncomingFile:
-    """kind: one of KINDS. filename: its last part only; the ending tells xlsx."""
+    """kind: a folder of layouts. filename: its last part only; the ending tells xlsx."""
 
     kind: str
     filename: str
@@ -45,7 +44,7 @@ class IncomingFile:
 
 @dataclass(frozen=True)
 class Imported:
-    """state: done, already-imported, failed (nothing, or not all of it, could be read), dry-run. report: see reports.py."""
+    """state: done, already-imported, dry-run, failed (nothing or not all was readable). report: see reports.py."""
 
     file_id: str
     state: str
@@ -80,7 +79,7 @@ async def import_file(
     if dry_run:
         result = await _rows(ctx, plan, file, layout, today, dry=True, progress=progress)
         imported = replace(result, state="failed" if result.state == "failed" else "dry-run")
-        await ctx.store.commit(Change(audit=[ctx.audit("R", "file-dry-run", f"PlanFile/{file.kind}")]))
+        await ctx.store.commit(Change(audit=[ctx.audit("R", "file-dry-run", f"plan-file {file.kind}")]))
         return imported
     stored = await _received(ctx, plan, file, again=again)
     if stored.state == "done" and not again:
@@ -89,7 +88,7 @@ async def import_file(
         return Imported(stored.id, "already-imported", first["layout"], inside)
     result = await _rows(ctx, plan, file, layout, today, dry=False, progress=progress)
     imported = replace(result, file_id=stored.id)
-    audit = ctx.audit("E", "file-import", f"PlanFile/{stored.id}", outcome=8 if imported.state == "failed" else 0)
+    audit = ctx.audit("E", "file-import", f"plan-file {stored.id}", outcome=8 if imported.state == "failed" else 0)
     text = orjson.dumps(imported.shown()).decode()
     await ctx.store.commit(Change(statements=[plan_files.finish(stored.id, imported.state, text)], audit=[audit]))
     return imported
@@ -105,10 +104,8 @@ async def _received(ctx: Context, plan: Plan, file: IncomingFile, *, again: bool
     file_id = ctx.new_id()
     facts = {"kind": file.kind, "plan": plan.reference, "filename": file.filename}
     change = Change(
-        statements=[
-            plan_files.receive(file_id, **facts, digest=digest, received_us=ctx.now_us, content=file.content)
-        ],
-        audit=[ctx.audit("C", "file-received", f"PlanFile/{file_id}")],
+        statements=[plan_files.receive(file_id, **facts, digest=digest, received_us=ctx.now_us, content=file.content)],
+        audit=[ctx.audit("C", "file-received", f"plan-file {file_id}")],
     )
     if not known:
         change.claims.append(Claim(ctx.store.keys.of("plan-file", file.kind, plan.reference, digest.hex())))

@@ -7,6 +7,7 @@ records and for those of providers; what another plan of the same member wrote i
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from fhir_profiles import Resource
 from mappers.plan_files.member_row import MemberRow
@@ -39,7 +40,13 @@ class Assignment:
 
 
 def assignment(
-    stored: Sequence[Record], *, plan: str, plan_key: int, other_plans: frozenset[int], provider: str, start: date | None
+    stored: Sequence[Record],
+    *,
+    plan: str,
+    plan_key: int,
+    other_plans: frozenset[int],
+    provider: str,
+    start: date | None,
 ) -> Assignment:
     """plan, provider: Organization/id. other_plans: keys of the other payors of this member. start: of ECM, by the row.
 
@@ -102,7 +109,7 @@ def _over(resource: Resource, start: date | None) -> bool:
 
 
 def _managing(resource: Resource) -> tuple[str, ...]:
-    value = resource.get("managingOrganization") or ()
+    value: Any = resource.get("managingOrganization") or []
     return tuple(o["reference"] for o in (value if isinstance(value, list) else [value]) if o.get("reference"))
 
 

@@ -5,6 +5,7 @@ Shapes: US Core 6.1 and https://hl7.org/fhir/us/sdoh-clinicalcare/ (HealthcareSe
 
 from collections.abc import Iterator
 
+from fhir_profiles import Resource
 from service.cli.seed.directory import (
     CBAS,
     CBOS,
@@ -24,7 +25,20 @@ from service.cli.seed.directory import (
     Person,
 )
 from service.cli.seed.forms import questionnaires
-from service.cli.seed.parts import BASE, PLAN_SYSTEM, SDOH_CODES, TERMINOLOGY, Entry, coded, filled, npi, own, phone, ref
+from service.cli.seed.parts import (
+    BASE,
+    PLAN_SYSTEM,
+    SDOH_CODES,
+    TERMINOLOGY,
+    Entry,
+    coded,
+    filled,
+    made_up_npi,
+    npi,
+    own,
+    phone,
+    ref,
+)
 
 WEEKDAYS = ["mon", "tue", "wed", "thu", "fri"]
 
@@ -47,10 +61,10 @@ def directory() -> Iterator[Entry]:
         yield OPERATOR.reference, form
 
 
-def _organization(party: Party) -> dict[str, object]:
+def _organization(party: Party) -> Resource:
     plan = party in PLANS
     slug = party.slug.removeprefix("plan-")
-    numbers = [{"system": PLAN_SYSTEM, "value": slug}] if plan else [npi(party_npi(party))]
+    numbers = [{"system": PLAN_SYSTEM, "value": slug}] if plan else [npi(made_up_npi(party.number))]
     kind = ("pay", "Payer") if plan else ("prov", "Healthcare Provider")
     if isinstance(party, Cbo) or party in (OPERATOR, COUNTY_IHSS):
         kind = ("govt", "Government") if party in (OPERATOR, COUNTY_IHSS) else ("cg", "Community Group")
@@ -67,19 +81,13 @@ def _organization(party: Party) -> dict[str, object]:
     )
 
 
-def party_npi(party: Party) -> str:
-    from service.cli.seed.parts import made_up_npi
-
-    return made_up_npi(party.number)
-
-
-def _address(party: Party) -> dict[str, object]:
+def _address(party: Party) -> Resource:
     city, code = TOWNS[party.town]
     parts = {"use": "work", "line": [party.street], "city": city, "district": COUNTY, "state": "CA"}
     return parts | {"postalCode": code}
 
 
-def _location(party: Party) -> dict[str, object]:
+def _location(party: Party) -> Resource:
     kind = ("HOSP", "Hospital") if party in HOSPITALS else ("SNF", "Skilled nursing facility") if party is SNF else None
     return filled(
         resourceType="Location",
@@ -94,7 +102,7 @@ def _location(party: Party) -> dict[str, object]:
     )
 
 
-def _service(cbo: Cbo, fhir_id: str, name: str, code: str) -> dict[str, object]:
+def _service(cbo: Cbo, fhir_id: str, name: str, code: str) -> Resource:
     return filled(
         resourceType="HealthcareService",
         id=fhir_id,
@@ -115,9 +123,7 @@ def _service(cbo: Cbo, fhir_id: str, name: str, code: str) -> dict[str, object]:
     )
 
 
-def _practitioner(person: Person) -> dict[str, object]:
-    from service.cli.seed.parts import made_up_npi
-
+def _practitioner(person: Person) -> Resource:
     mail = f"{person.given}.{person.family}".replace(" ", "").lower() + "@example.org"
     return filled(
         resourceType="Practitioner",
@@ -130,7 +136,7 @@ def _practitioner(person: Person) -> dict[str, object]:
     )
 
 
-def _role(person: Person) -> dict[str, object]:
+def _role(person: Person) -> Resource:
     reference = f"Organization/{person.organization}"
     name = next(party.name for party in (*ECM_PROVIDERS, CLINIC) if party.reference == reference)
     return filled(

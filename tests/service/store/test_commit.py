@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from service.store.change import AuditRow, Change, Claim, ClaimTaken, Committed, Job, Lease, Stale, Statement
-from service.store.commit import updated_us
+from service.store.slots import updated_us
 from service.store.engine import Store
 from service.store.epochs import epoch
 from tests.service.world import change_of, patient, put
