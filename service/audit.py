@@ -9,7 +9,11 @@ from service.store.audit_rows import StoredAudit
 from service.store.read import Found
 from service.store.slots import vid_at
 
-_REST = {"system": "http://terminology.hl7.org/CodeSystem/audit-event-type", "code": "rest", "display": "RESTful Operation"}
+_REST = {
+    "system": "http://terminology.hl7.org/CodeSystem/audit-event-type",
+    "code": "rest",
+    "display": "RESTful Operation",
+}
 _INTERACTION = "http://hl7.org/fhir/restful-interaction"
 _OWN = "https://enlace.example.org/fhir/CodeSystem/audit-kind"
 _KNOWN = frozenset({"read", "vread", "create", "update", "delete", "search-type", "history", "history-instance"})

@@ -1,4 +1,4 @@
-"""What each role sees and writes, as a table. Source: ../shared/facts/california.md C.6, security.md 2.1, decisions.md 39.
+"""What each role sees and writes, as a table. Source: ../shared/facts/california.md C.6, security.md 2.1.
 
 A type that is absent from a role's row is neither seen nor written. Scopes narrow this further, nothing widens it.
 """

@@ -83,7 +83,7 @@ async def _settled(ctx: Context, decide: Decide) -> Answer:
             log(COMMIT_RETRIED, attempts=attempt, reason="stale", changes=1)
         except ClaimTaken:
             log(COMMIT_RETRIED, attempts=attempt, reason="claim", changes=1)
-        await asyncio.sleep(random.uniform(0, 0.004 * 2**attempt))  # noqa: S311 jitter, no secret
+        await asyncio.sleep(random.uniform(0, 0.004 * 2**attempt))
         ctx.at(ctx.store.clock.now_us())
     raise FhirError(Category.CONFLICT, _LOST_RACE, headers={"Retry-After": "1"}, reason="lost-race")
 

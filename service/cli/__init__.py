@@ -1,4 +1,4 @@
-"""The `enlace` command: one file per group of verbs. Errors are one sentence with a remedy; 0 ok, 1 failed, 2 wrong use."""
+"""The `enlace` command: one file per group of verbs. Errors are one sentence; exit 0 ok, 1 failed, 2 wrong use."""
 
 import sys
 

@@ -122,7 +122,9 @@ def inbox(
             "state": row.state,
             "reason": row.reason,
         }
-        line = f"{row.id}  {instant(row.received_us)[:19]}Z  {row.source:<20} {row.event:<4} {row.state:<12} {row.reason}"
+        line = (
+            f"{row.id}  {instant(row.received_us)[:19]}Z  {row.source:<20} {row.event:<4} {row.state:<12} {row.reason}"
+        )
         typer.echo(json.dumps(facts) if as_json else line)
     if not rows and not as_json:
         typer.echo("No messages.")
@@ -245,5 +247,3 @@ def source_list(as_json: Json = False) -> None:
         facts = {"name": s.name, "application": s.application, "facility": s.facility, "organization": s.organization}
         line = f"{s.name:<24} {s.application}/{s.facility:<20} {s.organization}"
         typer.echo(json.dumps(facts | {"config": s.config}) if as_json else line)
-
-

@@ -63,13 +63,11 @@ async def messages(store: Store, seed: int, gap_us: int) -> Iterator[tuple[int, 
     return feed(seed ^ (start // 1_000_000), members, hospitals, start, gap_us=gap_us)
 
 
-async def play_feed(
-    store: Store, where: tuple[str, int], *, rate: float, seconds: float, seed: int
-) -> tuple[int, int]:
+async def play_feed(store: Store, where: tuple[str, int], *, rate: float, seconds: float, seed: int) -> tuple[int, int]:
     """Sends at `rate` messages a second for `seconds`; (sent, accepted). Times in the messages are the present."""
     gap = int(1_000_000 / rate)
     stream = await messages(store, seed, gap)
-    jitter = random.Random(seed)  # noqa: S311 pacing, no secret
+    jitter = random.Random(seed)
     sent = accepted = 0
     loop = asyncio.get_running_loop()
     started = loop.time()

@@ -56,9 +56,7 @@ async def serve(settings: Settings, parts: Parts, *, ready: asyncio.Event | None
     log(STOPPED, process=_name(parts))
 
 
-async def _run(
-    settings: Settings, parts: Parts, store: Store, started: float, ready: asyncio.Event | None
-) -> None:
+async def _run(settings: Settings, parts: Parts, store: Store, started: float, ready: asyncio.Event | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -127,7 +125,9 @@ def _bind(settings: Settings, reuse_port: bool) -> socket.socket:
     except OSError as error:
         sock.close()
         place = f"{settings.http_host}:{settings.http_port}"
-        raise SettingsError([f"ENLACE_HTTP_PORT: {place} cannot be used ({error.strerror}): choose another."]) from error
+        raise SettingsError(
+            [f"ENLACE_HTTP_PORT: {place} cannot be used ({error.strerror}): choose another."]
+        ) from error
     return sock
 
 

@@ -34,7 +34,7 @@ async def page(
     if before is not None:
         position = ("(d.lo < ? OR (d.lo = ? AND v.fhir_id < ?))", [before[0], before[0], before[1]])
     source, condition, params = _select(store, whose, only_new, position)
-    sql = f"SELECT v.fhir_id FROM {source} WHERE {condition} ORDER BY d.lo DESC, v.fhir_id DESC LIMIT ?"  # noqa: S608
+    sql = f"SELECT v.fhir_id FROM {source} WHERE {condition} ORDER BY d.lo DESC, v.fhir_id DESC LIMIT ?"
     rows = await store.fetch(sql, (*params, limit), heavy=True)
     return list(dict.fromkeys(row[0] for row in rows))
 
@@ -42,7 +42,7 @@ async def page(
 async def count_new(store: Store, whose: Whose, most: int) -> int:
     """How many are new; counts no further than `most`."""
     source, condition, params = _select(store, whose, True, ("", []))
-    sql = f"SELECT count(*) FROM (SELECT v.vid FROM {source} WHERE {condition} LIMIT ?) n"  # noqa: S608
+    sql = f"SELECT count(*) FROM (SELECT v.vid FROM {source} WHERE {condition} LIMIT ?) n"
     return int((await store.fetch(sql, (*params, most), heavy=True))[0][0])
 
 
@@ -58,7 +58,7 @@ async def newest_change(store: Store, whose: Whose) -> int:
             seen,
         )
         parts.append(
-            "SELECT vid FROM (SELECT e.vid FROM ref e JOIN version v ON v.vid = e.vid "  # noqa: S608
+            "SELECT vid FROM (SELECT e.vid FROM ref e JOIN version v ON v.vid = e.vid "
             f"WHERE {condition} ORDER BY e.vid DESC LIMIT 1) n{len(parts)}"
         )
         params += values
@@ -77,7 +77,7 @@ def _select(store: Store, whose: Whose, only_new: bool, position: Sql) -> tuple[
     condition, params = join(*conditions)
     targets: Sequence[int] = [keys.resource(recipient) for recipient in whose.recipients] or [0]
     source = (
-        f"(SELECT DISTINCT vid FROM ref WHERE param = ? AND target IN ({marks(len(targets))})) e "  # noqa: S608
+        f"(SELECT DISTINCT vid FROM ref WHERE param = ? AND target IN ({marks(len(targets))})) e "
         "JOIN version v ON v.vid = e.vid JOIN ix_date d ON d.vid = v.vid AND d.key = ?"
     )
     return source, condition, [_RECIPIENT, *targets, keys.values(_TYPE, "sent"), *params]

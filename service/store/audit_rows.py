@@ -47,7 +47,7 @@ async def read(store: Store, slot: int, seq: int, organization: str | None) -> l
         ("a.slot = ? AND a.seq = ?", [slot, seq]),
         ("a.organization = ?", [organization]) if organization is not None else ("", []),
     )
-    sql = f"SELECT {_COLUMNS} FROM audit a WHERE {condition}"  # noqa: S608 text of ours, values by placeholder
+    sql = f"SELECT {_COLUMNS} FROM audit a WHERE {condition}"
     return [_row(row) for row in await store.fetch(sql, tuple(params))]
 
 
@@ -65,7 +65,7 @@ async def search(
     keys = [store.keys.resource(p) for p in patients]
     of_patients = (
         "EXISTS (SELECT 1 FROM audit_patient p WHERE p.slot = a.slot AND p.seq = a.seq AND p.at_us = a.at_us "
-        f"AND p.patient IN ({marks(len(keys))}))",  # noqa: S608
+        f"AND p.patient IN ({marks(len(keys))}))",
         list[Any](keys),
     )
     condition, params = join(
@@ -77,5 +77,5 @@ async def search(
         if isinstance(after, str)
         else ("", []),
     )
-    sql = f"SELECT {_COLUMNS} FROM audit a WHERE {condition} ORDER BY a.at_us DESC, a.slot DESC, a.seq DESC LIMIT ?"  # noqa: S608
+    sql = f"SELECT {_COLUMNS} FROM audit a WHERE {condition} ORDER BY a.at_us DESC, a.slot DESC, a.seq DESC LIMIT ?"
     return [_row(row) for row in await store.fetch(sql, (*params, limit), heavy=True)]

@@ -83,7 +83,7 @@ class Job:
 class AuditRow:
     """One row per request: who did what to which patients, and how it ended.
 
-    action: C R U D E (FHIR audit-event-action). outcome: 0 success, 4 refused, 8 failed. kind: interaction code, such as
+    action: C R U D E (FHIR audit-event-action). outcome: 0 success, 4 refused, 8 failed. kind: interaction, such as
     "read", or "refusal", "adt-alert". target: relative reference or query without values. patients: their references.
     """
 

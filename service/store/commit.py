@@ -278,7 +278,8 @@ def _write(plan: _Plan, slot: Slot, bumped: Iterable[int], now_us: int) -> Gener
             raise Collision
     if plan.moved_heads:
         yield Run(
-            "UPDATE resource SET vid = ?, version = ?, deleted = ?, patient = ?, labels = ?, source_org = ? WHERE key = ?",
+            "UPDATE resource SET vid = ?, version = ?, deleted = ?, patient = ?, labels = ?, source_org = ? "
+            "WHERE key = ?",
             [(r[3], r[4], r[5], r[6], r[7], r[8], r[0]) for r in sorted(plan.moved_heads)],
         )
     if plan.old_vids:

@@ -69,10 +69,10 @@ TOKEN_SQL = (
 """One row per token, by digest; read it through `as_token`, so that it can share a batch with other reads."""
 
 _CLIENT_COLUMNS = "id, name, organization, role, scopes, person, purpose, jwks, jwks_url, active, created_us"
-_CLIENT_BY_ID = f"SELECT {_CLIENT_COLUMNS} FROM client WHERE id = ?"  # noqa: S608 - a constant column list
-_CLIENTS = f"SELECT {_CLIENT_COLUMNS} FROM client ORDER BY created_us, id"  # noqa: S608
-_CLIENTS_BY_NAME = f"SELECT {_CLIENT_COLUMNS} FROM client WHERE name = ? ORDER BY created_us, id"  # noqa: S608
-_CLIENTS_BY_ROLE = f"SELECT {_CLIENT_COLUMNS} FROM client WHERE role = ? ORDER BY created_us, id"  # noqa: S608
+_CLIENT_BY_ID = f"SELECT {_CLIENT_COLUMNS} FROM client WHERE id = ?"
+_CLIENTS = f"SELECT {_CLIENT_COLUMNS} FROM client ORDER BY created_us, id"
+_CLIENTS_BY_NAME = f"SELECT {_CLIENT_COLUMNS} FROM client WHERE name = ? ORDER BY created_us, id"
+_CLIENTS_BY_ROLE = f"SELECT {_CLIENT_COLUMNS} FROM client WHERE role = ? ORDER BY created_us, id"
 _HEAD = "SELECT r.deleted, v.body FROM resource r LEFT JOIN version v ON v.vid = r.vid WHERE r.key = ?"
 
 
@@ -116,7 +116,7 @@ async def organization_head(store: Reads, resource_key: int) -> tuple[bool, byte
 
 
 def insert_client(client: RegisteredClient) -> Statement:
-    sql = f"INSERT INTO client ({_CLIENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+    sql = f"INSERT INTO client ({_CLIENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     return Statement(
         sql,
         (

@@ -21,7 +21,7 @@ def lite_insert(table: str, on_conflict: str, returning: str) -> str:
     names = columns(table)
     marks = ", ".join("?" * len(names))
     back = f" RETURNING {returning}" if returning else ""
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks}) {on_conflict}{back}"  # noqa: S608 names from tables
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks}) {on_conflict}{back}"
 
 
 @lru_cache
@@ -30,7 +30,7 @@ def pg_insert(table: str, on_conflict: str, returning: str) -> str:
     names = columns(table)
     arrays = ", ".join(f"${i}::{pg_type(table, name)}[]" for i, name in enumerate(names, 1))
     back = f" RETURNING {returning}" if returning else ""
-    return f"INSERT INTO {table} ({', '.join(names)}) SELECT * FROM unnest({arrays}) {on_conflict}{back}"  # noqa: S608
+    return f"INSERT INTO {table} ({', '.join(names)}) SELECT * FROM unnest({arrays}) {on_conflict}{back}"
 
 
 @lru_cache

@@ -123,7 +123,7 @@ async def _lease(db: Database, slot: Slot, owner: str) -> None:
         taken = await db.execute(
             "INSERT INTO worker_slot (slot, owner, lease_until_us, audit_seq, audit_head) VALUES (?, ?, ?, 0, NULL) "
             "ON CONFLICT (slot) DO UPDATE SET owner = excluded.owner, lease_until_us = excluded.lease_until_us "
-            f"WHERE worker_slot.lease_until_us < {now} RETURNING slot",  # noqa: S608 an integer of ours
+            f"WHERE worker_slot.lease_until_us < {now} RETURNING slot",
             (number, owner, now + LEASE_US),
         )
         if not taken:

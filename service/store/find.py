@@ -65,13 +65,13 @@ async def _search(store: Store, criteria: Criteria, restriction: Restriction, wi
     source, condition, params = await _compile(store, criteria, restriction)
     total = None
     if criteria.total != "none":
-        sql = f"SELECT count(*) FROM {source} WHERE {condition}"  # noqa: S608 text of ours, values by placeholder
+        sql = f"SELECT count(*) FROM {source} WHERE {condition}"
         total = int((await store.fetch(sql, tuple(params), heavy=True))[0][0])
     if criteria.count == 0:
         return Page([], [], None, total)
     order, after = _order(criteria)
     page_condition, page_params = join((condition, list(params)), after)
-    sql = f"SELECT {_COLUMNS} FROM {source} WHERE {page_condition} ORDER BY {order} LIMIT ?"  # noqa: S608
+    sql = f"SELECT {_COLUMNS} FROM {source} WHERE {page_condition} ORDER BY {order} LIMIT ?"
     rows = await store.fetch(sql, (*page_params, criteria.count + 1), heavy=criteria.sort.endswith("_id"))
     matches = [_found(row) for row in rows[: criteria.count]]
     following = None
@@ -118,7 +118,7 @@ async def _compile(store: Store, criteria: Criteria, restriction: Restriction) -
         source_sql, params = _drive_edge(driver)
     elif isinstance(driver, HasId):
         keys = [store.keys.resource(f"{rtype}/{i}") for i in driver.ids]
-        source_sql = f"(SELECT vid FROM resource WHERE key IN ({marks(len(keys))}) AND deleted = 0)"  # noqa: S608
+        source_sql = f"(SELECT vid FROM resource WHERE key IN ({marks(len(keys))}) AND deleted = 0)"
         params = list(keys)
     else:
         source_sql, params = _drive_rows(driver)
@@ -153,13 +153,13 @@ def _drive_key(keys: tuple[int, ...]) -> Sql:
     """Vids under a key, in index order; several keys are merged, each vid once."""
     if len(keys) == 1:
         return "(SELECT vid FROM ix WHERE key = ?)", [keys[0]]
-    return f"(SELECT DISTINCT vid FROM ix WHERE key IN ({marks(len(keys))}))", list(keys)  # noqa: S608
+    return f"(SELECT DISTINCT vid FROM ix WHERE key IN ({marks(len(keys))}))", list(keys)
 
 
 def _drive_edge(clause: HasEdge) -> Sql:
     distinct = "" if len(clause.params) == len(clause.targets) == 1 else "DISTINCT "
     sql = (
-        f"(SELECT {distinct}vid FROM ref WHERE param IN ({marks(len(clause.params))}) "  # noqa: S608
+        f"(SELECT {distinct}vid FROM ref WHERE param IN ({marks(len(clause.params))}) "
         f"AND target IN ({marks(len(clause.targets))}))"
     )
     return sql, [*clause.params, *clause.targets]
@@ -168,7 +168,7 @@ def _drive_edge(clause: HasEdge) -> Sql:
 def _drive_rows(clause: HasDate | HasString) -> Sql:
     table = "ix_date" if isinstance(clause, HasDate) else "ix_str"
     fits, params = _fits_date(clause, "") if isinstance(clause, HasDate) else _fits_string(clause, "")
-    return f"(SELECT DISTINCT vid FROM {table} WHERE key = ? AND {fits})", [clause.key, *params]  # noqa: S608
+    return f"(SELECT DISTINCT vid FROM {table} WHERE key = ? AND {fits})", [clause.key, *params]
 
 
 async def _panel_source(store: Store, rtype: str, restriction: Restriction) -> Sql | None:
@@ -176,20 +176,20 @@ async def _panel_source(store: Store, rtype: str, restriction: Restriction) -> S
     subjects, own = restriction.subjects or (0,), restriction.own or (0,)
     own_keys = [store.keys.author(rtype, key) for key in own]
     count = (
-        f"SELECT (SELECT count(*) FROM (SELECT 1 FROM panel WHERE subject IN ({marks(len(subjects))}) LIMIT ?) a), "  # noqa: S608
+        f"SELECT (SELECT count(*) FROM (SELECT 1 FROM panel WHERE subject IN ({marks(len(subjects))}) LIMIT ?) a), "
         f"(SELECT count(*) FROM (SELECT 1 FROM ix WHERE key IN ({marks(len(own_keys))}) LIMIT ?) b)"
     )
     panel, mine = (await store.fetch(count, (*subjects, SMALL_PANEL + 1, *own_keys, SMALL_OWN + 1)))[0]
     if panel > SMALL_PANEL or mine > SMALL_OWN:
         return None
     now = restriction.now_us
-    members = f"SELECT patient FROM panel WHERE subject IN ({marks(len(subjects))}) AND start_us <= ? AND end_us > ?"  # noqa: S608
-    written = f"SELECT vid FROM ix WHERE key IN ({marks(len(own_keys))})"  # noqa: S608
+    members = f"SELECT patient FROM panel WHERE subject IN ({marks(len(subjects))}) AND start_us <= ? AND end_us > ?"
+    written = f"SELECT vid FROM ix WHERE key IN ({marks(len(own_keys))})"
     params: list[Any] = [*subjects, now, now]
     if rtype == "Patient":
-        seen = f"SELECT vid FROM resource WHERE deleted = 0 AND key IN ({members})"  # noqa: S608
+        seen = f"SELECT vid FROM resource WHERE deleted = 0 AND key IN ({members})"
     else:
-        seen = f"SELECT vid FROM ref WHERE param = ? AND target IN ({members})"  # noqa: S608
+        seen = f"SELECT vid FROM ref WHERE param = ? AND target IN ({members})"
         params = [edge(rtype, PATIENT_EDGE), *params]
     return f"v.vid IN ({seen} UNION {written})", [*params, *own_keys]
 
@@ -200,11 +200,11 @@ async def _panel_source(store: Store, rtype: str, restriction: Restriction) -> S
 def _exists(clause: Clause) -> Sql:
     match clause:
         case HasKey(keys, _, negate):
-            sql = f"EXISTS (SELECT 1 FROM ix k WHERE k.vid = v.vid AND k.key IN ({marks(len(keys))}))"  # noqa: S608
+            sql = f"EXISTS (SELECT 1 FROM ix k WHERE k.vid = v.vid AND k.key IN ({marks(len(keys))}))"
             return ("NOT " if negate else "") + sql, list(keys)
         case HasEdge(params, targets, negate):
             sql = (
-                f"EXISTS (SELECT 1 FROM ref k WHERE k.vid = v.vid AND k.param IN ({marks(len(params))}) "  # noqa: S608
+                f"EXISTS (SELECT 1 FROM ref k WHERE k.vid = v.vid AND k.param IN ({marks(len(params))}) "
                 f"AND k.target IN ({marks(len(targets))}))"
             )
             return ("NOT " if negate else "") + sql, [*params, *targets]
@@ -213,13 +213,13 @@ def _exists(clause: Clause) -> Sql:
             return f"EXISTS (SELECT 1 FROM ix_date k WHERE k.vid = v.vid AND k.key = ? AND {fits})", [
                 clause.key,
                 *values,
-            ]  # noqa: S608
+            ]
         case HasString():
             fits, values = _fits_string(clause, "k.")
             return f"EXISTS (SELECT 1 FROM ix_str k WHERE k.vid = v.vid AND k.key = ? AND {fits})", [
                 clause.key,
                 *values,
-            ]  # noqa: S608
+            ]
         case HasId(ids):
             return f"v.fhir_id IN ({marks(len(ids))})", list(ids)
         case Updated(any_of):
@@ -303,9 +303,10 @@ async def _forward(store: Store, include: Include, matches: Sequence[Found], res
     readable = [(t, visible("r", t, restriction)) for t in wanted]
     either = _either([join(("r.rtype = ?", [t]), access) for t, access in readable] or [("1 = 0", [])])
     sql = (
-        "SELECT DISTINCT r.key, r.rtype, r.fhir_id, v.version, v.vid, 0, v.body, v.patient FROM ref e "  # noqa: S608
+        "SELECT DISTINCT r.key, r.rtype, r.fhir_id, v.version, v.vid, 0, v.body, v.patient FROM ref e "
         "JOIN resource r ON r.key = e.target JOIN version v ON v.vid = r.vid "
-        f"WHERE e.vid IN ({marks(len(matches))}) AND e.param IN ({marks(len(params))}) AND r.deleted = 0 AND {either[0]} "
+        f"WHERE e.vid IN ({marks(len(matches))}) AND e.param IN ({marks(len(params))}) AND r.deleted = 0 "
+        f"AND {either[0]} "
         "LIMIT ?"
     )
     values = (*(m.vid for m in matches), *params, *either[1], MAX_INCLUDED + 1)
@@ -316,7 +317,7 @@ async def _reverse(store: Store, include: Include, matches: Sequence[Found], res
     params = _edges(include)
     condition, values = join(("v.rtype = ?", [include.rtype]), visible("v", include.rtype, restriction))
     sql = (
-        f"SELECT DISTINCT {_COLUMNS} FROM ref e JOIN version v ON v.vid = e.vid "  # noqa: S608
+        f"SELECT DISTINCT {_COLUMNS} FROM ref e JOIN version v ON v.vid = e.vid "
         f"WHERE e.param IN ({marks(len(params))}) AND e.target IN ({marks(len(matches))}) AND {condition} LIMIT ?"
     )
     rows = await store.fetch(sql, (*params, *(m.key for m in matches), *values, MAX_INCLUDED + 1))

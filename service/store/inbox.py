@@ -66,7 +66,7 @@ async def message(store: Store, id: int) -> tuple[bytes, str, int] | None:
 
 
 async def one(store: Store, id: int) -> Received | None:
-    rows = await store.fetch(f"SELECT {_LISTED} FROM inbox WHERE id = ?", (id,))  # noqa: S608
+    rows = await store.fetch(f"SELECT {_LISTED} FROM inbox WHERE id = ?", (id,))
     return Received(*rows[0]) if rows else None
 
 
@@ -79,7 +79,7 @@ async def listed(store: Store, *, state: str | None, limit: int, before: int | N
     if before:
         conditions.append("id < ?")
         params.append(before)
-    sql = f"SELECT {_LISTED} FROM inbox WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"  # noqa: S608
+    sql = f"SELECT {_LISTED} FROM inbox WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"
     return [Received(*row) for row in await store.fetch(sql, (*params, limit))]
 
 

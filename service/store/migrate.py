@@ -11,7 +11,7 @@ from service.store.schema import MIGRATIONS, revisions
 
 
 def migrate(url: str) -> str:
-    """Creates the file where the database is one, runs what is missing, returns the revision. Not inside an event loop."""
+    """Creates the file where there is none, runs what is missing, returns the revision. Not inside an event loop."""
     sync_url = url
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ async def has_patients(store: Store, patients: Sequence[str], restriction: Restr
         return set()
     by_key = {store.keys.resource(reference): reference for reference in patients}
     sql = (
-        "SELECT DISTINCT p.patient FROM panel p JOIN resource r ON r.key = p.patient "  # noqa: S608
+        "SELECT DISTINCT p.patient FROM panel p JOIN resource r ON r.key = p.patient "
         f"WHERE p.patient IN ({marks(len(by_key))}) AND p.subject IN ({marks(len(restriction.subjects))}) "
         "AND p.start_us <= ? AND p.end_us > ? AND r.deleted = 0"
     )

@@ -14,7 +14,7 @@ from service.store.engine import Store
 RECORD_TYPES = ("Coverage", "EpisodeOfCare", "CareTeam")
 _EDGES = tuple(edge(rtype, PATIENT_EDGE) for rtype in RECORD_TYPES)
 _RECORDS = (
-    "SELECT v.rtype, v.fhir_id, v.version, v.source_org, v.body FROM ref e JOIN version v ON v.vid = e.vid "  # noqa: S608
+    "SELECT v.rtype, v.fhir_id, v.version, v.source_org, v.body FROM ref e JOIN version v ON v.vid = e.vid "
     f"JOIN version f ON f.key = v.key AND f.version = 1 WHERE e.target = ? AND e.param IN ({marks(len(_EDGES))}) "
     "ORDER BY f.vid"
 )

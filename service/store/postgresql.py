@@ -118,7 +118,7 @@ class Postgresql:
                     con.terminate()
                 raise
             except (*_LOST, TimeoutError) as error:
-                # Whether the commit happened is unknown: the caller hears 503, and its retry is safe by version or claim.
+                # Whether the commit happened is unknown: the caller hears 503; a retry is safe by version or claim.
                 _fail(batch, Unavailable(type(error).__name__))
                 if con is not None:
                     con.terminate()
@@ -131,7 +131,7 @@ class Postgresql:
         con = await asyncpg.connect(self._url, server_settings=_SETTINGS, timeout=5, command_timeout=10)
         if former is not None:
             mine = "FROM pg_stat_activity WHERE pid = $1 AND usename = current_user AND datname = current_database()"
-            await con.fetch(f"SELECT pg_terminate_backend(pid, 4000) {mine}", former)  # noqa: S608 text of ours
+            await con.fetch(f"SELECT pg_terminate_backend(pid, 4000) {mine}", former)
             sql = "SELECT seq, digest FROM audit WHERE slot = $1 ORDER BY seq DESC LIMIT 1"
             head = await con.fetchrow(sql, self._slot.number)
             self._slot.audit_seq, self._slot.audit_head = tuple(head) if head else (0, b"")
@@ -236,7 +236,7 @@ async def _run(con: "asyncpg.Connection[asyncpg.Record]", step: Step) -> list[Ro
     match step:
         case FetchIn(table, names, column, values):
             lock = "" if table == "version" else " FOR UPDATE"
-            sql = f"SELECT {names} FROM {table} WHERE {column} = ANY($1::int8[]) ORDER BY {column}{lock}"  # noqa: S608
+            sql = f"SELECT {names} FROM {table} WHERE {column} = ANY($1::int8[]) ORDER BY {column}{lock}"
             return _rows(await con.fetch(sql, list(values)))
         case Insert(table, rows, on_conflict, returning):
             arrays = list(zip(*rows, strict=True)) if rows else [()] * len(columns(table))
@@ -250,7 +250,7 @@ async def _run(con: "asyncpg.Connection[asyncpg.Record]", step: Step) -> list[Ro
                 vids,
             )
         case DeleteIn(table, column, values):
-            await con.execute(f"DELETE FROM {table} WHERE {column} = ANY($1::int8[])", list(values))  # noqa: S608
+            await con.execute(f"DELETE FROM {table} WHERE {column} = ANY($1::int8[])", list(values))
         case Run(sql, rows):
             await con.executemany(dollars(sql), rows)
     return []

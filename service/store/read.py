@@ -1,4 +1,4 @@
-"""Reads of single resources and of their versions, restriction included. On PostgreSQL waiting reads share a statement."""
+"""Reads of single resources and their versions, restriction included; on PostgreSQL waiting reads share a statement."""
 
 import asyncio
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ async def head(store: Store, rtype: str, fhir_id: str, restriction: Restriction)
         return await _coalesced(store, key, rtype, restriction)
     condition, params = visible("r", rtype, restriction)
     sql = (
-        f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.vid = r.vid WHERE r.key = ? AND {condition or '1 = 1'}"  # noqa: S608
+        f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.vid = r.vid WHERE r.key = ? AND {condition or '1 = 1'}"
     )
     rows = await store.fetch(sql, (key, *params))
     return _found(rows[0]) if rows else None
@@ -58,7 +58,7 @@ async def heads(store: Store, references: Sequence[str], restriction: Restrictio
     for rtype, keys in by_type.items():
         condition, params = visible("r", rtype, restriction)
         sql = (
-            f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.vid = r.vid "  # noqa: S608
+            f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.vid = r.vid "
             f"WHERE r.key IN ({marks(len(keys))}) AND r.deleted = 0 AND {condition or '1 = 1'}"
         )
         for row in await store.fetch(sql, (*keys, *params)):
@@ -99,7 +99,7 @@ async def history(
     )
     sql = (
         "SELECT v.key, v.rtype, v.fhir_id, v.version, v.vid, CASE WHEN v.op = 3 THEN 1 ELSE 0 END, v.body, v.patient "
-        f"FROM version v JOIN resource r ON r.key = v.key WHERE {condition} ORDER BY v.version DESC LIMIT ?"  # noqa: S608
+        f"FROM version v JOIN resource r ON r.key = v.key WHERE {condition} ORDER BY v.version DESC LIMIT ?"
     )
     return [_found(row) for row in await store.fetch(sql, (*params, limit))]
 
@@ -161,7 +161,7 @@ class _Batch:
         # The oldest waiter's restriction has an older now_us than the newest; panel periods are read at the newest.
         condition, params = visible("r", self._rtype, self._restriction)
         sql = dollars(
-            f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.vid = r.vid "  # noqa: S608
+            f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.vid = r.vid "
             f"WHERE r.key = ANY(?::int8[]) AND {condition or '1 = 1'}"
         )
         rows = await self._store.fetch(sql, (keys, *params))

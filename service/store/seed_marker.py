@@ -29,5 +29,5 @@ async def is_empty(store: Store) -> bool:
 
 async def known(store: Store, keys: Sequence[int]) -> set[int]:
     """Those of the resource keys that exist, deleted ones too."""
-    rows = await store.fetch(f"SELECT key FROM resource WHERE key IN ({marks(len(keys))})", tuple(keys))  # noqa: S608
+    rows = await store.fetch(f"SELECT key FROM resource WHERE key IN ({marks(len(keys))})", tuple(keys))
     return {int(row[0]) for row in rows}

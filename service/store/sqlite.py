@@ -236,7 +236,7 @@ def _run(con: sqlite3.Connection, step: Step) -> list[Row]:
         case FetchIn(table, names, column, values):
             rows: list[Row] = []
             for chunk in _chunks(values):
-                sql = f"SELECT {names} FROM {table} WHERE {column} IN ({marks(len(chunk))})"  # noqa: S608
+                sql = f"SELECT {names} FROM {table} WHERE {column} IN ({marks(len(chunk))})"
                 rows += con.execute(sql, chunk).fetchall()
             return rows
         case Insert(table, rows, on_conflict, ""):
@@ -247,7 +247,7 @@ def _run(con: sqlite3.Connection, step: Step) -> list[Row]:
         case DeletePairs(pairs):
             con.executemany("DELETE FROM ix WHERE key = ? AND vid = ?", pairs)
         case DeleteIn(table, column, values):
-            con.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(v,) for v in values])  # noqa: S608
+            con.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(v,) for v in values])
         case Run(sql, rows):
             con.executemany(sql, rows)
     return []

@@ -63,7 +63,7 @@ async def told(store: Store, encounter: str) -> list[tuple[str, str, int, bytes]
     """(type, id, version, body) of the Communications and Tasks about an Encounter."""
     rows = await store.fetch(
         "SELECT v.rtype, v.fhir_id, v.version, v.body FROM ref e JOIN version v ON v.vid = e.vid "
-        f"WHERE e.param IN ({marks(len(_ABOUT))}) AND e.target = ?",  # noqa: S608
+        f"WHERE e.param IN ({marks(len(_ABOUT))}) AND e.target = ?",
         (*_ABOUT, store.keys.resource(encounter)),
     )
     return [(row[0], row[1], row[2], bytes(row[3])) for row in rows]
@@ -83,7 +83,8 @@ async def responsible(store: Store, patient: str, role: str, now_us: int) -> lis
 async def patients_by_key(store: Store, key: int, limit: int = 20) -> list[tuple[str, bytes]]:
     """(reference, body) of current Patients under an index key: an identifier, a birth date's marker."""
     rows = await store.fetch(
-        "SELECT v.fhir_id, v.body FROM ix d JOIN version v ON v.vid = d.vid WHERE d.key = ? AND v.rtype = 'Patient' LIMIT ?",
+        "SELECT v.fhir_id, v.body FROM ix d JOIN version v ON v.vid = d.vid WHERE d.key = ? "
+        "AND v.rtype = 'Patient' LIMIT ?",
         (key, limit),
     )
     return [(f"Patient/{row[0]}", bytes(row[1])) for row in rows]

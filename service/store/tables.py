@@ -39,7 +39,7 @@ def _small(**options: Any) -> Any:
 
 
 class Version(SQLModel, table=True):
-    """Every version of every resource: append only; history and the change feed read here. op: 1 create 2 update 3 delete."""
+    """Every version of every resource: append only; history reads here. op: 1 create, 2 update, 3 delete."""
 
     __tablename__ = "version"
     __table_args__ = (

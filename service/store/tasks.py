@@ -16,7 +16,8 @@ def subject(store: Store, reference: str) -> int:
 async def about(store: Store, reference: str, statuses: tuple[str, ...]) -> dict[str, int]:
     """{Task reference: version} of the Tasks whose focus is the resource and whose status is one of these."""
     rows = await store.fetch(
-        "SELECT v.fhir_id, v.version, v.body FROM ref e JOIN version v ON v.vid = e.vid WHERE e.param = ? AND e.target = ?",
+        "SELECT v.fhir_id, v.version, v.body FROM ref e JOIN version v ON v.vid = e.vid "
+        "WHERE e.param = ? AND e.target = ?",
         (_FOCUS, store.keys.resource(reference)),
     )
     return {f"Task/{fhir_id}": version for fhir_id, version, body in rows if orjson.loads(body)["status"] in statuses}

@@ -1,6 +1,6 @@
 """The Restriction as a condition of SQL: the one place where visibility becomes a WHERE, on every path.
 
-`alias` is a table alias with columns key, vid, patient, labels, source_org: `resource`, or `version` of a current version.
+`alias` is a table alias with columns key, vid, patient, labels, source_org: `resource`, or a current row of `version`.
 """
 
 from typing import Any

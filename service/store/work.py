@@ -38,7 +38,7 @@ async def claim(store: Store, limit: int) -> list[Claimed]:
     token = secrets.randbits(62)
     lock = " FOR UPDATE SKIP LOCKED" if store.db.name == "postgresql" else ""
     rows = await store.db.execute(
-        "UPDATE job SET state = 'leased', lease = ?, attempts = attempts + 1, due_us = ? WHERE id IN ("  # noqa: S608
+        "UPDATE job SET state = 'leased', lease = ?, attempts = attempts + 1, due_us = ? WHERE id IN ("
         "SELECT j.id FROM job j WHERE j.state IN ('ready', 'leased') AND j.due_us <= ? AND (j.ordering_key = '' OR "
         "NOT EXISTS (SELECT 1 FROM job p WHERE p.queue = j.queue AND p.ordering_key = j.ordering_key AND p.id < j.id "
         f"AND p.state IN ('ready', 'leased') AND p.due_us > ?)) ORDER BY j.id LIMIT ?{lock}) "

@@ -88,7 +88,11 @@ async def _apply(ctx: Context, message: _Message) -> Change:
     patient, reason = _whose(found, known)
     change.statements.append(
         stays.add_event(
-            message.stay, message.inbox_id, patient, message.event.occurred or message.received_us, message.event.to_json()
+            message.stay,
+            message.inbox_id,
+            patient,
+            message.event.occurred or message.received_us,
+            message.event.to_json(),
         )
     )
     trigger = message.event.code
@@ -109,7 +113,7 @@ async def _apply(ctx: Context, message: _Message) -> Change:
 
 
 def _whose(found: Match, known: str) -> tuple[str, str]:
-    """(Patient reference or "", reason). A stay that is matched keeps its member: another one is for a person to see."""
+    """(Patient reference or "", reason). A matched stay keeps its member: another one is for a person to see."""
     if not known:
         return found.patient_ref or "", found.reason
     if found.patient_ref is None:

@@ -91,7 +91,7 @@ def task(reference: str, member: str, focus: str, requester: str, owner: str | N
 
 
 def observation(reference: str, member: str, **more: Any) -> Resource:
-    return make(reference, status="final", code={"text": "weight"}, subject=ref(member), **more)
+    return {**make(reference, status="final", code={"text": "weight"}, subject=ref(member)), **more}
 
 
 def condition(reference: str, member: str, **more: Any) -> Resource:

@@ -14,14 +14,21 @@ from service.cli.seed.people import Member
 from service.cli.seed.referrals import Referral
 
 DISEASES = (
-    ("E11.9", "Type 2 diabetes"), ("I50.9", "Heart failure"), ("J44.9", "COPD"), ("I10", "High blood pressure"),
-    ("F33.1", "Depression"), ("M17.0", "Arthritis of both knees"),
+    ("E11.9", "Type 2 diabetes"),
+    ("I50.9", "Heart failure"),
+    ("J44.9", "COPD"),
+    ("I10", "High blood pressure"),
+    ("F33.1", "Depression"),
+    ("M17.0", "Arthritis of both knees"),
 )
 SENSITIVE = frozenset({"F10.20"})
 _LABEL = {"system": f"{TERMINOLOGY}/v3-ActCode", "code": "ETHUD"}
 _DISEASE_GOALS = {
-    "E11.9": "Keep my A1c below 8", "I50.9": "Weigh myself every morning", "J44.9": "Walk to the corner without a rest",
-    "I10": "Bring my blood pressure below 140 over 90", "F33.1": "Do one thing each day that I like",
+    "E11.9": "Keep my A1c below 8",
+    "I50.9": "Weigh myself every morning",
+    "J44.9": "Walk to the corner without a rest",
+    "I10": "Bring my blood pressure below 140 over 90",
+    "F33.1": "Do one thing each day that I like",
     "M17.0": "Climb the stairs with less pain",
 }
 
@@ -138,7 +145,12 @@ def care_plan(
     who: Member, days: Days, ago: int, goals: Sequence[Resource], conditions: Sequence[str], requests: Sequence[str]
 ) -> Resource:
     lcm = ref(who.lcm.reference, who.lcm.name)
-    call = {"kind": "Appointment", "code": {"text": "Call every two weeks"}, "status": "in-progress", "performer": [lcm]}
+    call = {
+        "kind": "Appointment",
+        "code": {"text": "Call every two weeks"},
+        "status": "in-progress",
+        "performer": [lcm],
+    }
     return filled(
         resourceType="CarePlan",
         id=who.id("care-plan"),

@@ -148,9 +148,7 @@ def _task(who: Member, days: Days, r: Referral, request_ref: str) -> Resource:
         lastModified=days.at(r.ago, "09:15") if r.status in ("draft", "requested") else modified,
         requester=ref(who.ecm.reference, who.ecm.name),
         owner=ref(r.cbo.reference, r.cbo.name),
-        note=[
-            note(text, days.at(ago, clock), ref(r.cbo.reference, r.cbo.name)) for ago, clock, text in r.notes
-        ],
+        note=[note(text, days.at(ago, clock), ref(r.cbo.reference, r.cbo.name)) for ago, clock, text in r.notes],
         output=[_output(who, r)] if r.status == "completed" else None,
     )
 
