@@ -50,6 +50,7 @@ class Session:
     caller: Caller
     csrf: str
     client_name: str
+    """In place of the person's name, where the directory has none."""
     seen_us: int
 
     def touch(self, now_us: int) -> Statement | None:

@@ -10,21 +10,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
 
 from mappers.plan_files.reports import issues_csv
-from service.access.context import Context
-from service.access.context import Settings as Behaviour
 from service.caller import system_caller
 from service.clock import utc
 from service.settings import Settings, SettingsError, load
-from service.store.engine import Store
-from service.workflow.member_directory import UnknownPlan, find_plan
-from service.workflow.member_files import KINDS, Imported, IncomingFile, Progress, import_file
 
+if TYPE_CHECKING:
+    from service.store.engine import Store
+    from service.workflow.member_files import Imported, IncomingFile, Progress
+
+KINDS = ("member-information",)
 MAX_BYTES = 200_000_000
 SHOWN_ISSUES = 20
 
@@ -41,9 +41,21 @@ class Refused(Exception):
 
 
 async def import_bytes(
-    store: Store, settings: Settings, file: IncomingFile, plan: str, *, again: bool, dry_run: bool, progress: Progress
-) -> Imported:
+    store: "Store",
+    settings: Settings,
+    file: "IncomingFile",
+    plan: str,
+    *,
+    again: bool = False,
+    dry_run: bool = False,
+    progress: "Progress | None" = None,
+) -> "Imported":
     """Imports a file of the plan with this slug or Organization id. Raises UnknownPlan."""
+    from service.access.context import Context
+    from service.access.context import Settings as Behaviour
+    from service.workflow.member_directory import find_plan
+    from service.workflow.member_files import import_file
+
     now_us = store.clock.now_us()
     behaviour = Behaviour(settings.env, f"{settings.base_url}/fhir")
     found = await find_plan(Context(store, system_caller(), now_us, behaviour), plan)
@@ -81,8 +93,9 @@ def import_(
         raise typer.Exit(1)
 
 
-async def _run(kind: str, path: Path, plan: str, *, again: bool, dry_run: bool, quiet: bool) -> Imported:
+async def _run(kind: str, path: Path, plan: str, *, again: bool, dry_run: bool, quiet: bool) -> "Imported":
     from service.store.engine import open_store
+    from service.workflow.member_files import IncomingFile
 
     if path.stat().st_size > MAX_BYTES:
         raise Refused(f"The file has more than {MAX_BYTES // 1_000_000} MB: split it.")
@@ -102,6 +115,7 @@ def _one_sentence() -> Iterator[None]:
     """What fails is one sentence and exit code 1."""
     from service.store.database import TooCostly, Unavailable
     from service.store.schema import SchemaError
+    from service.workflow.member_directory import UnknownPlan
 
     try:
         yield
@@ -118,7 +132,7 @@ def _one_sentence() -> Iterator[None]:
 
 
 @contextmanager
-def _bar(content: bytes, *, quiet: bool) -> Iterator[Progress]:
+def _bar(content: bytes, *, quiet: bool) -> Iterator["Progress"]:
     """A progress bar on a terminal; the number of lines is a good guess of the rows, an xlsx file tells none."""
     if quiet or not sys.stderr.isatty():
         yield lambda _done: None
@@ -134,7 +148,7 @@ def _bar(content: bytes, *, quiet: bool) -> Iterator[Progress]:
         yield lambda done: bar.update(task, completed=done)
 
 
-def _print(imported: Imported, name: str, errors: Path | None) -> None:
+def _print(imported: "Imported", name: str, errors: Path | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -156,7 +170,7 @@ def _print(imported: Imported, name: str, errors: Path | None) -> None:
     console.print(_sentence(imported, name), markup=False)
 
 
-def _sentence(imported: Imported, name: str) -> str:
+def _sentence(imported: "Imported", name: str) -> str:
     counts: dict[str, int] = imported.report["counts"]
     stored = f"{counts['created']:,} members created, {counts['updated']:,} updated, {counts['unchanged']:,} unchanged"
     rejected = f"{counts['rejected']:,} of {counts['rows']:,} rows rejected"

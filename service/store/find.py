@@ -38,6 +38,7 @@ _COMMON = 4
 """From this rank on a key is too common to drive a restricted query: status, the type marker."""
 
 _COLUMNS = "v.key, v.rtype, v.fhir_id, v.version, v.vid, 0, v.body, v.patient"
+_PANEL_FROM = "version v"
 _TOO_COSTLY = "The search took too long. Add a criterion such as patient, owner, identifier or _lastUpdated."
 
 
@@ -69,7 +70,8 @@ async def _search(store: Store, criteria: Criteria, restriction: Restriction, wi
         total = int((await store.fetch(sql, tuple(params), heavy=True))[0][0])
     if criteria.count == 0:
         return Page([], [], None, total)
-    order, after = _order(criteria)
+    # Ordered by the driver's own column, so that the index order is the order of the page and nothing is sorted.
+    order, after = _order(criteria, "v" if source == _PANEL_FROM else "d")
     page_condition, page_params = join((condition, list(params)), after)
     sql = f"SELECT {_COLUMNS} FROM {source} WHERE {page_condition} ORDER BY {order} LIMIT ?"
     rows = await store.fetch(sql, (*page_params, criteria.count + 1), heavy=criteria.sort.endswith("_id"))
@@ -85,8 +87,8 @@ def _found(row: Sequence[Any]) -> Found:
     return Found(row[0], row[1], row[2], row[3], row[4], False, row[6], row[7])
 
 
-def _order(criteria: Criteria) -> tuple[str, Sql]:
-    column = "v.fhir_id" if criteria.sort.endswith("_id") else "v.vid"
+def _order(criteria: Criteria, alias: str) -> tuple[str, Sql]:
+    column = "v.fhir_id" if criteria.sort.endswith("_id") else f"{alias}.vid"
     down = criteria.sort.startswith("-")
     after: Sql = ("", [])
     if criteria.after is not None:
@@ -107,8 +109,8 @@ async def _compile(store: Store, criteria: Criteria, restriction: Restriction) -
         source = await _panel_source(store, rtype, restriction)
         if source is not None:
             every = [c for c in criteria.clauses if not isinstance(c, HasId)]
-            condition = join((source[0], source[1]), ("v.rtype = ?", [rtype]), *map(_exists, every), access)
-            return "version v", *condition
+            condition = join((source[0], source[1]), *map(_exists, every), access)
+            return _PANEL_FROM, *condition
     if driver is None or isinstance(driver, Updated):
         marker = HasKey((store.keys.marker(rtype),), 9)
         source_sql, params = _drive_key(marker.keys)
@@ -124,8 +126,10 @@ async def _compile(store: Store, criteria: Criteria, restriction: Restriction) -
         source_sql, params = _drive_rows(driver)
     if isinstance(driver, Updated):
         rest = list(criteria.clauses)
-    condition = join(*map(_exists, rest), ("v.rtype = ?", [rtype]), access)
-    return f"{source_sql} d JOIN version v ON v.vid = d.vid", condition[0], [*params, *condition[1]]
+    condition = join(*map(_exists, rest), access)
+    # SQLite takes the tables of a CROSS JOIN in this order; keys and edges are of one type, so v.rtype need not be asked.
+    cross = "CROSS " if store.db.name == "sqlite" else ""
+    return f"{source_sql} d {cross}JOIN version v ON v.vid = d.vid", condition[0], [*params, *condition[1]]
 
 
 def _rank(clause: Clause | None) -> int:

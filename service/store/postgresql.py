@@ -174,7 +174,7 @@ class Postgresql:
             try:
                 step = steps.send(answer)
             except StopIteration as end:
-                if any(change.jobs for change in changes):
+                if any(_wakes(change) for change in changes):
                     await con.execute(f"NOTIFY {CHANNEL}")
                 return end.value  # type: ignore[no-any-return]
             answer = await _run(con, step)
@@ -215,6 +215,11 @@ class Postgresql:
 def _rows(records: "list[asyncpg.Record]") -> list[Row]:
     """A Record is read like a tuple everywhere here."""
     return cast("list[Row]", records)
+
+
+def _wakes(change: Change) -> bool:
+    """Work for a worker, or something that a live page waits for. NOTIFY takes a lock at commit: not for every write."""
+    return bool(change.jobs) or any(write.rtype == "Communication" for write in change.writes)
 
 
 async def _no_reset(_connection: object) -> None:

@@ -34,9 +34,8 @@ async def session_row(store: Reads, digest: bytes) -> SessionRow | None:
     rows = await store.fetch(_SESSION, (digest,))
     if not rows:
         return None
-    client_id, csrf, created_us, seen_us, expires_us, name, role, organization, person, scopes, purpose, active = rows[
-        0
-    ]
+    client_id, csrf, created_us, seen_us, expires_us, *client = rows[0]
+    name, role, organization, person, scopes, purpose, active = client
     times = (created_us, seen_us, expires_us)
     return SessionRow(
         client_id, csrf, *times, name, role, organization, person, scopes, purpose, client_active=active == 1

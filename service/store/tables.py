@@ -5,7 +5,7 @@ Times are INT8 microseconds since 1970-01-01T00:00:00Z. Keys are signed 64-bit h
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, SmallInteger, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, SmallInteger, Text, UniqueConstraint
 from sqlalchemy.types import Double
 from sqlmodel import Field, SQLModel
 
@@ -17,6 +17,12 @@ def _int8(**options: Any) -> Any:
 def _bytewise() -> Any:
     """Text compared by its UTF-8 bytes on both databases, so that order and paging agree."""
     return Text().with_variant(Text(collation="C"), "postgresql")
+
+
+def _rowid() -> Any:
+    """A 64-bit primary key that is SQLite's own row number: no second index."""
+    kind = BigInteger().with_variant(Integer(), "sqlite")
+    return Field(sa_column=Column(kind, primary_key=True, autoincrement=False))
 
 
 def _text(**options: Any) -> Any:
@@ -42,11 +48,8 @@ class Version(SQLModel, table=True):
     """Every version of every resource: append only; history reads here. op: 1 create, 2 update, 3 delete."""
 
     __tablename__ = "version"
-    __table_args__ = (
-        UniqueConstraint("key", "version", name="version_key_version"),
-        Index("version_rtype", "rtype", "vid"),
-    )
-    vid: int = _int8(primary_key=True, autoincrement=False)
+    __table_args__ = (UniqueConstraint("key", "version", name="version_key_version"),)
+    vid: int = _rowid()
     key: int = _int8()
     rtype: str = _text()
     fhir_id: str = _text()
@@ -239,7 +242,7 @@ class JobRow(SQLModel, table=True):
         Index("job_due", "state", "queue", "due_us"),
         Index("job_order", "queue", "ordering_key", "id"),
     )
-    id: int = _int8(primary_key=True, autoincrement=False)
+    id: int = _rowid()
     queue: str = _text()
     kind: str = _text()
     ordering_key: str = _text()
@@ -262,7 +265,7 @@ class Inbox(SQLModel, table=True):
         Index("inbox_received", "received_us"),
         Index("inbox_stay", "stay"),
     )
-    id: int = _int8(primary_key=True, autoincrement=False)
+    id: int = _rowid()
     source: str = _text()
     control_id: str = _text()
     hash: bytes = _blob(nullable=False)

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from fhir_profiles import Resource
 from service.access.context import Context
 from service.access.roles import check_scope
+from service.auth.login import name_of
 from service.interactions.decision import Answer, Decision, fixed
 from service.interactions.search import search
 from service.search.dates import parse
@@ -85,13 +86,14 @@ async def list_fragment(request: Request) -> Response:
 async def list_page(request: Request, who: SignedIn, view: View, template: str) -> Response:
     shown = await load(who, view, shared_of(request).settings.time_zone)
     count = f"{MOST_COUNTED}+" if shown.new >= MOST_COUNTED else str(shown.new)
+    found = await who.ctx.resource(str(who.ctx.caller.person)) if template == "inbox.html" else None
     return render(
         template,
         inbox=shown,
         view=view,
         new_count=count,
         csrf=who.session.csrf,
-        name=who.session.client_name,
+        name=(name_of(found[0]) if found else "") or who.session.client_name,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fhir_profiles import Resource
-from service.cli.seed.directory import CBOS, Cbo
+from service.cli.seed.directory import CBOS, CLINIC, ECM_PROVIDERS, Cbo, Person
 from service.cli.seed.parts import SDOH_CODES, Days, Entry, coded, filled, note, own, ref
 from service.cli.seed.people import Member
 
@@ -32,7 +32,7 @@ STATES: dict[str, tuple[str, str, tuple[str, str]]] = {
     "cancelled": ("referral-loop-closed", "revoked", ("no-longer-wanted", "The member no longer wants the service")),
     "entered-in-error": ("", "entered-in-error", ("", "Referred for another member by mistake")),
 }
-REACHED = ("requested", "accepted", "in-progress", "completed")
+_NAMES = {party.slug: party.name for party in (*ECM_PROVIDERS, CLINIC)}
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,16 @@ class Referral:
     """(days ago, clock, words) of what the target wrote."""
     condition: str = ""
     words: str = ""
+    by: Person | None = None
+    """Who refers, where it is not the lead care manager."""
+    output: Resource | None = None
+    """What came of it, where it is not a Procedure of the organization."""
+    pof: str = ""
+
+    def requester(self, who: Member) -> tuple[Person, Resource]:
+        """(the person, a Reference to the organization)"""
+        person = self.by or who.lcm
+        return person, ref(f"Organization/{person.organization}", _NAMES[person.organization])
 
 
 def choose(who: Member) -> list[Referral]:
@@ -81,10 +91,11 @@ def entries(who: Member, days: Days, referral: Referral) -> Iterator[Entry]:
     """Request and tracking by the requester, the Procedure by the organization that did it."""
     made = who.id(referral.role, "request")
     request_ref = f"ServiceRequest/{made}"
-    yield who.ecm.reference, _request(who, days, referral, made)
-    if referral.status == "completed":
+    author = str(referral.requester(who)[1]["reference"])
+    yield author, _request(who, days, referral, made)
+    if referral.status == "completed" and referral.output is None:
         yield referral.cbo.reference, _procedure(who, days, referral, request_ref)
-    yield who.ecm.reference, _task(who, days, referral, request_ref)
+    yield author, _task(who, days, referral, request_ref)
 
 
 def _service(cbo: Cbo) -> Resource:
@@ -93,6 +104,7 @@ def _service(cbo: Cbo) -> Resource:
 
 def _request(who: Member, days: Days, r: Referral, made: str) -> Resource:
     authored = days.at(r.ago, "09:12")
+    person = r.requester(who)[0]
     return filled(
         resourceType="ServiceRequest",
         id=made,
@@ -104,8 +116,9 @@ def _request(who: Member, days: Days, r: Referral, made: str) -> Resource:
         subject=ref(who.reference, who.name),
         occurrencePeriod={"start": days.date(r.ago), "end": days.date(r.ago - 90)},
         authoredOn=authored,
-        requester=ref(who.lcm.works_as, who.lcm.name),
+        requester=ref(person.works_as, person.name),
         performer=[ref(r.cbo.reference, r.cbo.name)],
+        reasonCode=[own("ecm-pof", r.pof)] if r.pof else None,
         reasonReference=[ref(f"Condition/{who.id(r.condition)}")] if r.condition else None,
         note=[note(r.words, authored)] if r.words else None,
     )
@@ -146,7 +159,7 @@ def _task(who: Member, days: Days, r: Referral, request_ref: str) -> Resource:
         executionPeriod=filled(start=days.at(r.ago - 2, "11:30"), end=modified if over else None) if began else None,
         authoredOn=days.at(r.ago, "09:15"),
         lastModified=days.at(r.ago, "09:15") if r.status in ("draft", "requested") else modified,
-        requester=ref(who.ecm.reference, who.ecm.name),
+        requester=r.requester(who)[1],
         owner=ref(r.cbo.reference, r.cbo.name),
         note=[note(text, days.at(ago, clock), ref(r.cbo.reference, r.cbo.name)) for ago, clock, text in r.notes],
         output=[_output(who, r)] if r.status == "completed" else None,
@@ -161,5 +174,7 @@ def _reason(reason: tuple[str, str]) -> Resource | None:
 
 
 def _output(who: Member, r: Referral) -> Resource:
+    if r.output is not None:
+        return {"type": coded(SDOH_CODES, "additional-content"), "valueReference": r.output}
     procedure = f"Procedure/{who.id(r.role, 'procedure')}"
     return {"type": coded(SDOH_CODES, "resulting-activity"), "valueReference": ref(procedure)}

@@ -81,7 +81,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "inbox",
-        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("source", TEXT, nullable=False),
         sa.Column("control_id", TEXT, nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
@@ -138,7 +138,7 @@ def upgrade() -> None:
     op.create_index("ix_str_vid", "ix_str", ["vid", "key"], unique=False)
     op.create_table(
         "job",
-        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("queue", TEXT, nullable=False),
         sa.Column("kind", TEXT, nullable=False),
         sa.Column("ordering_key", TEXT, nullable=False),
@@ -265,7 +265,7 @@ def upgrade() -> None:
     op.create_index("token_expires", "token", ["expires_us"], unique=False)
     op.create_table(
         "version",
-        sa.Column("vid", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("vid", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("key", sa.BigInteger(), nullable=False),
         sa.Column("rtype", TEXT, nullable=False),
         sa.Column("fhir_id", TEXT, nullable=False),
@@ -279,7 +279,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("vid"),
         sa.UniqueConstraint("key", "version", name="version_key_version"),
     )
-    op.create_index("version_rtype", "version", ["rtype", "vid"], unique=False)
     op.create_table(
         "worker_slot",
         sa.Column("slot", sa.BigInteger(), autoincrement=False, nullable=False),

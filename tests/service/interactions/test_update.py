@@ -1,0 +1,146 @@
+"""update: versions, preconditions, what only the author changes; foreign is absent; no update is lost."""
+
+import asyncio
+import os
+from typing import Any
+
+import pytest
+
+from service.store.engine import Store
+from tests.service.conftest import AppClient
+from tests.service.interactions.foreign import same_answers
+from tests.service.world import CBO1, SUD, condition, make, observation, put, ref, task
+
+WRITERS = 50
+EACH = 20 if os.environ.get("ENLACE_TEST_DEEP") else 4
+
+
+async def test_an_update_makes_a_version(world: Store, app_client: AppClient) -> None:
+    client = await app_client()
+    answer = await client.put("/Observation/a", json=observation("Observation/a", "Patient/a", status="amended"))
+    assert answer.status_code == 200 and answer.headers["etag"] == 'W/"2"'
+    assert answer.headers["location"].endswith("/fhir/Observation/a/_history/2")
+    again = await client.put("/Observation/a", json=observation("Observation/a", "Patient/a", status="amended"))
+    assert (again.status_code, again.headers["etag"]) == (200, 'W/"2"')
+
+
+@pytest.mark.parametrize("tag", ['W/"1"', '"1"', "1", 'W/"9", W/"1"', '"9","1"'])
+async def test_if_match_forms(world: Store, app_client: AppClient, tag: str) -> None:
+    client = await app_client()
+    body = (await client.get("/CareTeam/a")).json() | {"name": "n"}
+    assert (await client.put("/CareTeam/a", json=body, headers={"If-Match": tag})).status_code == 200
+    stale = await client.put("/CareTeam/a", json=body, headers={"If-Match": tag})
+    assert stale.status_code == 412 and stale.headers["etag"] == 'W/"2"'
+
+
+@pytest.mark.parametrize("tag", ['W/"2"', "x", '""', "*", "W/1x"])
+async def test_if_match_that_matches_no_version(world: Store, app_client: AppClient, tag: str) -> None:
+    client = await app_client()
+    body = (await client.get("/CareTeam/a")).json()
+    assert (await client.put("/CareTeam/a", json=body, headers={"If-Match": tag})).status_code == 412
+
+
+@pytest.mark.parametrize("rtype", ["Task", "CarePlan", "CareTeam", "Consent"])
+async def test_if_match_is_law_where_several_write(world: Store, app_client: AppClient, rtype: str) -> None:
+    await put(world, make("CarePlan/a", status="active", intent="plan", subject=ref("Patient/a")), source="Organization/ecm-1")
+    coding = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "treatment"}]}
+    consent = make("Consent/a", status="active", scope=coding, category=[coding], patient=ref("Patient/a"))
+    await put(world, consent, source="Organization/ecm-1")
+    client = await app_client()
+    body = (await client.get(f"/{rtype}/a")).json()
+    answer = await client.put(f"/{rtype}/a", json=body)
+    assert answer.status_code == 428 and answer.json()["issue"][0]["code"] == "required"
+
+
+async def test_foreign_is_absent(world: Store, app_client: AppClient) -> None:
+    client = await app_client()
+    for rtype in ("Observation", "Task", "CareTeam", "Patient", "ServiceRequest"):
+        body = {"resourceType": rtype, "id": "{id}", "status": "final", "subject": {"reference": "Patient/a"}}
+        for headers in ({}, {"If-Match": 'W/"1"'}, {"If-Match": 'W/"7"'}):
+            answer = await same_answers(client, "PUT", f"/{rtype}/{{id}}", "b", json=body, headers=headers)
+            assert answer.status_code == 404
+
+
+async def test_references_to_foreign_and_to_absent_are_the_same(world: Store, app_client: AppClient) -> None:
+    client = await app_client()
+    body = observation("Observation/a", "Patient/a")
+    body["focus"] = [{"reference": "Condition/{id}"}, {"reference": "Patient/{id}"}]
+    body["derivedFrom"] = [{"reference": "Observation/{id}"}]
+    answer = await same_answers(client, "PUT", "/Observation/a", "b", json=body)
+    assert answer.status_code == 422
+    places = [issue["expression"] for issue in answer.json()["issue"]]
+    assert places == [["Observation.derivedFrom[0]"], ["Observation.focus[0]"], ["Observation.focus[1]"]]
+
+
+async def test_a_resource_stays_with_its_patient(world: Store, app_client: AppClient) -> None:
+    client = await app_client("admin", "Organization/op")
+    moved = observation("Observation/a", "Patient/b")
+    assert (await client.put("/Observation/a", json=moved)).status_code == 422
+
+
+async def test_only_the_author_changes_most_types(world: Store, app_client: AppClient) -> None:
+    await put(world, condition("Condition/theirs", "Patient/a"), source="Organization/ecm-2")
+    client = await app_client()
+    body = condition("Condition/theirs", "Patient/a", note=[{"text": "x"}])
+    assert (await client.put("/Condition/theirs", json=body)).status_code == 403
+
+
+async def test_nobody_else_takes_a_label_off(world: Store, app_client: AppClient) -> None:
+    label = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "N"}]}
+    await put(world, make("Goal/g", **_goal(), meta=label), source="Organization/ecm-2")
+    client = await app_client()
+    answer = await client.put("/Goal/g", json=make("Goal/g", **_goal(), note=[{"text": "x"}]))
+    assert answer.status_code == 200 and answer.json()["meta"]["security"] == label["security"]
+    await put(world, make("Goal/h", **_goal(), meta=SUD), source="Organization/ecm-1")
+    assert (await client.put("/Goal/h", json=make("Goal/h", **_goal()))).status_code == 200
+
+
+def _goal() -> dict[str, Any]:
+    return {"lifecycleStatus": "active", "description": {"text": "d"}, "subject": ref("Patient/a")}
+
+
+async def test_the_body_must_be_of_the_url(world: Store, app_client: AppClient) -> None:
+    client = await app_client()
+    for body in (observation("Observation/other", "Patient/a"), {**observation("Observation/a", "Patient/a"), "id": 5}):
+        answer = await client.put("/Observation/a", json=body)
+        assert answer.status_code == 400
+    wrong = await client.put("/Observation/a", json={"resourceType": "Condition", "id": "a"})
+    assert wrong.status_code == 400
+
+
+async def test_many_writers_on_one_task_lose_nothing(world: Store, app_client: AppClient) -> None:
+    """Each reads, adds its note with If-Match and tries again on 412, until it is in."""
+    client = await app_client("cbo", CBO1)
+    body = task("Task/hot", "Patient/a", "Observation/a", "Organization/ecm-1", CBO1)
+    await put(world, body, source="Organization/ecm-1")
+
+    async def writer(number: int) -> None:
+        for turn in range(EACH):
+            while True:
+                now = await client.get("/Task/hot")
+                wanted = now.json()
+                wanted.setdefault("note", []).append({"text": f"{number}.{turn}"})
+                done = await client.put("/Task/hot", json=wanted, headers={"If-Match": now.headers["etag"]})
+                if done.status_code == 200:
+                    break
+                assert done.status_code == 412, done.text
+                await asyncio.sleep(0.001)
+
+    await asyncio.gather(*(writer(number) for number in range(WRITERS)))
+    final = (await client.get("/Task/hot")).json()
+    assert int(final["meta"]["versionId"]) == 1 + WRITERS * EACH
+    assert {note["text"] for note in final["note"]} == {f"{n}.{t}" for n in range(WRITERS) for t in range(EACH)}
+    rows = await world.fetch("SELECT version, vid FROM version WHERE fhir_id = 'hot' ORDER BY version")
+    assert [row[0] for row in rows] == list(range(1, 2 + WRITERS * EACH))
+    assert all(a[1] < b[1] for a, b in zip(rows, rows[1:], strict=False))
+
+
+async def test_updates_without_if_match_are_decided_again(world: Store, app_client: AppClient) -> None:
+    client = await app_client()
+    answers = await asyncio.gather(
+        *(
+            client.put("/Observation/a", json=observation("Observation/a", "Patient/a", note=[{"text": str(n)}]))
+            for n in range(6)
+        )
+    )
+    assert {a.status_code for a in answers} <= {200, 409} and [a.status_code for a in answers].count(200) >= 4
