@@ -66,6 +66,11 @@ class FrameReader:
         self._head: bytes | None = None  # set while an oversize frame is being skipped
         self._skipped = 0
 
+    @property
+    def inside(self) -> bool:
+        """Whether a frame has begun and is not whole yet."""
+        return self._inside
+
     def feed(self, data: bytes) -> list[Event]:
         """What these bytes complete, in order; one connection's events are to be answered in that order."""
         self._buffer += data

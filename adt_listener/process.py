@@ -5,7 +5,7 @@ import signal
 
 from adt_listener.server import MllpServer
 from service.interactions.receive_hl7v2 import Receiver
-from service.log_events import READY, STOPPED, STOPPING, configure, log
+from service.log_events import READY, STOPPED, STOPPING, configure, log, route_libraries
 from service.settings import Settings
 from service.store.engine import Store, open_store
 
@@ -19,6 +19,7 @@ def listener(store: Store) -> MllpServer:
 async def run(settings: Settings, host: str | None = None, port: int | None = None) -> None:
     settings.check()
     configure(settings.log_format, settings.log_level)
+    route_libraries()
     store = await open_store(settings.database_url.get_secret_value())
     server = listener(store)
     bound = await server.start(host or settings.mllp_host, port or settings.mllp_port)
@@ -26,8 +27,11 @@ async def run(settings: Settings, host: str | None = None, port: int | None = No
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await stop.wait()
+    watch = [asyncio.create_task(stop.wait()), asyncio.create_task(store.lost.wait())]
+    await asyncio.wait(watch, return_when=asyncio.FIRST_COMPLETED)
     log(STOPPING, process="adt-listener")
+    for task in watch:
+        task.cancel()
     await server.stop()
     await store.close()
     log(STOPPED, process="adt-listener")

@@ -13,8 +13,8 @@ from bench.county import County, admission
 from bench.processes import Server, begin, cpu_us, drive, end, service
 from bench.results import Row
 from service.interactions.receive_hl7v2 import Receiver
-from service.store.commit import EPOCH_US
 from service.store.engine import Store, open_store
+from service.store.slots import EPOCH_US
 
 ACKS_FLOOR, VISIBLE_FLOOR_MS, DRAIN_FLOOR = 2000.0, 1000.0, 300.0
 RATE = 50

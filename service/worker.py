@@ -13,8 +13,8 @@ from service.access.context import Context
 from service.access.context import Settings as Behaviour
 from service.caller import system_caller
 from service.log_events import JOB_DEAD, JOB_DONE, JOB_FAILED, REQUEST_ID, log, where
-from service.store import work
-from service.store.change import Change, ClaimTaken, Lease, Stale
+from service.store import inbox, work
+from service.store.change import Change, ClaimTaken, Lease, Stale, Statement
 from service.store.database import Unavailable
 from service.store.engine import Store
 from service.workflow.hospital_events import apply_adt
@@ -26,10 +26,19 @@ HANDLERS: dict[str, Handler] = {
 }
 """kind of job -> what it decides"""
 
+GIVEN_UP: dict[str, Callable[[dict[str, Any], int, str], Statement]] = {
+    "adt.apply": lambda payload, job_id, error: inbox.failed(int(payload["inbox"]), error, job_id),
+}
+"""kind of job -> what else shows that it is dead: (payload, job, error) -> statement"""
+
 BATCH = 50
 TRIES = 8
 POLL_S = 1.0
 KEEP_US = 7 * 86_400_000_000
+
+
+class WorkerLost(Exception):
+    """No attempt at the job ended: its workers were killed, or it kills them."""
 
 
 class Worker:
@@ -57,6 +66,10 @@ class Worker:
                     )
             except Unavailable:
                 await asyncio.sleep(0.2)
+                continue
+            except Exception as error:  # a statement that ran out of time must not end the worker
+                log(JOB_FAILED, queue="claim", retry_s=1, **where(error))
+                await asyncio.sleep(POLL_S)
                 continue
             if not found:
                 with contextlib.suppress(TimeoutError):
@@ -106,6 +119,8 @@ class Worker:
         marker = REQUEST_ID.set(f"job-{job.id}")
         started = time.perf_counter()
         try:
+            if job.attempts > work.MAX_ATTEMPTS:
+                raise WorkerLost  # each of its workers died over it: do not let it take another one along
             await self._settle(job)
             ms = int((time.perf_counter() - started) * 1000)
             log(JOB_DONE, job=job.id, queue=job.kind, attempts=job.attempts, ms=ms)
@@ -141,7 +156,9 @@ class Worker:
         name, at = str(found["error"]), str(found["at"])
         if job.attempts >= work.MAX_ATTEMPTS:
             log(JOB_DEAD, job=job.id, queue=job.kind, attempts=job.attempts, error=name, at=at)
-            statement = work.dead(job, f"{name} at {at}")
+            statements = [work.dead(job, f"{name} at {at}")]
+            if job.kind in GIVEN_UP:
+                statements.append(GIVEN_UP[job.kind](job.payload, job.id, name))
         else:
             delay_s = min(2**job.attempts, 300)
             log(
@@ -154,6 +171,6 @@ class Worker:
                 at=at,
             )
             due = self._store.clock.now_us() + delay_s * 1_000_000
-            statement = work.retry(job, due, f"{name} at {at}")
+            statements = [work.retry(job, due, f"{name} at {at}")]
         with contextlib.suppress(Unavailable):
-            await self._store.commit(Change(statements=[statement]))
+            await self._store.commit(Change(statements=statements))

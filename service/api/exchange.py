@@ -10,6 +10,7 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from fhir_profiles.catalog import catalog
 from service.access.context import Context
 from service.api.headers import FHIR_JSON, answer_headers, check_accept, prefers, url_query
 from service.api.state import Shared
@@ -115,12 +116,12 @@ async def _refusal(
 ) -> Response:
     """Any exception as OperationOutcome; the refusal is audited in a Change of its own."""
     refusal = _as_refusal(error)
-    rtype = str(request.path_params.get("type", ""))[:64]
+    rtype, method = _named(request)
     ms = int((time.perf_counter() - started) * 1000)
     if refusal.category is Category.INTERNAL:
         log(
             REQUEST_FAILED,
-            method=request.method,
+            method=method,
             type=rtype or None,
             status=500,
             ms=ms,
@@ -130,8 +131,8 @@ async def _refusal(
     else:
         log(
             REQUEST_REFUSED,
-            method=request.method,
-            type=rtype if rtype.isalnum() else None,
+            method=method,
+            type=rtype or None,
             status=refusal.category.status,
             ms=ms,
             reason=refusal.reason,
@@ -141,8 +142,7 @@ async def _refusal(
     try:
         audited = ctx or Context(shared.store, _NOBODY, shared.store.clock.now_us(), shared.behaviour, request_id)
         outcome = 8 if refusal.category.status >= 500 else 4
-        target = rtype if rtype.isalnum() else ""
-        row = audited.audit("E", "refusal", target, outcome=outcome, reason=refusal.reason)
+        row = audited.audit("E", "refusal", rtype, outcome=outcome, reason=refusal.reason)
         await shared.store.commit(Change(audit=[row]))
     except Exception:
         refusal = FhirError(
@@ -166,6 +166,15 @@ def _as_refusal(error: Exception) -> FhirError:
             return FhirError(Category.INTERNAL, "The request failed by our fault. Quote X-Request-Id to the operator.")
 
 
+def _named(request: Request) -> tuple[str, str]:
+    """Type and method as a log and an audit row may show them: never text of the client's own making."""
+    rtype, method = str(request.path_params.get("type", "")), request.method
+    return rtype if rtype in catalog().types else "", method if method in _METHODS else "other"
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"})
+
+
 def _at(error: BaseException) -> str:
     """file:line where the exception was raised; its text may hold data and is left out."""
     trace = error.__traceback__
@@ -183,10 +192,10 @@ def _request_id(request: Request, shared: Shared) -> str:
 
 
 def _log_done(request: Request, status: int, started: float) -> None:
-    rtype = str(request.path_params.get("type", ""))
+    rtype, method = _named(request)
     log(
         REQUEST_DONE,
-        method=request.method,
+        method=method,
         type=rtype or None,
         status=status,
         ms=int((time.perf_counter() - started) * 1000),

@@ -7,6 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -148,8 +149,17 @@ def routes() -> list[Route]:
     fixed = [Route(f"/fhir/metadata{slash}", metadata, methods=["GET"]) for slash in ("", "/")]
     served = [Route(f"/fhir{path}{slash}", _Endpoint(rows)) for path, rows in by_path.items() for slash in ("", "/")]
     base = [Route(f"/fhir{slash}", _Endpoint({})) for slash in ("", "/")]
-    rest = [Route("/fhir/{path:path}", _Endpoint({}))]
+    rest = [Route("/fhir/{path:anything}", _Endpoint({}))]
     return [*fixed, *served, *base, *rest]
+
+
+class _Anything(PathConvertor):
+    """Starlette's `path` stops at a line end, and what it leaves would be refused as plain JSON."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("anything", _Anything())
 
 
 class _Endpoint:

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from service.api.body import raw
 from service.api.state import Shared
 from service.auth.bearer import authenticate
-from service.caller import Role
+from service.caller import Caller, Role
 from service.errors import Category, FhirError
 from service.interactions.receive_hl7v2 import Receiver
 from service.store.change import AuditRow, Change
@@ -22,28 +22,37 @@ MEDIA_TYPE = "application/hl7-v2; charset=utf-8"
 
 async def receive(request: Request) -> Response:
     shared: Shared = request.app.state.enlace
+    caller: Caller | None = None
     try:
-        await _check(request, shared)
+        caller = await _authenticated(request, shared)
+        _check(request, caller)
         body = await raw(request, MAX_BYTES)
         if not body:
             raise FhirError(Category.MALFORMED, "The body is empty: send one HL7 v2 message.")
-        answer = await Receiver(shared.store).receive(body)
+        answer = await Receiver(shared.store).receive(body, _row(caller))
     except FhirError as refusal:
-        await shared.store.commit(
-            Change(audit=[AuditRow("E", "refusal", 4, "hl7v2", "", target="hl7v2", reason=refusal.reason)])
-        )
+        await shared.store.commit(Change(audit=[_row(caller, refusal)]))
         return JSONResponse(refusal.outcome(), refusal.category.status, headers=refusal.headers)
     return Response(answer or b"", 200 if answer else 204, {"Cache-Control": "no-store"}, media_type=MEDIA_TYPE)
 
 
-async def _check(request: Request, shared: Shared) -> None:
-    caller = await authenticate(
+def _row(caller: Caller | None, refusal: FhirError | None = None) -> AuditRow:
+    client, organization = (caller.client_id, caller.organization) if caller else ("anonymous", "")
+    kind, outcome, reason = ("refusal", 4, refusal.reason) if refusal else ("hl7v2", 0, "")
+    return AuditRow("E", kind, outcome, client, organization, target="hl7v2", reason=reason)
+
+
+async def _authenticated(request: Request, shared: Shared) -> Caller:
+    return await authenticate(
         shared.store,
         request.headers.get("authorization"),
         shared.store.clock.now_us(),
         env=shared.settings.env,
         query_keys=list(request.query_params),
     )
+
+
+def _check(request: Request, caller: Caller) -> None:
     if caller.role not in (Role.HOSPITAL, Role.ADMIN):
         raise FhirError(Category.FORBIDDEN, "Only a hospital's client sends HL7 v2 messages.", reason="role")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()

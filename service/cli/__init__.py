@@ -6,6 +6,7 @@ import typer
 
 from service.cli import adt, client, files, run, setup
 from service.cli.token import token
+from service.log_events import configure
 
 app = typer.Typer(
     name="enlace",
@@ -33,6 +34,7 @@ def main() -> None:
     from service.store.database import Unavailable
     from service.store.schema import SchemaError
 
+    configure("console", "warning")  # what runs for long sets its own
     try:
         app()
     except (SettingsError, SchemaError, Unavailable) as error:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ app = typer.Typer(no_args_is_help=True, help="ADT messages: send, simulate, look
 source_app = typer.Typer(no_args_is_help=True, help="Sending systems: add, list, edit.")
 app.add_typer(source_app, name="source")
 
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,60}", re.ASCII)
 Host = Annotated[str | None, typer.Option(help="Listener's address; default ENLACE_MLLP_HOST.")]
 Port = Annotated[int | None, typer.Option(help="Listener's port; default ENLACE_MLLP_PORT.")]
 
@@ -49,14 +51,14 @@ def send(
     from service.cli.mllp_client import Connection, Refused
 
     where = _place(host, port)
+    try:
+        messages = [(path.name, message) for path in files for message in split_messages(path.read_bytes())]
+    except OSError as error:
+        raise _fail(f"Nothing was sent: {error.filename} cannot be read ({error.strerror}).") from None
 
     async def run() -> list[tuple[str, str]]:
-        answers: list[tuple[str, str]] = []
         async with Connection(*where) as connection:
-            for path in files:
-                for message in split_messages(path.read_bytes()):
-                    answers.append((path.name, await connection.send(message)))
-        return answers
+            return [(name, await connection.send(message)) for name, message in messages]
 
     try:
         answers = asyncio.run(run())
@@ -219,6 +221,9 @@ def source_add(
     """
     from zoneinfo import ZoneInfo
 
+    if not _NAME.fullmatch(name):
+        typer.echo("The name is 1 to 60 letters, digits, hyphens, dots and underscores.", err=True)
+        raise typer.Exit(2)
     try:
         ZoneInfo(zone)
         config: dict[str, Any] = json.loads(maps.read_text()) if maps else {}

@@ -10,9 +10,17 @@ from dataclasses import dataclass, field
 from mappers.hl7v2.ack import Outcome, acknowledge
 from mappers.hl7v2.header import Header, Unreadable, content_hash, peek, split_messages
 from mappers.hl7v2.source import SourceConfig
-from service.log_events import ADT_REPEATED, ADT_STORED, ADT_UNREADABLE, ADT_UNREGISTERED, log
+from service.log_events import (
+    ADT_REPEATED,
+    ADT_STORED,
+    ADT_UNREADABLE,
+    ADT_UNREGISTERED,
+    REQUEST_FAILED,
+    log,
+    where,
+)
 from service.store import inbox, sources
-from service.store.change import Change, Claim, ClaimTaken, Job
+from service.store.change import AuditRow, Change, Claim, ClaimTaken, Job
 from service.store.database import Unavailable
 from service.store.engine import Store
 from service.store.sources import RegisteredSource
@@ -30,15 +38,17 @@ class Receiver:
     _known: dict[tuple[str, str], RegisteredSource] = field(default_factory=dict)
     _read_at: float = -1e9
 
-    async def receive(self, raw: bytes) -> bytes | None:
+    async def receive(self, raw: bytes, audit: AuditRow | None = None) -> bytes | None:
         """Stores a payload and returns its acknowledgement, None where none must be sent. Never raises.
+
+        audit: who sent it, where that is known (HTTP); committed with each message.
 
         A payload that holds several messages is stored as several; the answer is that of the last, and negative if any
         could not be stored, so that the sender sends all again (repeats have no effect).
         """
         answer: bytes | None = None
         for message in split_messages(raw):
-            answer, stored = await self._one(message)
+            answer, stored = await self._one(message, audit)
             if not stored:
                 break
         return answer
@@ -47,30 +57,39 @@ class Receiver:
         """The negative answer to a message over the cap, of which only the beginning is held; nothing is stored."""
         return self._answer(peek(head), None, "oversize", self.store.clock.now_us(), "0")
 
-    async def _one(self, raw: bytes) -> tuple[bytes | None, bool]:
+    async def _one(self, raw: bytes, audit: AuditRow | None) -> tuple[bytes | None, bool]:
         started = time.perf_counter()
         header = peek(raw)
         now_us = self.store.clock.now_us()
         try:
             source = await self._source(header)
             config = config_of(source) if source else None
-            return await self._store(raw, header, config, now_us, started), True
+            return await self._store(raw, header, config, audit, now_us, started), True
         except Unavailable:
+            return self._answer(header, None, "transient", now_us, "0"), False
+        except Exception as error:  # a defect of ours: the sender hears it and its connection goes on
+            log(REQUEST_FAILED, method="hl7v2", **where(error))
             return self._answer(header, None, "transient", now_us, "0"), False
 
     async def _store(
-        self, raw: bytes, header: Header | Unreadable, config: SourceConfig | None, now_us: int, started: float
+        self,
+        raw: bytes,
+        header: Header | Unreadable,
+        config: SourceConfig | None,
+        audit: AuditRow | None,
+        now_us: int,
+        started: float,
     ) -> bytes | None:
         unreadable = isinstance(header, Unreadable)
         source = config.name if config else _unregistered(header)
-        control_id = header.control_id[:MAX_TEXT]
+        control_id = _plain(header.control_id)
         digest = content_hash(raw)
         inbox_id = self.store.next_id(now_us)
         state = "unreadable" if unreadable else "stored" if config else "unregistered"
         reason = header.reason if isinstance(header, Unreadable) else ""
         if not unreadable and await inbox.same_id(self.store, source, control_id):
             reason = "same-control-id"  # counters are reset and ids reused: stored as new, and flagged
-        event = "" if isinstance(header, Unreadable) else header.event[:8]
+        event = "" if isinstance(header, Unreadable) else _plain(header.event)[:8]
         ack = self._answer(header, config, "unreadable" if unreadable else "stored", now_us, str(inbox_id))
         change = Change(
             claims=[Claim(self.store.keys.of("inbox", source, control_id, digest), inbox_id)],
@@ -89,6 +108,8 @@ class Receiver:
                 )
             ],
         )
+        if audit is not None:
+            change.audit.append(audit)
         if state == "stored":
             change.jobs.append(Job("adt.apply", {"inbox": inbox_id}, ordering_key=f"source:{source}"))
         try:
@@ -127,7 +148,12 @@ def _unregistered(header: Header | Unreadable) -> str:
     """Name under which a message of an unknown sender is kept: what it says of itself, as one word."""
     if isinstance(header, Unreadable):
         return "?"
-    return "?" + "/".join(part[:60] for part in header.sender)
+    return "?" + "/".join(_plain(part)[:60] for part in header.sender)
+
+
+def _plain(text: str) -> str:
+    """As the database can keep it: PostgreSQL has no NUL in text. The message itself is kept as it came."""
+    return text.replace("\x00", "")[:MAX_TEXT]
 
 
 def _log(state: str, inbox_id: int, config: SourceConfig | None, event: str, size: int, ms: int) -> None:
@@ -136,4 +162,5 @@ def _log(state: str, inbox_id: int, config: SourceConfig | None, event: str, siz
     elif config is None:
         log(ADT_UNREGISTERED, inbox=inbox_id)
     else:
-        log(ADT_STORED, inbox=inbox_id, source=config.name, trigger=event, ms=ms)
+        trigger = event if event.isascii() and event.isalnum() else None
+        log(ADT_STORED, inbox=inbox_id, source=config.name, trigger=trigger, ms=ms)

@@ -54,6 +54,15 @@ def handled(id: int, state: str, reason: str, *, patient: str, stay: str, now_us
     )
 
 
+def failed(id: int, reason: str, job_id: int) -> Statement:
+    """For a person to see, if the job over it is dead."""
+    return Statement(
+        "UPDATE inbox SET state = 'failed', reason = ? "
+        "WHERE id = ? AND EXISTS (SELECT 1 FROM job WHERE job.id = ? AND job.state = 'dead')",
+        (reason, id, job_id),
+    )
+
+
 async def ack_of(store: Store, id: int) -> bytes | None:
     rows = await store.fetch("SELECT ack FROM inbox WHERE id = ?", (id,))
     return rows[0][0] if rows else None

@@ -15,21 +15,23 @@ _ABOUT = (edge("Communication", "encounter"), edge("Task", "encounter"))
 
 @dataclass(frozen=True)
 class StoredStayEvent:
-    """event: the AdtEvent as plain JSON. patient: relative reference, "" while unmatched."""
+    """event: the AdtEvent as plain JSON. patient: relative reference, "" while unmatched; reason: why (inbox)."""
 
     inbox_id: int
     received_us: int
     patient: str
     event: dict[str, Any]
+    reason: str = ""
 
 
 async def events(store: Store, stay: str) -> list[StoredStayEvent]:
     rows = await store.fetch(
-        "SELECT s.inbox_id, i.received_us, s.patient, s.event FROM stay_event s JOIN inbox i ON i.id = s.inbox_id "
+        "SELECT s.inbox_id, i.received_us, s.patient, s.event, i.reason "
+        "FROM stay_event s JOIN inbox i ON i.id = s.inbox_id "
         "WHERE s.stay = ? ORDER BY s.inbox_id",
         (stay,),
     )
-    return [StoredStayEvent(row[0], row[1], row[2], orjson.loads(row[3])) for row in rows]
+    return [StoredStayEvent(row[0], row[1], row[2], orjson.loads(row[3]), row[4]) for row in rows]
 
 
 def add_event(stay: str, inbox_id: int, patient: str, occurred_us: int, event: dict[str, Any]) -> Statement:
@@ -42,14 +44,14 @@ def add_event(stay: str, inbox_id: int, patient: str, occurred_us: int, event: d
     )
 
 
-def match_stay(stay: str, patient: str) -> tuple[Statement, ...]:
-    """Events and messages that came before the match belong to the member too."""
+def match_event(stay: str, inbox_id: int, patient: str) -> tuple[Statement, ...]:
+    """An event that came before the match belongs to the member too, and so does its message."""
     return (
-        Statement("UPDATE stay_event SET patient = ? WHERE stay = ? AND patient = ''", (patient, stay)),
+        Statement("UPDATE stay_event SET patient = ? WHERE stay = ? AND inbox_id = ?", (patient, stay, inbox_id)),
         Statement(
             "UPDATE inbox SET state = 'applied', reason = 'matched-later', patient = ? "
-            "WHERE stay = ? AND state = 'unmatched'",
-            (patient, stay),
+            "WHERE id = ? AND state = 'unmatched'",
+            (patient, inbox_id),
         ),
     )
 

@@ -12,7 +12,8 @@ import orjson
 from service.store.change import Statement
 from service.store.engine import Store
 
-LEASE_US = 60_000_000
+LEASE_US = 20_000_000
+"""So long does a message wait whose worker was killed; a job of a claimed batch takes milliseconds."""
 MAX_ATTEMPTS = 8
 
 

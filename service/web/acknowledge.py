@@ -3,6 +3,8 @@
 ../shared/decisions.md 38; https://hl7.org/fhir/R4/communication-definitions.html#Communication.received
 """
 
+from collections.abc import Callable
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -27,25 +29,25 @@ async def acknowledge(request: Request) -> Response:
     """Once or twice, here or by somebody else at the same time: the first one counts, and all see it done."""
     zone = shared_of(request).settings.time_zone
 
-    async def decide(ctx: Context, alert: Resource) -> Resource | None:
+    def wanted(ctx: Context, alert: Resource) -> Resource | None:
         return None if alert.get("received") else {**alert, "received": date_time(ctx.now_us, zone)}
 
-    return await _change(request, decide, done=True)
+    return await _change(request, wanted, done=True)
 
 
 async def unacknowledge(request: Request) -> Response:
-    async def decide(ctx: Context, alert: Resource) -> Resource | None:
+    def wanted(ctx: Context, alert: Resource) -> Resource | None:
         if not alert.get("received"):
             return None
         if not can_undo(alert, ctx.now_us):
             raise PageRefused(Category.CONFLICT, _TOO_LATE, "undo-late")
         return {name: value for name, value in alert.items() if name != "received"}
 
-    return await _change(request, decide, done=False)
+    return await _change(request, wanted, done=False)
 
 
-async def _change(request: Request, new_version, *, done: bool) -> Response:  # type: ignore[no-untyped-def]
-    """new_version(ctx, alert): the alert as it shall be, or None where it is so already."""
+async def _change(request: Request, wanted: Callable[[Context, Resource], Resource | None], *, done: bool) -> Response:
+    """wanted(ctx, alert): the alert as it shall be, or None where it is so already."""
     who = await require(request)
     form = await read_form(request)
     check_csrf(form, who.session)
@@ -56,12 +58,12 @@ async def _change(request: Request, new_version, *, done: bool) -> Response:  # 
         if found is None or not is_alert(found[0]):
             raise not_found("Communication", "this id")
         alert, version = found
-        wanted = await new_version(ctx, alert)
-        if wanted is None:
+        after = wanted(ctx, alert)
+        if after is None:
             patient = str((alert.get("subject") or {}).get("reference") or "")
             audit = ctx.audit("U", "update-unchanged", f"Communication/{fhir_id}", (patient,) if patient else ())
             return Decision(Change(audit=[audit]), fixed(Answer(200)))
-        return await update(ctx, "Communication", fhir_id, wanted, Preconditions(if_match=(version,)))
+        return await update(ctx, "Communication", fhir_id, after, Preconditions(if_match=(version,)))
 
     await settled(who, decide)
     who.touch = None

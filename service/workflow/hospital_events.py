@@ -26,8 +26,15 @@ from service.workflow.stay_events import StoredEvent
 from service.workflow.stay_identity import stay_key
 from service.workflow.stays import StayState, reduce
 
-SPARSE = frozenset({"no-candidate", "demographics-insufficient", "placeholder-name", "identity-unknown", "newborn"})
-"""Reasons under which a message says too little to match by itself, but may belong to a stay that is matched."""
+SPARSE = frozenset(
+    {"no-candidate", "demographics-insufficient", "placeholder-name", "identity-unknown", "newborn", "ambiguous"}
+)
+"""Reasons under which a message says too little to match by itself, but may belong to a stay that is matched.
+
+Under every other reason it contradicts: it counts for nobody until a person has looked at it.
+"""
+NOBODY = "nobody-to-tell"
+"""Applied, but the member has neither a lead care manager nor an ECM provider; replay the message once there is one."""
 
 
 @dataclass
@@ -100,16 +107,23 @@ async def _apply(ctx: Context, message: _Message) -> Change:
         log(ADT_UNMATCHED, inbox=message.inbox_id, trigger=trigger, reason=reason)
         return change.merge(_ended(ctx, message.inbox_id, "unmatched", reason, stay=message.stay))
     log(ADT_MATCHED, inbox=message.inbox_id, trigger=trigger, rule=found.tier or "same-stay")
-    change.statements += stays.match_stay(message.stay, patient)
     if found.patient_ref == patient:
         change.statements += _mrn_links(ctx, message.event, patient)
-    old = [e for e in before if e.patient == patient and e.inbox_id != message.inbox_id]
-    every = [StoredEvent(AdtEvent.from_json(e.event), str(e.inbox_id), e.received_us) for e in before]
-    every = [e for e in every if e.inbox_id != str(message.inbox_id)]
-    was = reduce([e for e in every if e.inbox_id in {str(o.inbox_id) for o in old}]) if old else None
-    now = reduce([*every, StoredEvent(message.event, str(message.inbox_id), message.received_us)])
-    await _write_stay(ctx, change, message, patient, was, now)
+    others = [e for e in before if e.inbox_id != message.inbox_id]
+    joining = [e for e in others if not e.patient and e.reason in SPARSE]
+    for event in joining:
+        change.statements += stays.match_event(message.stay, event.inbox_id, patient)
+    old = [_stored(e) for e in others if e.patient == patient]
+    this = StoredEvent(message.event, str(message.inbox_id), message.received_us)
+    was = reduce(old) if old else None
+    now = reduce([*old, *map(_stored, joining), this])
+    if not await _write_stay(ctx, change, message, patient, was, now):
+        reason = NOBODY
     return change.merge(_ended(ctx, message.inbox_id, "applied", reason, patient=patient, stay=message.stay))
+
+
+def _stored(e: stays.StoredStayEvent) -> StoredEvent:
+    return StoredEvent(AdtEvent.from_json(e.event), str(e.inbox_id), e.received_us)
 
 
 def _whose(found: Match, known: str) -> tuple[str, str]:
@@ -132,7 +146,8 @@ def _mrn_links(ctx: Context, event: AdtEvent, patient: str) -> list[Any]:
 
 async def _write_stay(
     ctx: Context, change: Change, message: _Message, patient: str, was: StayState | None, now: StayState
-) -> None:
+) -> bool:
+    """Adds the Encounter and the alerts to the Change; False where an alert has nobody to go to."""
     member = await ctx.resource(patient)
     display = short_name(member[0]) if member else ""
     facility = message.source.facility_display or message.event.facility.name or "a hospital"
@@ -148,13 +163,14 @@ async def _write_stay(
         facility_display=facility,
     )
     told = Told(reference, patient, display, facility, message.source.facility)
-    done = await alert_writes(ctx, change, told, was, now)
+    done, heard = await alert_writes(ctx, change, told, was, now)
     if current is None or _body(current[0]) != _body(made):
         change.writes.insert(0, ctx.write(made, current[1] if current else 0))
     for transition in done:
         event = ADT_ALERTED if transition.action == "alert" else ADT_RETRACTED
         log(event, inbox=message.inbox_id, trigger=message.event.code, transition=transition.kind)
     change.audit.append(ctx.audit("U", "adt-applied", reference, (patient,)))
+    return heard
 
 
 def _body(resource: Resource) -> Resource:

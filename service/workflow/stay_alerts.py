@@ -73,11 +73,11 @@ class _Known:
 
 async def alert_writes(
     ctx: Context, change: Change, told: Told, was: StayState | None, now: StayState
-) -> list[Transition]:
-    """Adds the writes to the Change; returns the transitions that told somebody something."""
+) -> tuple[list[Transition], bool]:
+    """Adds the writes to the Change; (transitions that told somebody something, whether there was anybody to tell)."""
     todo = transitions(was, now)
     if not todo:
-        return []
+        return [], True
     known = _Known(await stays.told(ctx.store, told.encounter))
     recipients = await _recipients(ctx, told.patient)
     done: list[Transition] = []
@@ -91,7 +91,7 @@ async def alert_writes(
             done.append(transition)
     for reference, resource in known.changed.items():
         change.writes.append(ctx.write(resource, known.versions.get(reference, 0)))
-    return done
+    return done, bool(recipients) or all(transition.action != "alert" for transition in todo)
 
 
 def _alert(

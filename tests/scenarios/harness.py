@@ -15,15 +15,17 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+from typer.testing import CliRunner
 
 from mappers.hl7v2.simulate import message as er7
 from service.access.context import Context
 from service.caller import system_caller
+from service.cli import app as cli_app
 from service.store import sources
 from service.store.change import ABSENT, Change
 from service.store.engine import Store, open_store
@@ -164,8 +166,47 @@ def write_world(url: str) -> dict[str, str]:
     return look(url, _world)
 
 
-def adt(event: str, member: Mapping[str, Any] = ROSA.said, *, ago: float = 60, visit: str = "V1", **fields: Any) -> bytes:
-    """An ADT message of Mercy about something that happened `ago` minutes ago, sent at once; control id by default new."""
+@dataclass(frozen=True)
+class Cast:
+    """Two members of their own for one test, so that tests can share a running service: ours and a foreign one.
+
+    tokens: ada and ben (their lead care managers), south (ben's organization), cbo, mercy, plan, admin.
+    """
+
+    rosa: Member
+    luis: Member
+    tokens: dict[str, str]
+
+
+_CASTS = iter(range(1, 99_999))
+
+
+def cast(url: str, tokens: dict[str, str]) -> Cast:
+    """Writes a new pair of members with lead care managers beside the running service."""
+    number = next(_CASTS)
+    surname = "".join(chr(97 + int(digit)) for digit in f"{number:05d}")
+    rosa = replace(
+        ROSA, key=f"rosa-{number}", cin=f"92{number:06d}A", family=f"Quill{surname}", lead=f"Practitioner/ada-{number}"
+    )
+    luis = replace(
+        LUIS, key=f"luis-{number}", cin=f"93{number:06d}A", family=f"Bram{surname}", lead=f"Practitioner/ben-{number}"
+    )
+
+    async def write(store: Store) -> dict[str, str]:
+        made: dict[str, str] = {}
+        for name, member in (("ada", rosa), ("ben", luis)):
+            await put(store, make(member.lead, name=[{"family": "Adair"}]))
+            await put_member(store, member)
+            made[name] = await access_token(store, "lcm", member.organization, member.lead)
+        return made
+
+    return Cast(rosa, luis, {**tokens, **look(url, write)})
+
+
+def adt(
+    event: str, member: Mapping[str, Any] = ROSA.said, *, ago: float = 60, visit: str = "V1", **fields: Any
+) -> bytes:
+    """An ADT message of Mercy of what happened `ago` minutes ago, sent at once; its control id is new by default."""
     at = now_us() - int(ago * MINUTE)
     fields = {"control_id": f"C{time.time_ns()}", "at_us": at + 1_000_000, "occurred_us": at, **fields}
     return er7(event, member, HOSPITAL, visit_number=visit, **fields)
@@ -275,23 +316,23 @@ class Service:
             return [ack_code(connection.exchange(one)) for one in messages]
 
     def cli(self, *arguments: str, code: int = 0) -> str:
-        """Runs `enlace ...` on the same database; its standard output."""
-        done = subprocess.run(
-            [sys.executable, "-m", "service.cli", *arguments],
-            env=self._env, cwd=self._home, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
-        assert done.returncode == code, (done.returncode, done.stdout[-2000:], done.stderr[-2000:])
-        return done.stdout if code == 0 or done.stdout else done.stderr
+        """Runs `enlace ...` on the same database, in this process; what it prints (errors where it fails)."""
+        kept = {name: value for name, value in os.environ.items() if name.startswith("ENLACE_")}
+        env: dict[str, str | None] = dict.fromkeys(kept)
+        env |= {name: value for name, value in self._env.items() if name.startswith("ENLACE_")}
+        done = CliRunner().invoke(cli_app, arguments, env=env)
+        assert done.exit_code == code, (done.exit_code, done.output[-2000:], done.exception)
+        return done.stdout if code == 0 else done.output
 
     def drained(self, seconds: float = 30) -> None:
         """Waits until no job is left to do."""
         wait_for(lambda: rows(self.url, "SELECT count(*) FROM job WHERE state IN ('ready', 'leased')")[0][0] == 0,
                  seconds, 0.2)  # fmt: skip
 
-    def inbox(self) -> list[dict[str, Any]]:
-        """Every received message, oldest first."""
+    def inbox(self, since: int = 0) -> list[dict[str, Any]]:
+        """Every message received after the one with this id, oldest first."""
         names = "id, source, control_id, event, state, reason, patient, stay"
-        found = rows(self.url, f"SELECT {names} FROM inbox ORDER BY id")  # noqa: S608
+        found = rows(self.url, f"SELECT {names} FROM inbox WHERE id > ? ORDER BY id", since)
         return [dict(zip(names.split(", "), row, strict=True)) for row in found]
 
 

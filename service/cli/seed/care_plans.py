@@ -39,9 +39,9 @@ def disease(who: Member) -> tuple[str, str]:
 
 def findings(who: Member, days: Days, cbos: Sequence[Cbo]) -> Iterator[Entry]:
     """A disease, the need behind each referral, and for every third member a screening and measurements."""
-    yield who.ecm.reference, condition(who, "disease", disease(who), days.date(who.started - 3))
+    yield who.ecm.reference, condition(who, "disease", disease(who), days.on(who.started - 3))
     for cbo in cbos:
-        yield who.ecm.reference, condition(who, f"need-{cbo.slug}", cbo.need, days.date(who.started - 3))
+        yield who.ecm.reference, condition(who, f"need-{cbo.slug}", cbo.need, days.on(who.started - 3))
     if who.number % 3 == 0:
         yield who.ecm.reference, _screening(who, days, {cbo.sdoh for cbo in cbos})
         yield who.ecm.reference, _pressure(who, days)
@@ -76,12 +76,13 @@ def quantity(value: Decimal, unit: str) -> Resource:
 def observation(
     who: Member, role: str, what: tuple[str, str], when: str, value: Resource, kind: str = "survey"
 ) -> Resource:
+    """what: (LOINC code, words), or ("", words) where no code is confirmed. value: element value[x] or component."""
     return filled(
         resourceType="Observation",
         id=who.id(role),
         status="final",
         category=[coded(f"{TERMINOLOGY}/observation-category", kind)],
-        code=coded(LOINC, *what),
+        code=coded(LOINC, *what) if what[0] else {"text": what[1]},
         subject=ref(who.reference, who.name),
         effectiveDateTime=when,
         performer=[ref(who.ecm.reference, who.ecm.name)],
@@ -129,7 +130,7 @@ def goal(who: Member, role: str, words: str, condition_role: str, start: str, st
 
 def plan(who: Member, days: Days, chosen: Sequence[Referral]) -> Iterator[Entry]:
     """Goals of the disease and of the needs, and the CarePlan that joins them."""
-    start = days.date(who.started - 5)
+    start = days.on(who.started - 5)
     goals = [goal(who, "goal-disease", _DISEASE_GOALS[disease(who)[0]], "disease", start)]
     for r in chosen:
         state = "achieved" if r.status == "completed" else "in-progress"
@@ -162,8 +163,8 @@ def care_plan(
         ],
         title="ECM care plan",
         subject=ref(who.reference, who.name),
-        period={"start": days.date(ago), "end": days.date(ago - 180)},
-        created=days.date(ago),
+        period={"start": days.on(ago), "end": days.on(ago - 180)},
+        created=days.on(ago),
         author=lcm,
         careTeam=[ref(f"CareTeam/{who.id('team')}")],
         addresses=[ref(one) for one in conditions],

@@ -17,9 +17,9 @@ def entries(who: Member, days: Days) -> Iterator[Entry]:
         return
     given = who.started - 1
     provision: Resource = {"type": "deny" if kind == "deny" else "permit"}
-    provision["period"] = {"start": days.date(given), "end": days.date(given - 364)}
+    provision["period"] = {"start": days.on(given), "end": days.on(given - 364)}
     if kind == "revoked":
-        provision["period"]["end"] = days.date(20)
+        provision["period"]["end"] = days.on(20)
     yield who.ecm.reference, consent(who, "consent", days.at(given, "10:05"), provision, revoked=kind == "revoked")
 
 

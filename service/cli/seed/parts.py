@@ -7,8 +7,9 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from fhir_profiles import Resource
-from mappers.plan_files.member_resources import BASE, NPI_SYSTEM
+from mappers.plan_files import member_resources
 
+BASE = member_resources.BASE
 PACIFIC = ZoneInfo("America/Los_Angeles")
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 LOINC = "http://loinc.org"
@@ -32,7 +33,7 @@ class Days:
 
     today: date
 
-    def date(self, ago: int) -> str:
+    def on(self, ago: int) -> str:
         """`ago` days before today; negative: ahead."""
         return self.day(ago).isoformat()
 
@@ -64,7 +65,7 @@ def own(system: str, code: str, display: str = "", text: str = "") -> Resource:
 
 
 def npi(number: str) -> Resource:
-    return {"system": NPI_SYSTEM, "value": number}
+    return {"system": member_resources.NPI_SYSTEM, "value": number}
 
 
 def made_up_npi(serial: int) -> str:

@@ -72,7 +72,7 @@ def choose(who: Member) -> list[Referral]:
         status = CYCLE[(who.number + 5 * number) % len(CYCLE)]
         if who.place == 0 and number == 0:
             status = FIRST[who.number % len(FIRST)]
-        ago = rng.randrange(8, min(who.started, 60))
+        ago = rng.randrange(8, min(who.started - 6, 60))
         closed = rng.randrange(1, 6)
         notes = ((ago - 2, "11:30", "Called the member and agreed on a first visit."),)
         words = f"{cbo.service} for the member, please call in the morning."
@@ -114,7 +114,7 @@ def _request(who: Member, days: Days, r: Referral, made: str) -> Resource:
         priority=r.priority,
         code=_service(r.cbo),
         subject=ref(who.reference, who.name),
-        occurrencePeriod={"start": days.date(r.ago), "end": days.date(r.ago - 90)},
+        occurrencePeriod={"start": days.on(r.ago), "end": days.on(r.ago - 90)},
         authoredOn=authored,
         requester=ref(person.works_as, person.name),
         performer=[ref(r.cbo.reference, r.cbo.name)],
@@ -133,7 +133,7 @@ def _procedure(who: Member, days: Days, r: Referral, request_ref: str) -> Resour
         category={"text": "Social service"},
         code=_service(r.cbo),
         subject=ref(who.reference, who.name),
-        performedPeriod={"start": days.date(r.ago - 2), "end": days.date(r.closed)},
+        performedPeriod={"start": days.on(r.ago - 2), "end": days.on(r.closed)},
         performer=[{"actor": ref(r.cbo.reference, r.cbo.name)}],
         note=[{"text": r.cbo.done + "."}],
     )
@@ -143,7 +143,8 @@ def _task(who: Member, days: Days, r: Referral, request_ref: str) -> Resource:
     business, _, reason = STATES[r.status]
     began = r.status in ("in-progress", "on-hold", "completed", "failed")
     over = r.status in ("completed", "failed", "cancelled", "rejected", "entered-in-error")
-    modified = days.at(r.closed, "15:45") if over else days.at(r.ago - (3 if began else 1), "15:45")
+    last = (r.closed, "15:45") if over else r.notes[-1][:2] if r.notes else (r.ago - 1, "15:45")
+    modified = days.at(*last)
     return filled(
         resourceType="Task",
         id=who.id(r.role, "task"),

@@ -12,8 +12,8 @@ from service.cli.seed import intake, outreach, sonja_home, sonja_transition
 from service.cli.seed.care_plans import condition, observation
 from service.cli.seed.consents import consent
 from service.cli.seed.directory import PHARMACIST, PHYSICIANS
-from service.cli.seed.forms import ASSESSMENT, answers
 from service.cli.seed.enrolled import enrolled
+from service.cli.seed.forms import ASSESSMENT, answers
 from service.cli.seed.parts import TERMINOLOGY, Days, Entry, coded, filled, own, ref
 from service.cli.seed.people import Member
 from service.cli.seed.sonja_contacts import PHYSICIAN_ORG, message, visit
@@ -48,7 +48,7 @@ def story(who: Member, days: Days) -> Iterator[Entry]:
     yield from intake.ecm_referral(who, days, "completed", ago=200, closed=193)
     yield PHYSICIAN_ORG, visit(who, days, "pcp-visit-1", 200, "Visit at the clinic, brought by a neighbor")
     for role, what in CONDITIONS:
-        yield who.ecm.reference, condition(who, role, what, days.date(184))
+        yield who.ecm.reference, condition(who, role, what, days.on(184))
     for number, (ago, clock, medium, outcome, text) in enumerate(ATTEMPTS):
         made = outreach.attempt(who, f"attempt-{number}", days.at(ago, clock), medium, outcome, text)
         yield who.ecm.reference, made
@@ -78,13 +78,13 @@ def _arlene(who: Member, days: Days) -> Resource:
         relationship=[coded(f"{TERMINOLOGY}/v3-RoleCode", "NBOR", "neighbor")],
         name=[{"family": "Fosdick", "given": ["Arlene"]}],
         telecom=[{"system": "phone", "value": "209-555-0199", "use": "mobile"}],
-        period={"start": days.date(184)},
+        period={"start": days.on(184)},
     )
 
 
 def _consents(who: Member, days: Days, arlene: Resource) -> Iterator[Entry]:
     """To share with those who care for her; and that Arlene may be told and take part."""
-    year: Resource = {"start": days.date(184), "end": days.date(184 - 364)}
+    year: Resource = {"start": days.on(184), "end": days.on(184 - 364)}
     sharing: Resource = {"type": "permit", "period": year}
     yield who.ecm.reference, consent(who, "consent", days.at(184, "10:10"), sharing)
     actor = {"role": coded(f"{TERMINOLOGY}/v3-ParticipationType", "IRCP", "information recipient"), "reference": arlene}
@@ -105,9 +105,8 @@ def _assessment(who: Member, days: Days) -> Iterator[Entry]:
     author, patient = ref(who.lcm.reference, who.lcm.name), ref(who.reference, who.name)
     yield who.ecm.reference, answers(who.id("assessment"), ASSESSMENT, patient, author, days.at(184, "11:30"), given)
     level = {"valueCodeableConcept": {"text": "Meets the nursing facility level of care"}}
-    made = observation(who, "level-of-care", ("", ""), days.at(193, "09:00"), level)
-    made["code"] = {"text": "Nursing facility level of care (population of focus 5)"}
-    yield who.ecm.reference, made
+    what = ("", "Nursing facility level of care (population of focus 5)")
+    yield who.ecm.reference, observation(who, "level-of-care", what, days.at(193, "09:00"), level)
 
 
 def _medicines(who: Member, days: Days) -> Iterator[Entry]:

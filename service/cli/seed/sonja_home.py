@@ -1,4 +1,4 @@
-"""Sonja at home: rides, the home modification that stalls for 30 days, help at home, the copy of her plan (sonja.py)."""
+"""Sonja at home: rides, the home modification that stalls for 30 days, help at home, the plan's copy (sonja.py)."""
 
 import base64
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def after_the_hospital(who: Member, days: Days) -> Iterator[Entry]:
     centre = _target(CBAS, "Community-Based Adult Services")
     came = ((4, "10:00", "First day at the center; the ride is part of it."),)
     yield from referral(who, days, Referral("cbas", centre, "in-progress", 10, condition="alone", notes=came))
-    goals = [goal(who, role, words, about, days.date(180), state) for role, words, about, state in _GOALS]
+    goals = [goal(who, role, words, about, days.on(180), state) for role, words, about, state in _GOALS]
     for one in goals:
         yield who.ecm.reference, one
     requests = [f"ServiceRequest/{who.id(role, 'request')}" for role in REFERRALS]
@@ -91,7 +91,7 @@ def _copy(who: Member, days: Days, goals: list[str]) -> Resource:
         "data": base64.b64encode(data).decode(),
         "size": len(data),
         "title": "My care plan",
-        "creation": days.date(3),
+        "creation": days.on(3),
     }
     return filled(
         resourceType="DocumentReference",

@@ -6,6 +6,7 @@ Transitional care of ECM: facts/california.md B.6; the hospital stay itself come
 from collections.abc import Iterator
 
 from fhir_profiles import Resource
+from service.cli.seed.care_plans import observation
 from service.cli.seed.directory import CBOS, HOSPITALS, SNF, Cbo
 from service.cli.seed.outreach import attempt
 from service.cli.seed.parts import TERMINOLOGY, Days, Entry, filled, own, ref
@@ -36,16 +37,9 @@ def entries(who: Member, days: Days) -> Iterator[Entry]:
 
 
 def _risk(who: Member, days: Days) -> Resource:
-    return filled(
-        resourceType="Observation",
-        id=who.id("tcs-risk"),
-        status="final",
-        code={"text": "Risk in transitions of care"},
-        subject=ref(who.reference, who.name),
-        effectiveDateTime=days.at(ADMITTED - 1, "09:00"),
-        performer=[ref(who.plan.reference, who.plan.name)],
-        valueCodeableConcept=own("tcs-risk", "high", "High risk"),
-    )
+    value = {"valueCodeableConcept": own("tcs-risk", "high", "High risk")}
+    what = ("", "Risk in transitions of care")
+    return observation(who, "tcs-risk", what, days.at(ADMITTED - 1, "09:00"), value)
 
 
 def _facility_stay(who: Member, days: Days) -> Resource:

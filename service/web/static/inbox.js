@@ -11,6 +11,7 @@
   function state() { return document.getElementById("state"); }
 
   function show(live) {
+    document.getElementById("plain").hidden = true;
     mark.hidden = false;
     mark.classList.toggle("live", live);
     const text = live ? "Live" : "Reconnecting…";
@@ -41,7 +42,7 @@
     list.replaceChildren(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
     done = state().dataset.done;
     const now = state().dataset.new;
-    document.title = (now === "0" ? "" : `(${now}) `) + "Inbox – Enlace";
+    document.title = (now === "0" ? "" : `(${now}) `) + "Inbox - Enlace";
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
     const card = place && document.getElementById(place.id);
     if (card) scrollBy(0, card.getBoundingClientRect().top - place.top);

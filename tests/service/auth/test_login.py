@@ -103,10 +103,9 @@ async def test_made_up_cookies_are_nobody(store: Store, clock: FrozenClock, cook
 
 
 def row(**changes: Any) -> SessionRow:
-    facts = SessionRow(
-        "ana", "c", 0, 0, ABSOLUTE_S * SECOND, "Ana", "lcm", "Organization/e", "Practitioner/ana", "", "", True
-    )
-    return replace(facts, **changes)
+    times = (0, 0, ABSOLUTE_S * SECOND)
+    client = ("Ana", "lcm", "Organization/e", "Practitioner/ana", "", "")
+    return replace(SessionRow("ana", "c", *times, *client, client_active=True), **changes)
 
 
 @pytest.mark.parametrize("env", ["sandbox", "production"])

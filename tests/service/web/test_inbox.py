@@ -123,8 +123,8 @@ async def test_stored_markup_is_text(store: Store) -> None:
     async with Browser(store, settings()) as browser:
         for page in (await browser.get("/"), await browser.sign_in(), await browser.get("/inbox/list?show=all")):
             assert page.status_code == 200
-            for bad in ("<script>", "<img src=x", "<svg onload", '""'):
-                assert bad not in page.text.replace('alt=""', "").replace('value=""', "").replace('data-done=""', "")
+            for bad in ("<script>", "<img src=x", "<svg"):
+                assert bad not in page.text
         assert text_of(page).count("alert(") >= 5
 
 
@@ -175,9 +175,8 @@ async def test_our_own_faults_are_said_in_words(ana: Browser, monkeypatch: pytes
     monkeypatch.setattr("service.web.inbox.load", broken)
     failed = await ana.get("/")
     assert failed.status_code == 500 and "wrong on our side" in text_of(failed)
-    assert (
-        failed.headers["x-request-id"] in failed.text and "Maria" not in failed.text and "Traceback" not in failed.text
-    )
+    assert failed.headers["x-request-id"] in failed.text
+    assert "Maria" not in failed.text and "Traceback" not in failed.text
     assert page.headers["x-request-id"] != failed.headers["x-request-id"]
 
 

@@ -75,6 +75,7 @@ async def test_fixation(ana: Browser, store: Store) -> None:
 async def test_production_has_no_sandbox_login(store: Store, tmp_path) -> None:  # type: ignore[no-untyped-def]
     key = tmp_path / "key"
     key.write_bytes(b"k" * 64)
+    key.chmod(0o600)
     async with Browser(store, settings(env="production", public_url="https://enlace.test", secret_key_file=key)) as web:
         page = await web.get("/")
         assert "identity provider is not set up" in text_of(page) and not Forms(page.text).found

@@ -1,4 +1,4 @@
-"""A made-up plan, ECM providers and members for the tests of plan files: what is in the directory, and files of rows."""
+"""A made-up plan, ECM providers and members for the tests of plan files: the directory, and files of rows."""
 
 import json
 from datetime import date
@@ -110,9 +110,7 @@ async def last_vid(store: Store) -> int:
 
 async def patient_of(store: Store, number: int) -> Resource:
     cin = member(number).cin
-    (found,) = [
-        p for p in await stored(store, "Patient") if any(i == (CIN_SYSTEM, cin) for i in _identifiers(p))
-    ]
+    (found,) = [p for p in await stored(store, "Patient") if any(i == (CIN_SYSTEM, cin) for i in _identifiers(p))]
     return found
 
 

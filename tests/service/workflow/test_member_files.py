@@ -101,7 +101,9 @@ async def test_a_changed_file_changes_the_changed_row_alone(store: Store) -> Non
 
 
 async def test_rejected_rows_are_named_by_row_column_and_rule_and_the_others_stored(store: Store) -> None:
-    bad = csv_of(member(1), member(2), member(3, provider_npi="1000000004"), member(1)).replace(b"90000002A", b"9000002A")
+    bad = csv_of(member(1), member(2), member(3, provider_npi="1000000004"), member(1)).replace(
+        b"90000002A", b"9000002A"
+    )
     result = await imported(store, bad)
     assert (result.state, counts(result)) == ("done", (1, 0, 0, 3))
     assert [(i.row, i.column, i.rule) for i in result.issues] == [
@@ -151,7 +153,10 @@ async def test_a_lead_care_manager_with_npi_and_name_is_entered_once(store: Stor
     (made,) = [p for p in await stored(store, "Practitioner") if p["id"] != "lcm-1"]
     (role,) = await stored(store, "PractitionerRole")
     assert made["name"] == [{"use": "official", "text": "Ada Fennimore", "family": "Fennimore", "given": ["Ada"]}]
-    assert (role["practitioner"]["reference"], role["organization"]["reference"]) == (f"Practitioner/{made['id']}", CLINIC)
+    assert (role["practitioner"]["reference"], role["organization"]["reference"]) == (
+        f"Practitioner/{made['id']}",
+        CLINIC,
+    )
     managers = {e["careManager"]["reference"] for e in await stored(store, "EpisodeOfCare")}
     assert managers == {f"Practitioner/{made['id']}"}
     assert counts(await imported(store, csv_of(member(40, **told)))) == (1, 0, 0, 0)
@@ -196,7 +201,9 @@ async def test_another_plan_adds_its_coverage_to_the_same_patient(store: Store) 
     assert payors == ["Organization/plan-1", "Organization/plan-2"]
     moved = member(1, provider_npi=OTHER_NPI)
     await imported(store, csv_of(moved), OTHER_PLAN)
-    active = {e["managingOrganization"]["reference"] for e in await stored(store, "EpisodeOfCare") if e["status"] == "active"}
+    active = {
+        e["managingOrganization"]["reference"] for e in await stored(store, "EpisodeOfCare") if e["status"] == "active"
+    }
     assert active == {CLINIC, OTHER_CLINIC}, "what one plan says does not end what the other pays for"
 
 

@@ -1,0 +1,193 @@
+"""What all operations share: refusals, headers, parameters, security. https://spec.openapis.org/oas/v3.1.1#components-object"""
+
+from typing import Any
+
+from service.errors import Category
+
+Json = dict[str, Any]
+
+FHIR_JSON = "application/fhir+json"
+ID_PATTERN = r"^[A-Za-z0-9\-.]{1,64}$"
+BEARER, OAUTH = "bearer", "oauth2"
+
+REFUSALS: dict[Category, tuple[str, str]] = {
+    Category.MALFORMED: (
+        "The body is no sound JSON or no R4 resource of this type, or a parameter cannot be executed.",
+        "status must be present: add Task.status.",
+    ),
+    Category.UNAUTHENTICATED: ("No valid access token.", "Send Authorization: Bearer with a valid access token."),
+    Category.FORBIDDEN: ("Scope, role or authorship does not allow this.", "The scope system/Task.u is missing."),
+    Category.NOT_FOUND: (
+        "Absent, or not yours to see: both answer alike.",
+        "Task/example is not known.",
+    ),
+    Category.NOT_ACCEPTABLE: (
+        "Only JSON is served.",
+        "Enlace answers JSON: send Accept: application/fhir+json.",
+    ),
+    Category.CONFLICT: (
+        "Other resources refer to this one, or other requests won the race six times.",
+        "Other requests changed the same resource at the same time: read it again and repeat the change.",
+    ),
+    Category.GONE: ("The resource was deleted; ETag names the version that did it.", "Task/example was deleted."),
+    Category.STALE: (
+        "If-Match names another version than the current one, or If-None-Exist matches several resources.",
+        "The resource was changed since the version in If-Match: read it again and repeat the change on it.",
+    ),
+    Category.TOO_LARGE: ("The body or the URL is too long.", "The URL is longer than 8 KB: use POST [type]/_search."),
+    Category.UNSUPPORTED_MEDIA: (
+        "The body is not announced in a media type that is read here.",
+        "Send the resource as Content-Type: application/fhir+json.",
+    ),
+    Category.RULE: (
+        "The resource breaks a rule of R4 or of the workflow; all problems at once.",
+        "A Task goes from requested to accepted, rejected or cancelled.",
+    ),
+    Category.PRECONDITION_REQUIRED: (
+        "This type is edited by several parties and needs If-Match.",
+        'Task is edited by several parties: send If-Match with the version that you read, as W/"3".',
+    ),
+    Category.UNAVAILABLE: ("Try again later.", "The store cannot be reached now: try again."),
+}
+"""What a refusal means and an example of its diagnostics; status and code stand in service.errors."""
+
+RETRY = frozenset({Category.CONFLICT, Category.UNAVAILABLE})
+
+
+def response_name(category: Category) -> str:
+    return "".join(word.capitalize() for word in category.name.split("_"))
+
+
+def refusals(*categories: Category) -> Json:
+    """{"404": reference to the shared response, ...} in the order of the status."""
+    ordered = sorted(categories, key=_status)
+    return {str(c.status): {"$ref": f"#/components/responses/{response_name(c)}"} for c in ordered}
+
+
+def header(*names: str) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def parameter(name: str) -> Json:
+    return {"$ref": f"#/components/parameters/{name}"}
+
+
+def schema(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def content(schema_name: str, *examples: str) -> Json:
+    """FHIR JSON of a schema; examples name components."""
+    media: Json = {"schema": schema(schema_name)}
+    if examples:
+        media["examples"] = {name: {"$ref": f"#/components/examples/{name}"} for name in examples}
+    return {FHIR_JSON: media}
+
+
+def _refusal(category: Category, sentence: str, diagnostics: str) -> Json:
+    issue = {"severity": "error", "code": category.code, "diagnostics": diagnostics}
+    headers = ["X-Request-Id"]
+    if category in RETRY:
+        headers.append("Retry-After")
+    if category is Category.UNAUTHENTICATED:
+        headers.append("WWW-Authenticate")
+    if category in (Category.GONE, Category.STALE):
+        headers.append("ETag")
+    example = {"resourceType": "OperationOutcome", "issue": [issue]}
+    return {
+        "description": sentence,
+        "headers": header(*sorted(headers)),
+        "content": {FHIR_JSON: {"schema": schema("OperationOutcome"), "example": example}},
+    }
+
+
+def responses() -> Json:
+    return {
+        response_name(category): _refusal(category, *REFUSALS[category]) for category in sorted(REFUSALS, key=_status)
+    }
+
+
+def _status(category: Category) -> int:
+    return category.status
+
+
+def _header(description: str, example: str) -> Json:
+    return {"description": description, "schema": {"type": "string"}, "example": example}
+
+
+HEADERS: Json = {
+    "ETag": _header("The version, weak. Send it back in If-Match.", 'W/"3"'),
+    "Last-Modified": _header("When this version was written.", "Sun, 08 Mar 2026 07:30:00 GMT"),
+    "Location": _header("The version that was written.", "https://fhir.example.org/fhir/Task/example/_history/1"),
+    "Retry-After": _header("Seconds to wait before the next try.", "1"),
+    "WWW-Authenticate": _header("What is wrong with the token.", 'Bearer realm="enlace", error="invalid_token"'),
+    "X-Request-Id": _header("Your X-Request-Id, or one of ours: quote it to the operator.", "7f3c9a52"),
+}
+
+
+def _in(place: str, name: str, description: str, required: bool = False, **more: Any) -> Json:
+    kind = {"type": "string", **more.pop("kind", {})}
+    return {"name": name, "in": place, "description": description, "required": required, "schema": kind, **more}
+
+
+PARAMETERS: Json = {
+    "If-Match": _in("header", "If-Match", "The version that the change was made on.", example='W/"3"'),
+    "If-Match-required": _in("header", "If-Match", "The version that the change was made on.", True, example='W/"3"'),
+    "If-None-Exist": _in(
+        "header",
+        "If-None-Exist",
+        "A search that must find nothing for the resource to be created: one match answers 200 with it, several 412.",
+        example="identifier=https://example.org/orders|1234",
+    ),
+    "If-None-Match": _in("header", "If-None-Match", "304 if this is still the version.", example='W/"3"'),
+    "Prefer-handling": _in(
+        "header",
+        "Prefer",
+        "`handling=strict` refuses unknown parameters with 400; without it they are named in a warning entry.",
+        example="handling=strict",
+    ),
+    "Prefer-return": _in(
+        "header",
+        "Prefer",
+        "What the answer holds.",
+        kind={"enum": ["return=representation", "return=minimal", "return=OperationOutcome"]},
+    ),
+    "X-Request-Id": _in(
+        "header", "X-Request-Id", "Yours to choose; comes back.", kind={"pattern": "^[A-Za-z0-9._-]{1,64}$"}
+    ),
+    "id": _in("path", "id", "The logical id.", True, kind={"pattern": ID_PATTERN}, example="example"),
+    "vid": _in("path", "vid", "The version number.", True, kind={"pattern": r"^\d{1,15}$"}, example="1"),
+    "_count": _in(
+        "query",
+        "_count",
+        "Entries per page; 50 unless told, at most 200. 0 in a search asks for the number alone.",
+        kind={"type": "integer", "minimum": 0},
+    ),
+    "_format": _in("query", "_format", "Only JSON is served.", kind={"enum": ["json", FHIR_JSON]}),
+    "_page": _in("query", "_page", "Position from the `next` link: opaque, bound to the caller and the query."),
+    "_pretty": _in("query", "_pretty", "Accepted; the JSON stays compact.", kind={"enum": ["true", "false"]}),
+    "_sort": _in(
+        "query", "_sort", "Order.", kind={"enum": ["-_lastUpdated", "_lastUpdated", "_id", "-_id"]}
+    ),
+    "_summary": _in("query", "_summary", "`count` answers the number alone.", kind={"enum": ["count", "false"]}),
+    "_total": _in(
+        "query", "_total", "Whether `Bundle.total` is counted.", kind={"enum": ["none", "accurate", "estimate"]}
+    ),
+}  # fmt: skip
+
+
+def security_schemes(scopes: Json) -> Json:
+    """scopes: scope -> what it allows."""
+    return {
+        BEARER: {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An opaque access token. In the sandbox `enlace token --role lcm` prints one.",
+        },
+        OAUTH: {
+            "type": "oauth2",
+            "description": "SMART Backend Services: client credentials with private_key_jwt (RS384 or ES384). "
+            "https://hl7.org/fhir/smart-app-launch/STU2.2/backend-services.html",
+            "flows": {"clientCredentials": {"tokenUrl": "/auth/token", "scopes": scopes}},
+        },
+    }

@@ -1,0 +1,101 @@
+"""Headers and queries into plain values."""
+
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from service.api.headers import answer_headers, check_accept, check_content_type, preconditions, prefers, query, url_query
+from service.errors import Category, FhirError
+from service.interactions.decision import Answer
+from service.store.slots import vid_at
+
+
+def request(query_string: bytes = b"", **headers: str) -> Request:
+    raw = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
+    return Request({"type": "http", "method": "GET", "path": "/", "headers": raw, "query_string": query_string})
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [('W/"3"', (3,)), ('"3"', (3,)), ("3", (3,)), ('W/"3", "4",5', (3, 4, 5)), ("x", (-1,)), ("*", (-1,)), ("", (-1,)), ("W/3x", (-1,))],
+)  # fmt: skip
+def test_versions(text: str, wanted: tuple[int, ...]) -> None:
+    assert preconditions(request(if_match=text)).if_match == wanted
+    assert preconditions(request(if_none_match=text)).if_none_match == wanted
+    assert preconditions(request()).if_match is None
+
+
+def test_if_none_exist_with_and_without_its_type() -> None:
+    for text in ("identifier=a%7Cb&x=", "Patient?identifier=a%7Cb&x=", "?identifier=a%7Cb&x="):
+        assert preconditions(request(if_none_exist=text)).if_none_exist == (("identifier", "a|b"), ("x", ""))
+
+
+@pytest.mark.parametrize("text", ["%FF=1", "a=%ED%A0%80", "&".join(["a=1"] * 300)])
+def test_a_query_that_cannot_be_read(text: str) -> None:
+    with pytest.raises(FhirError) as refused:
+        query(text)
+    assert refused.value.category is Category.MALFORMED
+
+
+def test_a_url_that_is_too_long() -> None:
+    with pytest.raises(FhirError) as refused:
+        url_query(request(b"a=" + b"x" * 9000))
+    assert refused.value.category is Category.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("accept", "params", "fine"),
+    [
+        ("application/fhir+json", [], True),
+        ("application/json;q=0.5, text/plain", [], True),
+        ("*/*", [], True),
+        ("application/fhir+xml", [], False),
+        ("text/turtle", [], False),
+        ("application/fhir+xml", [("_format", "json")], True),
+        ("*/*", [("_format", "xml")], False),
+        ("*/*", [("_format", "application/fhir json")], True),
+    ],
+)
+def test_accept(accept: str, params: list[tuple[str, str]], fine: bool) -> None:
+    try:
+        check_accept(request(accept=accept), params)
+        assert fine
+    except FhirError as refused:
+        assert not fine and refused.category is Category.NOT_ACCEPTABLE
+
+
+@pytest.mark.parametrize(
+    ("headers", "fine"),
+    [
+        ({"content_type": "application/fhir+json; charset=utf-8"}, True),
+        ({"content_type": "application/json"}, True),
+        ({"content_type": "application/xml"}, False),
+        ({}, False),
+        ({"content_type": "application/json", "content_encoding": "gzip"}, False),
+    ],
+)
+def test_content_type(headers: dict[str, Any], fine: bool) -> None:
+    try:
+        check_content_type(request(**headers))
+        assert fine
+    except FhirError as refused:
+        assert not fine and refused.category is Category.UNSUPPORTED_MEDIA
+
+
+def test_prefer() -> None:
+    assert prefers(request(prefer='return="minimal"; handling=Strict, respond-async')) == {
+        "return": "minimal",
+        "handling": "strict",
+        "respond-async": "",
+    }
+
+
+def test_answer_headers() -> None:
+    made = answer_headers(Answer(201, b"", 3, vid_at(1_772_955_000_000_000), "Task/1"), "http://h/fhir")
+    assert made == {
+        "Cache-Control": "no-store",
+        "ETag": 'W/"3"',
+        "Last-Modified": "Sun, 08 Mar 2026 07:30:00 GMT",
+        "Location": "http://h/fhir/Task/1/_history/3",
+    }
