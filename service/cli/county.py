@@ -4,6 +4,7 @@ from service.access.context import Settings as Behaviour
 from service.cli.seed import SeedRefused, hospital_history, seed
 from service.interactions.receive_hl7v2 import Receiver
 from service.settings import Settings
+from service.store import inbox
 from service.store.engine import Store, open_store
 from service.worker import Worker
 
@@ -25,8 +26,10 @@ async def fill(store: Store, settings: Settings, members: int, number: int) -> d
     counts = await seed(store, members=members, seed=number, now_us=now_us)
     receiver = Receiver(store)
     history = await hospital_history(store, members=members, seed=number, now_us=now_us)
+    before = sum((await inbox.counts(store)).values())
     for _source, message in history:
         await receiver.receive(message)
+    new = sum((await inbox.counts(store)).values()) - before
     worker = Worker(store, Behaviour(env=settings.env, base_url=f"{settings.base_url}/fhir"), concurrency=8)
     await worker.drain()
-    return {**counts, "hospital messages": len(history)}
+    return {**counts, "hospital messages": new} if new else dict(counts)

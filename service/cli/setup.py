@@ -37,7 +37,8 @@ def seed(
     except SeedRefused as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
-    typer.echo(json.dumps(counts) if as_json else ", ".join(f"{count} {name}" for name, count in counts.items()))
+    text = ", ".join(f"{count} {name}" for name, count in counts.items()) or "The county is there already."
+    typer.echo(json.dumps(counts) if as_json else text)
 
 
 def openapi() -> None:

@@ -1,25 +1,12 @@
 """What `make run` prints: addresses, one login per role, three curl lines that work as pasted."""
 
 from service.caller import Role
+from service.cli.seed import curl_lines
 from service.settings import Settings
 from service.store import credentials
 from service.store.engine import Store
 
 ENLACE = ".venv/bin/enlace"
-
-
-def curl_lines(settings: Settings) -> list[tuple[str, str]]:
-    """(what it shows, command to paste); each takes a sandbox token of its own."""
-    base = settings.base_url
-
-    def curl(role: str, query: str) -> str:
-        return f"curl -s -H \"Authorization: Bearer $({ENLACE} token --role {role})\" '{base}/fhir/{query}'"
-
-    return [
-        ("the members of a lead care manager", curl("lcm", "Patient?_count=3")),
-        ("her newest alerts", curl("lcm", "Communication?category=enlace-alert&_count=3")),
-        ("referrals that wait for a CBO", curl("cbo", "Task?status=requested&_count=3")),
-    ]
 
 
 async def welcome(store: Store, settings: Settings) -> str:
@@ -39,7 +26,7 @@ async def welcome(store: Store, settings: Settings) -> str:
         if named is not None:
             lines.append(f"    {ENLACE} token --role {role.value:<14} # {named.name}")
     lines += ["", "  Try:"]
-    for what, command in curl_lines(settings):
+    for what, command in curl_lines(settings.base_url):
         lines += [f"    # {what}", f"    {command}"]
     feed = f"{ENLACE} adt simulate --rate 5 --seconds 10"
     lines += ["    # hospital messages, and the alerts that follow", f"    {feed}", ""]

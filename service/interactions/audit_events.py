@@ -4,25 +4,32 @@ One AuditEvent per patient of a row; its id is slot-sequence-number, so that it 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from service import audit
 from service.access.context import Context
+from service.access.context import parse as resource_of
 from service.access.roles import check_scope
 from service.caller import Role
 from service.errors import Category, FhirError, Issue, not_found
+from service.interactions.audit_match import holds, narrowed, patients_in
 from service.interactions.bundle import Entry, bundle
+from service.interactions.checks import references
 from service.interactions.decision import Answer, Decision, fixed
-from service.search.criteria import Criteria
-from service.search.dates import parse as parse_date
-from service.store import audit_rows
+from service.search.criteria import Criteria, HasId
+from service.search.keys import edge
+from service.search.query import parse
+from service.search.values import index_rows
+from service.store import audit_rows, read
+from service.store.audit_rows import StoredAudit
 from service.store.change import Change
 from service.store.read import Found
+from service.store.slots import updated_us
 
 _ID = re.compile(r"(\d{1,3})-(\d{1,18})-(\d{1,4})\Z")
-_PATIENT = re.compile(r"(Patient/)?[A-Za-z0-9\-.]{1,64}\Z")
-_SERVED = ("_id", "patient", "date", "_count", "_total", "_sort", "_format", "_pretty")
-MAX_COUNT = 200
+BATCH = 200
+MAX_SCANNED = 5_000
+"""Rows that one search renders and looks at; more is refused, never cut short."""
 
 
 async def read_audit_event(ctx: Context, fhir_id: str) -> Decision:
@@ -49,71 +56,99 @@ async def search_audit_events(
     after: int | str | None,
     links: Callable[[Criteria, int | str | None], dict[str, str]],
 ) -> Decision:
-    """Newest first, by patient and date. Unknown parameters: as everywhere, a warning or 400."""
+    """Newest first; every parameter by the same rules as for stored resources. A page ends with a whole audit row."""
     check_scope(ctx.caller, "s", "AuditEvent")
-    unknown = sorted({name for name, _ in params if name not in _SERVED})
-    if unknown and strict:
-        raise FhirError(Category.MALFORMED, [Issue(_text(name), code="not-supported") for name in unknown])
-    count, low, high, patients = _read(params)
-    found = await audit_rows.search(
-        ctx.store, organization=_organization(ctx), patients=patients, low=low, high=high, after=after, limit=count + 1
-    )
-    page, following = found[:count], found[count - 1].position if len(found) > count else None
-    events: list[Found] = [
-        event
-        for row in page
-        for event in audit.events(row, ctx.settings.base_url)
-        if not patients or not event.patient_reference or event.patient_reference in patients
-    ]
-    used = tuple((n, v) for n, v in params if n in _SERVED)
-    criteria = Criteria("AuditEvent", warnings=tuple(_text(name) for name in unknown), used=used)
-    warning = audit.warnings(criteria.warnings)
+    keys, base = ctx.store.keys, ctx.settings.base_url
+    criteria = parse("AuditEvent", params, keys, strict=strict, now_us=ctx.now_us, base_url=base)
+    if criteria.sort != "-_lastUpdated":
+        raise FhirError(Category.MALFORMED, [Issue("AuditEvents are sorted by -_lastUpdated only.", code="not-supported")])
+    total, matches, following = await _matches(ctx, criteria, after)
+    included = await _included(ctx, criteria, matches)
     body = bundle(
         "searchset",
-        [Entry(event, "match") for event in events],
-        ctx.settings.base_url,
+        [Entry(event, "match") for event in matches] + [Entry(found, "include") for found in included],
+        base,
         links=links(criteria, following),
         now_us=ctx.now_us,
         new_id=ctx.new_id(),
-        outcome=warning,
+        total=total if criteria.total != "none" else None,
+        outcome=audit.warnings(criteria.warnings),
     )
-    names = "&".join(sorted({name for name, _ in used}))
-    change = Change(audit=[ctx.audit("E", "search-type", f"AuditEvent?{names}", patients)])
-    return Decision(change, fixed(Answer(200, body)))
+    names = "&".join(sorted({name for name, _ in criteria.used}))
+    patients = dict.fromkeys(e.patient_reference for e in matches if e.patient_reference)
+    row = ctx.audit("E", "search-type", f"AuditEvent?{names}", (*patients, *ctx.patients_of(*included)))
+    return Decision(Change(audit=[row]), fixed(Answer(200, body)))
 
 
-def _text(name: str) -> str:
-    shown = name if re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", name) else "A parameter"
-    return f"{shown} is not served for AuditEvent: use {', '.join(_SERVED[:5])}."
+async def _matches(
+    ctx: Context, criteria: Criteria, after: int | str | None
+) -> tuple[int, list[audit.RenderedEvent], str | None]:
+    """How many in all (if asked), the events of the page, and the position of its last row if more follow."""
+    wanted = 0 if criteria.total == "count" else criteria.count
+    total, rows, page, following, last = 0, 0, list[audit.RenderedEvent](), None, ""
+    # A total counts from the newest row on, wherever the page starts.
+    async for row in _rows(ctx, criteria, None if criteria.total != "none" else after):
+        events = [e for e in audit.events(row, ctx.settings.base_url) if _fits(ctx, criteria, e)]
+        total += len(events)
+        if not events or (isinstance(after, str) and _place(row.position) >= _place(after)):
+            continue
+        if rows < wanted:
+            page += events
+            rows, last = rows + 1, row.position
+        elif wanted:
+            following = last
+            if criteria.total == "none":
+                break
+    return total, page, following
 
 
-def _read(params: list[tuple[str, str]]) -> tuple[int, int | None, int | None, tuple[str, ...]]:
-    count, low, high = 50, None, None
-    patients: list[str] = []
-    for name, value in params:
-        if name == "_count" and value.isascii() and value.isdigit():
-            count = min(max(int(value[:6]), 1), MAX_COUNT)
-        elif name == "patient":
-            patients += [_patient(v) for v in value.split(",")]
-        elif name == "date":
-            low, high = _date(value, low, high)
-    return count, low, high, tuple(patients[:50])
+def _place(position: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in position.split("."))
 
 
-def _patient(value: str) -> str:
-    if not _PATIENT.match(value):
-        raise FhirError(Category.MALFORMED, "patient must be an id or Patient/id.")
-    return "Patient/" + value.removeprefix("Patient/")
+async def _rows(ctx: Context, criteria: Criteria, after: int | str | None) -> AsyncIterator[StoredAudit]:
+    """The rows that may match, newest first: narrowed by id, patient and time where these are asked for."""
+    organization = _organization(ctx)
+    ids = [c for c in criteria.clauses if isinstance(c, HasId)]
+    if ids:
+        places = {(int(m[1]), int(m[2])) for m in map(_ID.match, ids[0].ids) if m}
+        found = [row for place in places for row in await audit_rows.read(ctx.store, *place, organization)]
+        for row in sorted(found, key=lambda row: (row.at_us, row.slot, row.seq), reverse=True):
+            yield row
+        return
+    (low, high), patients, scanned = narrowed(criteria), patients_in(criteria), 0
+    while True:
+        batch = await audit_rows.search(
+            ctx.store, organization=organization, patients=patients, low=low, high=high, after=after, limit=BATCH
+        )
+        for row in batch:
+            yield row
+        scanned += len(batch)
+        if len(batch) < BATCH:
+            return
+        if scanned >= MAX_SCANNED:
+            text = "The search looks at too many audit records: add patient or date."
+            raise FhirError(Category.MALFORMED, [Issue(text, code="too-costly")])
+        after = batch[-1].position
 
 
-def _date(value: str, low: int | None, high: int | None) -> tuple[int | None, int | None]:
-    prefix = value[:2] if value[:2] in ("ge", "gt", "le", "lt", "eq") else ""
-    try:
-        start, end = parse_date(value[len(prefix) :])
-    except ValueError as error:
-        raise FhirError(Category.MALFORMED, "date must be a FHIR date, perhaps with ge, gt, le or lt.") from error
-    if prefix in ("ge", "gt"):
-        return (start if prefix == "ge" else end), high
-    if prefix in ("le", "lt"):
-        return low, (end if prefix == "le" else start)
-    return start, end
+def _fits(ctx: Context, criteria: Criteria, event: audit.RenderedEvent) -> bool:
+    rows = index_rows(resource_of(event.body), "AuditEvent", ctx.store.keys, base_url=ctx.settings.base_url)
+    return all(holds(clause, rows, event.fhir_id, updated_us(event.vid)) for clause in criteria.clauses)
+
+
+async def _included(ctx: Context, criteria: Criteria, matches: list[audit.RenderedEvent]) -> list[Found]:
+    """What the events refer to over the included parameters, as far as the caller may see it."""
+    if not criteria.includes:
+        return []
+    keys, base = ctx.store.keys, ctx.settings.base_url
+    edges = {edge("AuditEvent", include.param): include.target for include in criteria.includes}
+    wanted: dict[str, None] = {}
+    for event in matches:
+        resource = resource_of(event.body)
+        leading = index_rows(resource, "AuditEvent", keys, base_url=base).edges
+        for _, reference in references(resource, ""):
+            key, rtype = keys.resource(reference), reference.partition("/")[0]
+            if any(target == key and number in edges and edges[number] in (None, rtype) for number, target in leading):
+                wanted[reference] = None
+    return list((await read.heads(ctx.store, list(wanted), ctx.readable())).values())

@@ -55,14 +55,14 @@ async def search(
     store: Store,
     *,
     organization: str | None,
-    patients: tuple[str, ...],
+    patients: tuple[int, ...],
     low: int | None,
     high: int | None,
     after: int | str | None,
     limit: int,
 ) -> list[StoredAudit]:
-    """Newest first below the position `after`; [low, hi) in microseconds since the epoch."""
-    keys = [store.keys.resource(p) for p in patients]
+    """Newest first below the position `after`; [low, high) in microseconds since the epoch; patients: their keys."""
+    keys = list(patients)
     of_patients = (
         "EXISTS (SELECT 1 FROM audit_patient p WHERE p.slot = a.slot AND p.seq = a.seq AND p.at_us = a.at_us "
         f"AND p.patient IN ({marks(len(keys))}))",

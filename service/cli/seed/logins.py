@@ -45,10 +45,10 @@ def curl_lines(base_url: str, seed: int = 1) -> list[tuple[str, str]]:
         token = f"$(.venv/bin/enlace token --role {role} --client {client})"
         return f"curl -s -H \"Authorization: Bearer {token}\" '{base_url}/fhir/{query}'"
 
-    _, lcm, ehr, _, cbo, _, _ = LOGINS
+    _, lcm, _, _, cbo, _, _ = LOGINS
     return [
         ("Sonja's record, as her lead care manager sees it", curl(lcm.role, lcm.client, sonja_reference(seed))),
-        ("the open referrals of her organization", curl(ehr.role, ehr.client, "Task?status=requested,accepted")),
+        ("her newest alerts", curl(lcm.role, lcm.client, "Communication?category=enlace-alert&_count=3")),
         ("what a community organization was asked", curl(cbo.role, cbo.client, "Task?_include=Task:focus")),
     ]
 

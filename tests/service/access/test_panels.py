@@ -88,7 +88,7 @@ async def test_a_coverage_counts_from_its_start_to_its_end(store: Store, app_cli
         found = (await plan.get("/Patient?_total=accurate")).json()["total"]
         assert found == (1 if seen[-1] == 200 else 0)
         clock.advance(DAY)
-    assert seen == [404, 404, 200, 404]  # on the 7th, 9th 00:30 (DST began on the 8th), 10th 00:30, 11th 00:30
+    assert seen == [404, 200, 200, 404]  # the 7th 23:30, then (DST began on the 8th) 9th, 10th and 11th 00:30
 
 
 async def test_an_ended_coverage_closes_the_record_at_once(world: Store, app_client: AppClient) -> None:

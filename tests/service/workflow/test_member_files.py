@@ -1,6 +1,8 @@
 """A plan's file comes in: who is stored, who sees them, what twice, late, at once and half-way do. Issue 2, point 9."""
 
 import asyncio
+import csv
+import io
 import os
 import time
 from collections.abc import AsyncIterator
@@ -10,19 +12,26 @@ from datetime import date
 import pytest
 
 from fhir_profiles.validate import validate
+from service.access.new_version import deletion, new_version
 from service.caller import Role
+from service.store.change import Change, ClaimTaken, Stale
 from service.store.engine import Store, open_store
 from service.workflow import member_files
+from service.workflow.member_directory import Directory, find_plan
+from service.workflow.member_rows import RowWork, decide
 from tests.frozen_clock import FrozenClock
 from tests.mappers.plan_files.made_up import xlsx_of
 from tests.service.workflow.member_plan import (
+    BASE,
     CLINIC,
     DIRECTORY,
     MANAGER_NPI,
     OTHER_CLINIC,
     OTHER_NPI,
     OTHER_PLAN,
+    TODAY,
     caller,
+    context,
     counts,
     csv_of,
     imported,
@@ -211,9 +220,6 @@ async def test_what_the_provider_wrote_of_the_member_stays(store: Store) -> None
     await imported(store, csv_of(member(1, lcm_name=None, lcm_email=None)))
     (episode,) = await stored(store, "EpisodeOfCare")
     keys = store.keys
-    from service.access.new_version import new_version
-    from service.store.change import Change
-
     named = {**episode, "careManager": {"reference": LCM}}
     org = keys.resource("Organization/plan-1")
     await store.commit(Change(writes=[new_version(named, 1, keys, source_org=org, now_us=store.clock.now_us())]))
@@ -226,9 +232,6 @@ async def test_what_the_provider_wrote_of_the_member_stays(store: Store) -> None
 async def test_a_deleted_member_record_is_brought_back_not_doubled(store: Store) -> None:
     await imported(store, csv_of(member(1)))
     (patient,) = await stored(store, "Patient")
-    from service.access.new_version import deletion
-    from service.store.change import Change
-
     key = store.keys.resource(f"Patient/{patient['id']}")
     await store.commit(Change(writes=[deletion("Patient", patient["id"], 1, patient=key, source_org=0)]))
     assert counts(await imported(store, csv_of(member(1)), again=True)) == (1, 0, 0, 0)
@@ -252,6 +255,22 @@ async def test_two_plans_at_once_make_one_patient_and_one_coverage_each(store: S
     data = csv_of(*(member(n) for n in range(1, 51)))
     await asyncio.gather(imported(store, data), imported(store, data, OTHER_PLAN), imported(store, data, OTHER_PLAN))
     assert [len(await stored(store, t)) for t in TYPES] == [50, 100, 100, 100]
+
+
+@pytest.mark.parametrize(("known", "refusal"), [(False, ClaimTaken), (True, Stale)])
+async def test_of_two_decisions_about_one_member_one_is_made_again(
+    store: Store, known: bool, refusal: type[Exception]
+) -> None:
+    if known:
+        await imported(store, csv_of(member(1)))
+    ctx = await context(store, OTHER_PLAN)
+    plan = await find_plan(ctx, OTHER_PLAN)
+    work = RowWork(ctx, plan, BASE, Directory(ctx), TODAY)
+    first, second = [(await decide(work, member(1), CLINIC, LCM, []))[0] for _ in range(2)]
+    await store.commit(first)
+    with pytest.raises(refusal):
+        await store.commit(second)
+    assert (await decide(work, member(1), CLINIC, LCM, []))[1] == "unchanged"
 
 
 async def test_an_existing_patient_gets_one_coverage_from_two_imports_at_once(store: Store) -> None:
@@ -290,9 +309,6 @@ async def test_a_dry_run_counts_and_stores_nothing(store: Store) -> None:
 
 
 async def test_an_xlsx_file_is_read_like_its_csv(store: Store) -> None:
-    import csv
-    import io
-
     rows: list[list[object]] = [list(row) for row in csv.reader(io.StringIO(csv_of(member(1)).decode("utf-8-sig")))]
     result = await imported(store, xlsx_of(rows), filename="members.xlsx")
     assert (result.state, counts(result)) == ("done", (1, 0, 0, 0))
@@ -334,7 +350,7 @@ async def test_many_rows(store: Store) -> None:
     took = time.perf_counter() - started
     print(f"{ROWS} rows in {took:.1f} s on {store.db.name}")
     assert counts(result) == (ROWS, 0, 0, 0)
-    assert took < 60 * max(1, ROWS / 10_000)
+    assert took < 60, "10,000 rows take about 30 s of CPU"
     again = await imported(store, data, again=True)
     assert counts(again) == (0, 0, ROWS, 0)
 

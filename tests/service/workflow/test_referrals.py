@@ -115,7 +115,7 @@ NEW: list[tuple[dict[str, Any], int]] = [
 async def test_how_a_referral_starts(world: Store, app_client: AppClient, more: dict[str, Any], status: int) -> None:
     await put(world, request("ServiceRequest/done", "Patient/a", ECM1, status="completed"), source=ECM1)
     client = await app_client()
-    body = {k: v for k, v in a_task("requested", **more).items() if v is not None}
+    body = {k: v for k, v in (a_task("requested") | more).items() if v is not None}
     answer = await client.post("/Task", json=body)
     assert answer.status_code == status, answer.text
 

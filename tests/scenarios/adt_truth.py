@@ -1,0 +1,110 @@
+"""What must hold in the database after any run of ADT messages, worked out anew from the bytes in the inbox."""
+
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from mappers.hl7v2.adt import to_event
+from mappers.hl7v2.event import AdtEvent
+from mappers.hl7v2.message import Unreadable, parse
+from service.access.context import parse as parse_resource
+from service.store import inbox
+from service.store.engine import Store
+from service.workflow.sending_systems import source_of
+from service.workflow.stay_events import StoredEvent
+from service.workflow.stay_identity import stay_key
+from service.workflow.stay_milestones import milestones
+from service.workflow.stays import StayState, reduce
+from service.workflow.transitions_of_care import alert_id, task_id
+
+Net = dict[str, tuple[str, ...]]
+"""patient and keys of standing alerts of each stay"""
+
+
+async def states(store: Store) -> dict[str, tuple[str, StayState]]:
+    """stay -> (patient, the reducer's state over all messages of the inbox that were applied)."""
+    found: dict[str, list[StoredEvent]] = {}
+    whose: dict[str, str] = {}
+    for id, patient in await store.fetch("SELECT id, patient FROM inbox WHERE state = 'applied' ORDER BY id"):
+        stored = await inbox.message(store, id)
+        assert stored is not None
+        source = await source_of(store, stored[1])
+        assert source is not None
+        message = parse(stored[0], source.charset)
+        assert not isinstance(message, Unreadable)
+        event, _ = to_event(message, source, stored[2])
+        assert isinstance(event, AdtEvent)
+        key = stay_key(event, source.name)
+        found.setdefault(key, []).append(StoredEvent(event, str(id), stored[2]))
+        assert whose.setdefault(key, patient) == patient, "one stay, two members"
+    return {key: (whose[key], reduce(events)) for key, events in found.items()}
+
+
+async def resources(store: Store, rtype: str) -> dict[str, dict[str, Any]]:
+    rows = await store.fetch(
+        "SELECT v.fhir_id, v.body FROM resource r JOIN version v ON v.vid = r.vid WHERE r.rtype = ? AND r.deleted = 0",
+        (rtype,),
+    )
+    return {row[0]: parse_resource(bytes(row[1])) for row in rows}
+
+
+async def check_alerts(store: Store, leads: dict[str, str], *, at_most: int | None = None) -> Net:
+    """Encounters are as the reducer says; what stands is told once to the lead, what does not stand is taken back.
+
+    leads: patient -> lead care manager. at_most: versions that an alert may have (2: told, taken back).
+    """
+    encounters = await resources(store, "Encounter")
+    communications = await resources(store, "Communication")
+    tasks = await resources(store, "Task")
+    net: Net = {}
+    expected: set[str] = set()
+    truth = await states(store)
+    for stay, (patient, state) in truth.items():
+        encounter = encounters[stay]
+        assert encounter["status"] == state.status, stay
+        assert encounter["subject"]["reference"] == patient
+        keys = tuple(sorted(m.key for m in milestones(state)))
+        net[stay] = (patient, *keys)
+        for key in keys:
+            one = alert_id(f"Encounter/{stay}", key, leads[patient])
+            assert communications[one]["status"] == "completed", (stay, key)
+            assert [r["reference"] for r in communications[one]["recipient"]] == [leads[patient]]
+            expected.add(one)
+        open_tasks = {task_id(f"Encounter/{stay}", key) for key in keys}
+        for id, task in tasks.items():
+            if task.get("encounter", {}).get("reference") == f"Encounter/{stay}" and id not in open_tasks:
+                assert task["status"] == "cancelled", (stay, id)
+    assert encounters.keys() == truth.keys(), "an Encounter without a message"
+    for id, one in communications.items():
+        if id.startswith("al-") and id not in expected:
+            assert one["status"] == "entered-in-error", id
+    if at_most is not None:
+        for rtype, id, count in await store.fetch(
+            "SELECT rtype, fhir_id, count(*) FROM version WHERE rtype = 'Communication' GROUP BY rtype, fhir_id"
+        ):
+            assert count <= at_most, f"{rtype}/{id} was told {count} times"
+    return net
+
+
+async def check_audit(store: Store) -> int:
+    """The hash chain of every slot is whole; how many rows."""
+    rows = await store.fetch("SELECT * FROM audit ORDER BY slot, seq")
+    slot, seq, head = -1, 0, b""
+    for row in rows:
+        facts, digest = tuple(row)[:-1], bytes(tuple(row)[-1])
+        if facts[0] != slot:
+            slot, seq, head = facts[0], 0, b""
+        seq += 1
+        assert facts[1] == seq, f"slot {slot}: row {seq} is missing"
+        head = sha256(head + orjson.dumps(facts)).digest()
+        assert digest == head, f"slot {slot}: the chain breaks at {seq}"
+    return len(rows)
+
+
+async def check_jobs(store: Store) -> None:
+    """Nothing waits, nothing is dead, and every message that should have a job had one."""
+    left = await store.fetch("SELECT state, last_error, count(*) FROM job WHERE state <> 'done' GROUP BY 1, 2")
+    assert [tuple(row) for row in left] == []
+    waiting = await store.fetch("SELECT count(*) FROM inbox WHERE state IN ('stored', 'failed')")
+    assert waiting[0][0] == 0, "a message without an end"
