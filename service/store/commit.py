@@ -157,9 +157,10 @@ def _take_claims(changes: Sequence[Change], outcomes: list[Outcome | None], now_
     won = yield Insert(
         "claim",
         sorted(rows),
-        f"ON CONFLICT (key) DO UPDATE SET holder = excluded.holder, expires_us = excluded.expires_us "
-        f"WHERE claim.expires_us <= {int(now_us)}",
+        "ON CONFLICT (key) DO UPDATE SET holder = excluded.holder, expires_us = excluded.expires_us "
+        "WHERE claim.expires_us <= ?",
         "key",
+        (now_us,),
     )
     lost = first.keys() - {row[0] for row in won}
     if not lost:

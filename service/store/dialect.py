@@ -15,19 +15,20 @@ def columns(table: str) -> tuple[str, ...]:
     return tuple(column.name for column in metadata.tables[table].columns)
 
 
-@lru_cache
-def lite_insert(table: str, on_conflict: str, returning: str) -> str:
-    """One row by placeholders, for executemany of sqlite3."""
+@lru_cache(maxsize=512)
+def lite_insert(table: str, on_conflict: str, returning: str, count: int) -> str:
+    """`count` rows by placeholders."""
     names = columns(table)
-    marks = ", ".join("?" * len(names))
+    rows = ", ".join([f"({marks(len(names))})"] * count)
     back = f" RETURNING {returning}" if returning else ""
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks}) {on_conflict}{back}"
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {rows} {on_conflict}{back}"
 
 
 @lru_cache
 def pg_insert(table: str, on_conflict: str, returning: str) -> str:
-    """All rows in one statement, a column an array."""
+    """All rows in one statement, a column an array; a `?` in on_conflict is the parameter after the columns."""
     names = columns(table)
+    on_conflict = on_conflict.replace("?", f"${len(names) + 1}::int8")
     arrays = ", ".join(f"${i}::{pg_type(table, name)}[]" for i, name in enumerate(names, 1))
     back = f" RETURNING {returning}" if returning else ""
     return f"INSERT INTO {table} ({', '.join(names)}) SELECT * FROM unnest({arrays}) {on_conflict}{back}"

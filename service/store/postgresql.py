@@ -243,9 +243,9 @@ async def _run(con: "asyncpg.Connection[asyncpg.Record]", step: Step) -> list[Ro
             lock = "" if table == "version" else " FOR UPDATE"
             sql = f"SELECT {names} FROM {table} WHERE {column} = ANY($1::int8[]) ORDER BY {column}{lock}"
             return _rows(await con.fetch(sql, list(values)))
-        case Insert(table, rows, on_conflict, returning):
+        case Insert(table, rows, on_conflict, returning, params):
             arrays = list(zip(*rows, strict=True)) if rows else [()] * len(columns(table))
-            return _rows(await con.fetch(pg_insert(table, on_conflict, returning), *arrays))
+            return _rows(await con.fetch(pg_insert(table, on_conflict, returning), *arrays, *params))
         case DeletePairs(pairs):
             keys, vids = zip(*pairs, strict=True)
             await con.execute(

@@ -19,12 +19,16 @@ class FetchIn:
 
 @dataclass(frozen=True)
 class Insert:
-    """Rows with all columns of the table in order. on_conflict: "" (an error) or an ON CONFLICT clause."""
+    """Rows with all columns of the table in order. on_conflict: "" (an error) or an ON CONFLICT clause.
+
+    params: at most one integer, the value of a `?` in that clause.
+    """
 
     table: str
     rows: list[tuple[Any, ...]]
     on_conflict: str = ""
     returning: str = ""
+    params: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

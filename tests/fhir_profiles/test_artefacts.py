@@ -33,15 +33,6 @@ PLANNED = {
 """Named in ../shared/contract.md, written with the notification issue."""
 NO_ARTEFACT = ("policy/", "Questionnaire/")
 """Policies are URIs alone; questionnaires are resources that the server stores."""
-STAND_INS = {
-    "CodeSystem/closed-loop-status": "CodeSystem/clr-referral-status",
-    "CodeSystem/population-of-focus": "CodeSystem/ecm-pof",
-    "CodeSystem/community-supports": "CodeSystem/cs-service",
-}
-STAND_IN_CODES = {("episode-type", "ecm-enrollment"): "ecm"}
-"""What fhir_profiles/examples still say -> what they should: no second list of the same codes."""
-
-
 def artefacts() -> dict[str, Any]:
     """{path: resource} of all artefact files of ours."""
     files = [path for folder in FOLDERS for path in sorted((PROFILES / folder).glob("*.json"))]
@@ -134,7 +125,7 @@ def test_every_canonical_of_ours_is_defined() -> None:
         if bare or name.startswith(NO_ARTEFACT):
             continue  # a prefix, or made of a variable alone: the calls are looked at below
         seen += 1
-        if STAND_INS.get(name, name) not in defined() | PLANNED:
+        if name not in defined() | PLANNED:
             missing.add((path, name))
     assert not missing
     assert seen > 200
@@ -221,10 +212,10 @@ def test_codings_of_examples_and_golden_resources_exist(tree: str) -> None:
     for path in sorted((ROOT / tree).rglob("*.json")):
         for coding in _codings(json.loads(path.read_text("utf-8"))):
             system = coding["system"].removeprefix(BASE)
-            if system not in STAND_INS and "/invalid/" not in str(path):
+            if "/invalid/" not in str(path):
                 seen += 1
                 slug = system.removeprefix("CodeSystem/")
-                code = STAND_IN_CODES.get((slug, coding["code"]), coding["code"])
+                code = coding["code"]
                 assert code in codes(slug), (path.name, coding)
     assert seen
 

@@ -8,7 +8,6 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -156,5 +155,3 @@ def _check(service: Service, load: Load) -> None:
         for location, text in load.written.items():
             answer = client.get("/" + location.split("/fhir/")[1])
             assert (answer.status_code, answer.json().get("valueString")) == (200, text), location
-    with suppress(httpx.TransportError):
-        client.close()
