@@ -1,12 +1,13 @@
 """Runs the MLLP socket over an open store until SIGTERM or SIGINT."""
 
 import asyncio
+import os
 import signal
 
 from adt_listener.server import MllpServer
 from service.interactions.receive_hl7v2 import Receiver
 from service.log_events import READY, STOPPED, STOPPING, configure, log, route_libraries
-from service.settings import Settings
+from service.settings import Settings, SettingsError
 from service.store.engine import Store, open_store
 
 
@@ -16,13 +17,23 @@ def listener(store: Store) -> MllpServer:
     return MllpServer(receiver.receive, receiver.refuse_oversize)
 
 
+async def listen(server: MllpServer, host: str, port: int) -> int:
+    """Takes the port, returns it. Raises SettingsError: a sentence that names it."""
+    try:
+        return await server.start(host, port)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else "no such address"
+        text = f"ENLACE_MLLP_PORT: {host}:{port} cannot be used ({reason}): choose another."
+        raise SettingsError([text]) from error
+
+
 async def run(settings: Settings, host: str | None = None, port: int | None = None) -> None:
     settings.check()
     configure(settings.log_format, settings.log_level)
     route_libraries()
     store = await open_store(settings.database_url.get_secret_value())
     server = listener(store)
-    bound = await server.start(host or settings.mllp_host, port or settings.mllp_port)
+    bound = await listen(server, host or settings.mllp_host, port or settings.mllp_port)
     log(READY, process="adt-listener", host=host or settings.mllp_host, port=bound)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

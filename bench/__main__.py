@@ -33,8 +33,8 @@ class Counts:
 
     tasks: int = 100_000
     plans: int = 2_000
-    rounds: int = 5
-    seconds: float = 3.0
+    rounds: int = 3
+    seconds: float = 2.0
     visible_s: float = 20.0
     drain: int = 2_000
     starts: int = 3
@@ -126,7 +126,10 @@ def main() -> int:
     found: dict[str, list[Row]] = {}
     for name in [given.database] if given.database else ["sqlite", "postgresql"]:
         found[name] = measure(name, counts, parts, only)
-        print(f"\n{name}, {counts.tasks:,} Tasks, {http_rounds.CONNECTIONS} connections\n\n{table(found[name])}\n", flush=True)
+        print(
+            f"\n{name}, {counts.tasks:,} Tasks, {http_rounds.CONNECTIONS} connections\n\n{table(found[name])}\n",
+            flush=True,
+        )
     if given.json:
         given.json.write_text(json.dumps({n: [row.plain() for row in rows] for n, rows in found.items()}, indent=1))
     return 1 if any(row.reached is False for rows in found.values() for row in rows) else 0

@@ -72,7 +72,9 @@ def family(number: int) -> str:
 
 
 def born(number: int) -> str:
-    return f"{1940 + number % 60}-{1 + number % 12:02d}-{1 + number % 28:02d}"
+    """Spread over sixty years, so that few share a birth date."""
+    mixed = number * 7919
+    return f"{1940 + mixed % 60}-{1 + mixed // 60 % 12:02d}-{1 + mixed // 720 % 28:02d}"
 
 
 def episode(number: int, organization: str) -> Resource:

@@ -26,9 +26,7 @@ def targets(county: County) -> dict[str, tuple[list[str], str]]:
     """name -> (requests, expected status)"""
     rng = random.Random(1)
     half = county.members // 2
-    reads = [
-        request("GET", f"/fhir/CarePlan/c{rng.randrange(county.plans)}", county.large_token) for _ in range(2000)
-    ]
+    reads = [request("GET", f"/fhir/CarePlan/c{rng.randrange(county.plans)}", county.large_token) for _ in range(2000)]
     creates = []
     for number in range(500):
         made = task(number, rng.randrange(half), LARGE, OWNER, "requested")
@@ -74,7 +72,9 @@ def measure(
                 alone[name].append(_checked(drive(order | {"connections": 1}, where, db), name, status))
     base = [m.result["per_s"] for m in found["static"]]
     rows = [_row(name, measured, base) for name, measured in found.items()]
-    rows += [_row(f"{name}, 1 connection", measured, base, latency=True) for name, measured in alone.items() if measured]
+    rows += [
+        _row(f"{name}, 1 connection", measured, base, latency=True) for name, measured in alone.items() if measured
+    ]
     return rows
 
 

@@ -12,6 +12,7 @@ import psutil
 from bench.county import County, admission
 from bench.processes import Server, begin, cpu_us, drive, end, service
 from bench.results import Row
+from service import log_events
 from service.interactions.receive_hl7v2 import Receiver
 from service.store.engine import Store, open_store
 from service.store.slots import EPOCH_US
@@ -137,11 +138,14 @@ def drained(
 
 async def _queue(county: County, url: str, first: int, total: int, sources: int) -> None:
     store = await open_store(url)
+    log_events.configure("json", "warning")
     receiver = Receiver(store)
     texts = []
     for n in range(total):
         number = first + (n if sources > 1 else n * 8)
-        texts.append(admission(number // (1 if sources > 1 else 8) % (county.members // 2), number, store.clock.now_us()))
+        texts.append(
+            admission(number // (1 if sources > 1 else 8) % (county.members // 2), number, store.clock.now_us())
+        )
     for at in range(0, total, 100):
         await asyncio.gather(*(receiver.receive(text) for text in texts[at : at + 100]))
     await store.close()
@@ -174,7 +178,3 @@ async def _progress(store: Store, first: int, total: int) -> dict[str, Any]:
         "SELECT count(*) FROM resource WHERE rtype = 'Communication' AND vid >= ?", ((low - EPOCH_US) << 12,)
     )
     return {"handled": handled, "seconds": max((high - low) / 1e6, 0.001), "alerts": int(alerts[0][0])}
-
-
-
-

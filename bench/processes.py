@@ -86,9 +86,7 @@ def static_server(folder: Path) -> Iterator[Server]:
 @contextlib.contextmanager
 def _started(command: list[str], env: dict[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
     with log.open("ab") as output:
-        process = subprocess.Popen(
-            command, env=env, cwd=ROOT, stdout=output, stderr=output, preexec_fn=die_with_parent
-        )
+        process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=output, stderr=output, preexec_fn=die_with_parent)
     try:
         yield process
     finally:

@@ -134,11 +134,13 @@ class Context:
 
 _PATIENT = re.compile(rb'"reference":"(?:[^"]*/)?(Patient/[A-Za-z0-9.-]{1,64})')
 _READABLE: dict[Any, dict[str, See]] = {}
+_DECODE = json.JSONDecoder(parse_float=Decimal).decode
+"""Made once: json.loads makes a decoder at each call that names a hook."""
 
 
 def parse(body: bytes | None) -> Resource:
     """A stored body as a dict; decimals keep their digits."""
     if body is None:
         raise ValueError("a deletion has no body")
-    stored: Resource = json.loads(body, parse_float=Decimal)
+    stored: Resource = _DECODE(bytes(body).decode())
     return stored

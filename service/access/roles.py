@@ -67,7 +67,7 @@ def _all_types() -> Rights:
 def _care() -> Rights:
     """The ECM provider's systems and people: the whole record of assigned members; what is theirs in the directory."""
     sees = _open() | dict.fromkeys(_clinical(), See.PANEL) | {"Group": See.OWN}
-    return Rights(sees, frozenset(_clinical()) | {"Organization", "HealthcareService", "Location"})
+    return Rights(sees, frozenset((*_clinical(), *OPEN_TYPES)))
 
 
 def _plan() -> Rights:
@@ -80,15 +80,13 @@ def _plan() -> Rights:
         "ServiceRequest",
         "Communication",
         "Group",
-        "Organization",
     )
-    return Rights(sees, frozenset(writes))
+    return Rights(sees, frozenset((*writes, *OPEN_TYPES)))
 
 
 def _cbo() -> Rights:
     sees = _open() | dict.fromkeys(PARTY_TYPES, See.PARTY) | dict.fromkeys(OWN_TYPES, See.OWN)
-    own_directory = ("Organization", "HealthcareService", "Location")
-    return Rights(sees, frozenset(("Task", "Communication", *OWN_TYPES, *own_directory)))
+    return Rights(sees, frozenset(("Task", "Communication", *OWN_TYPES, *OPEN_TYPES)))
 
 
 def _referrer() -> Rights:

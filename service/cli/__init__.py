@@ -6,7 +6,7 @@ import typer
 
 from service.cli import adt, client, files, run, setup
 from service.cli.token import token
-from service.log_events import configure
+from service.log_events import configure, where
 
 app = typer.Typer(
     name="enlace",
@@ -41,5 +41,11 @@ def main() -> None:
         typer.echo(str(error), err=True)
         sys.exit(1)
     except OSError as error:
-        typer.echo(f"{error.strerror or 'The system refused'}: {error.filename or 'address or file'}.", err=True)
+        place = error.filename or "check ENLACE_DATABASE_URL: is the database server there, and are its ports open?"
+        typer.echo(f"{error.strerror or 'The system refused'}: {place}{'.' if error.filename else ''}", err=True)
+        sys.exit(1)
+    except Exception as error:  # a traceback tells people nothing, and may hold what is nobody's business
+        facts = where(error)
+        remedy = "check ENLACE_DATABASE_URL and the database; if it is right, report this sentence"
+        typer.echo(f"The work failed ({facts['error']} at {facts['at']}): {remedy}.", err=True)
         sys.exit(1)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import uvicorn
 
-from adt_listener.process import listener
+from adt_listener.process import listen, listener
 from service.access.context import Settings as Behaviour
 from service.log_events import READY, STARTING, STOPPED, STOPPING, configure, log, route_libraries
 from service.main import build
@@ -69,7 +69,7 @@ async def _run(settings: Settings, parts: Parts, store: Store, started: float, r
         tasks.append(asyncio.create_task(worker.run()))
     mllp = listener(store) if parts.listener else None
     if mllp:
-        await mllp.start(settings.mllp_host, settings.mllp_port)
+        await listen(mllp, settings.mllp_host, settings.mllp_port)
     if server:
         sock = _bind(settings, parts.reuse_port)
         tasks.append(asyncio.create_task(server.serve(sockets=[sock])))

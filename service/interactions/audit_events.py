@@ -61,7 +61,9 @@ async def search_audit_events(
     keys, base = ctx.store.keys, ctx.settings.base_url
     criteria = parse("AuditEvent", params, keys, strict=strict, now_us=ctx.now_us, base_url=base)
     if criteria.sort != "-_lastUpdated":
-        raise FhirError(Category.MALFORMED, [Issue("AuditEvents are sorted by -_lastUpdated only.", code="not-supported")])
+        raise FhirError(
+            Category.MALFORMED, [Issue("AuditEvents are sorted by -_lastUpdated only.", code="not-supported")]
+        )
     total, matches, following = await _matches(ctx, criteria, after)
     included = await _included(ctx, criteria, matches)
     body = bundle(

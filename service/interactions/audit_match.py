@@ -26,7 +26,9 @@ def holds(clause: Clause, rows: IndexRows, fhir_id: str, updated_us: int) -> boo
         case HasId(ids):
             return fhir_id in ids
         case Updated(any_of):
-            return any((low is None or low <= updated_us) and (high is None or updated_us < high) for low, high in any_of)
+            return any(
+                (low is None or low <= updated_us) and (high is None or updated_us < high) for low, high in any_of
+            )
 
 
 def _fits(bound: Between, lo: int, hi: int) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 from fhir_profiles import Resource
 from service.access.context import Context
+from service.access.directory import check_entry
 from service.access.roles import check_scope, check_write
 from service.errors import Category, FhirError, Issue
 from service.interactions.checks import check_patient, check_references, check_structure
@@ -34,6 +35,7 @@ async def create(ctx: Context, rtype: str, body: Any, pre: Preconditions) -> Dec
         if existing:
             return _existing(ctx, existing)
     resource = check_structure(_with_id(body, rtype, ctx.new_id()), rtype)
+    check_entry(ctx.caller, resource)
     await check_references(ctx, resource, None)
     await check_patient(ctx, resource, None)
     return await written(ctx, resource, change)

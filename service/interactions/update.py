@@ -6,6 +6,7 @@ from fhir_profiles import Resource
 from fhir_profiles.catalog import catalog
 from fhir_profiles.json_text import write_json
 from service.access.context import Context, parse
+from service.access.directory import check_entry, is_own_entry
 from service.access.roles import check_scope, check_write
 from service.errors import Category, FhirError, Issue, not_found
 from service.interactions.checks import check_patient, check_references, check_structure
@@ -40,7 +41,7 @@ async def replaced(ctx: Context, resource: Resource, current: Found, pre: Precon
     old = parse(current.body)
     author = await store_read.source_org(ctx.store, current.key)
     if author != ctx.organization_key and not ctx.restriction.unrestricted:
-        if rtype not in SHARED:
+        if rtype not in SHARED and not is_own_entry(ctx.caller, old):
             text = f"Only the organization that wrote this {rtype} may change it."
             raise FhirError(Category.FORBIDDEN, text, reason="author")
         _keep_labels(old, resource)
@@ -48,6 +49,7 @@ async def replaced(ctx: Context, resource: Resource, current: Found, pre: Precon
         audit = ctx.audit("U", "update-unchanged", current.reference, ctx.patients_of(current))
         answer = Answer(200, current.body, current.version, current.vid, current.reference)
         return Decision(Change(audit=[audit]), fixed(answer))
+    check_entry(ctx.caller, resource)
     await check_patient(ctx, resource, old)
     await check_references(ctx, resource, old)
     change = Change()

@@ -34,6 +34,7 @@ from service.store.visible import Sql, join, visible
 MAX_INCLUDED = 1000
 SMALL_PANEL = 2000
 SMALL_OWN = 2000
+TINY_PANEL, MANY_EDGES = 200, 500
 _COMMON = 4
 """From this rank on a key is too common to drive a restricted query: status, the type marker."""
 
@@ -105,8 +106,9 @@ async def _compile(store: Store, criteria: Criteria, restriction: Restriction) -
     rest = [c for c in criteria.clauses if c is not driver]
     rtype = criteria.rtype
     access = visible("v", rtype, restriction)
-    if _rank(driver) >= _COMMON and restriction.rule(rtype) in (See.PANEL, See.PARTY) and not restriction.unrestricted:
-        source = await _panel_source(store, rtype, restriction)
+    if restriction.rule(rtype) in (See.PANEL, See.PARTY) and not restriction.unrestricted:
+        small = SMALL_PANEL if _rank(driver) >= _COMMON else await _small_beside(store, driver)
+        source = await _panel_source(store, rtype, restriction, small) if small else None
         if source is not None:
             every = [c for c in criteria.clauses if not isinstance(c, HasId)]
             condition = join((source[0], source[1]), *map(_exists, every), access)
@@ -175,7 +177,16 @@ def _drive_rows(clause: HasDate | HasString) -> Sql:
     return f"(SELECT DISTINCT vid FROM {table} WHERE key = ? AND {fits})", [clause.key, *params]
 
 
-async def _panel_source(store: Store, rtype: str, restriction: Restriction) -> Sql | None:
+async def _small_beside(store: Store, driver: Clause | None) -> int:
+    """A panel of so many rows is a better driver than a reference that leads from more resources than a few pages."""
+    if not isinstance(driver, HasEdge):
+        return 0
+    edges, params = _drive_edge(driver)
+    hits = await store.fetch(f"SELECT count(*) FROM (SELECT 1 FROM {edges} e LIMIT ?) c", (*params, MANY_EDGES))
+    return TINY_PANEL if hits[0][0] >= MANY_EDGES else 0
+
+
+async def _panel_source(store: Store, rtype: str, restriction: Restriction, small: int) -> Sql | None:
     """`v.vid IN (...)` over the panel's patients and the caller's own writes, or None where either is large."""
     subjects, own = restriction.subjects or (0,), restriction.own or (0,)
     own_keys = [store.keys.author(rtype, key) for key in own]
@@ -183,8 +194,8 @@ async def _panel_source(store: Store, rtype: str, restriction: Restriction) -> S
         f"SELECT (SELECT count(*) FROM (SELECT 1 FROM panel WHERE subject IN ({marks(len(subjects))}) LIMIT ?) a), "
         f"(SELECT count(*) FROM (SELECT 1 FROM ix WHERE key IN ({marks(len(own_keys))}) LIMIT ?) b)"
     )
-    panel, mine = (await store.fetch(count, (*subjects, SMALL_PANEL + 1, *own_keys, SMALL_OWN + 1)))[0]
-    if panel > SMALL_PANEL or mine > SMALL_OWN:
+    panel, mine = (await store.fetch(count, (*subjects, small + 1, *own_keys, SMALL_OWN + 1)))[0]
+    if panel > small or mine > SMALL_OWN:
         return None
     now = restriction.now_us
     members = f"SELECT patient FROM panel WHERE subject IN ({marks(len(subjects))}) AND start_us <= ? AND end_us > ?"

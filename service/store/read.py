@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from service.search.restriction import Restriction, See
+from service.store.credentials import TOKEN_SQL, TokenRow, as_token, token_row
 from service.store.dialect import dollars, marks
 from service.store.engine import Store
 from service.store.visible import join, labels_cleared, visible
@@ -104,32 +105,50 @@ async def history(
     return [_found(row) for row in await store.fetch(sql, (*params, limit))]
 
 
-# --- coalescing: one statement for all that wait, per (type, caller) -----------------------------------------------
+# --- coalescing: one statement for all that wait -------------------------------------------------------------------
+
+Key = TypeVar("Key", int, bytes)
+T = TypeVar("T")
 
 
 async def _coalesced(store: Store, key: int, rtype: str, restriction: Restriction) -> Found | None:
-    """At most two statements of a kind run at once; each takes all that waited meanwhile (stack.md 2)."""
     # Exactly equal rights share a statement; the rule table is compared by identity, and the batch keeps it alive.
     r = restriction
     name = (rtype, r.subjects, r.own, r.cleared, r.unrestricted, id(r.types))
     batch = store.batches.get(name)
-    if not isinstance(batch, _Batch) or batch.types is not r.types:
-        batch = store.batches[name] = _Batch(store, rtype, r.types)
+    if not isinstance(batch, _Heads) or batch.types is not r.types:
+        batch = store.batches[name] = _Heads(store, rtype, r.types)
         if len(store.batches) > 1000:
             store.batches.pop(next(iter(store.batches)))
-    return await batch.get(key, restriction)
+    # The oldest waiter's restriction has an older now_us than the newest; panel periods are read at the newest.
+    batch.restriction = restriction
+    return await batch.get(key)
 
 
-class _Batch:
-    def __init__(self, store: Store, rtype: str, types: dict[str, See]):
-        self._store, self._rtype, self.types = store, rtype, types
-        self._waiting: dict[int, list[asyncio.Future[Found | None]]] = {}
+async def token(store: Store, digest: bytes) -> TokenRow | None:
+    """The access token of this digest and its client as they stand now; waiting requests share a statement."""
+    if store.db.name != "postgresql":
+        return await token_row(store, digest)
+    batch = store.batches.get("tokens")
+    if not isinstance(batch, _Tokens):
+        batch = store.batches["tokens"] = _Tokens(store)
+    return await batch.get(digest)
+
+
+class _Batch(Generic[Key, T]):
+    """At most two statements of a kind run at once; each takes all that waited meanwhile (stack.md 2)."""
+
+    def __init__(self, store: Store):
+        self._store = store
+        self._waiting: dict[Key, list[asyncio.Future[T | None]]] = {}
         self._running = 0
 
-    async def get(self, key: int, restriction: Restriction) -> Found | None:
-        future: asyncio.Future[Found | None] = asyncio.get_running_loop().create_future()
+    async def select(self, keys: list[Key]) -> dict[Key, T]:
+        raise NotImplementedError
+
+    async def get(self, key: Key) -> T | None:
+        future: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, []).append(future)
-        self._restriction = restriction
         if self._running < 2:
             self._running += 1
             asyncio.get_running_loop().call_soon(self._spawn)
@@ -145,7 +164,7 @@ class _Batch:
             while self._waiting:
                 waiting, self._waiting = self._waiting, {}
                 try:
-                    found = await self._select(list(waiting))
+                    found = await self.select(list(waiting))
                 except Exception as error:
                     for future in (f for futures in waiting.values() for f in futures if not f.done()):
                         future.set_exception(error)
@@ -157,9 +176,16 @@ class _Batch:
         finally:
             self._running -= 1
 
-    async def _select(self, keys: list[int]) -> dict[int, Found]:
-        # The oldest waiter's restriction has an older now_us than the newest; panel periods are read at the newest.
-        condition, params = visible("r", self._rtype, self._restriction)
+
+class _Heads(_Batch[int, Found]):
+    restriction: Restriction
+
+    def __init__(self, store: Store, rtype: str, types: dict[str, See]):
+        super().__init__(store)
+        self._rtype, self.types = rtype, types
+
+    async def select(self, keys: list[int]) -> dict[int, Found]:
+        condition, params = visible("r", self._rtype, self.restriction)
         sql = dollars(
             f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.vid = r.vid "
             f"WHERE r.key = ANY(?::int8[]) AND {condition or '1 = 1'}"
@@ -167,5 +193,13 @@ class _Batch:
         rows = await self._store.fetch(sql, (keys, *params))
         return {row[0]: _found(row) for row in rows}
 
+
+class _Tokens(_Batch[bytes, TokenRow]):
+    async def select(self, keys: list[bytes]) -> dict[bytes, TokenRow]:
+        rows = await self._store.fetch(TOKENS_SQL, (keys,))
+        return {bytes(row[0]): as_token(tuple(row)[1:]) for row in rows}
+
+
+TOKENS_SQL = TOKEN_SQL.replace("SELECT ", "SELECT t.hash, ", 1).replace("t.hash = ?", "t.hash = ANY(?::bytea[])")
 
 _TASKS: set[asyncio.Task[None]] = set()

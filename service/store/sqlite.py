@@ -124,16 +124,20 @@ class Sqlite:
     def _write_forever(self) -> None:
         con = connect(self._path, writer=True)
         while self._wake.get():
-            while True:
-                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP))]
-                if batch:
-                    self._settle(batch, con)
-                    continue
-                self._idle = True
-                if not self._waiting:
-                    break
-                self._idle = False  # came in between: whoever saw us idle has sent a wake-up too, which finds nothing
+            self._take_all(con)
+        self._take_all(con)  # what came in the turn of the loop that closed us
         con.close()
+
+    def _take_all(self, con: sqlite3.Connection) -> None:
+        """Groups until nothing waits. A wake-up more than needed finds nothing and does no harm."""
+        while True:
+            while self._waiting:
+                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP))]
+                self._settle(batch, con)
+            self._idle = True
+            if not self._waiting:
+                return
+            self._idle = False
 
     def _settle(self, batch: list[Waiting], con: sqlite3.Connection) -> None:
         results: list[tuple[asyncio.Future[Any], Any]] = []
@@ -246,9 +250,9 @@ def _run(con: sqlite3.Connection, step: Step) -> list[Row]:
         case Insert():
             return _insert(con, step)
         case DeletePairs(pairs):
-            for some in _powers(pairs):
-                sql = f"DELETE FROM ix WHERE (key, vid) IN (VALUES {', '.join(['(?, ?)'] * len(some))})"
-                con.execute(sql, [value for pair in some for value in pair])
+            for few in _powers(pairs):
+                sql = f"DELETE FROM ix WHERE (key, vid) IN (VALUES {', '.join(['(?, ?)'] * len(few))})"
+                con.execute(sql, [value for pair in few for value in pair])
         case DeleteIn(table, column, values):
             for some in _powers(values):
                 con.execute(f"DELETE FROM {table} WHERE {column} IN ({marks(len(some))})", some)

@@ -10,8 +10,11 @@ CIN_SYSTEM = "https://enlace.example.org/fhir/NamingSystem/medi-cal-cin"
 
 
 async def candidates_of(ctx: Context, event: AdtEvent) -> dict[Lookup, list[Candidate]]:
+    """A number of ours or of Medi-Cal that is known decides the match: who shares a birth date is not read then."""
     found: dict[Lookup, list[Candidate]] = {}
     for lookup in candidates_wanted(event):
+        if lookup.kind == "demographics" and any(found[known] for known in found if known.kind in ("panel", "cin")):
+            continue
         rows = await _rows(ctx, lookup)
         found[lookup] = [Candidate(reference, parse(body)) for reference, body in rows]
     return found

@@ -82,9 +82,10 @@ MUTATIONS: tuple[Mutation, ...] = (_flip, _cut, _insert, _field, _shuffle, _doub
 def _base(rng: random.Random) -> bytes:
     """Of our registered sender, so that mutations reach the worker; people are called CANARY."""
     if rng.random() < 0.5:
-        who = ROSA.said if rng.random() < 0.5 else {**ROSA.said, "cin": "", "mrn": f"F{rng.randrange(9)}"}
+        who = ROSA.said if rng.random() < 0.7 else {**ROSA.said, "cin": "", "given": CANARY}
         event = rng.choice(["A01", "A02", "A03", "A04", "A06", "A08", "A11", "A13", "A16", "A21", "A31", "A40"])
-        return adt(event, {**who, "given": CANARY}, visit=f"F{rng.randrange(12)}", reason=f"R07.9^{CANARY}")
+        more = {"reason": f"R07.9^{CANARY}", "location": f"4W^{CANARY}^A"}
+        return adt(event, {**who, "address": f"1 {CANARY} Street"}, visit=f"F{rng.randrange(12)}", **more)
     segments = rng.choice(GOLDEN).read_bytes().replace(b"\n", b"\r").replace(b"\r\r", b"\r").split(b"\r")
     head = segments[0].split(b"|")
     head[2:4] = [b"EPIC", b"MERCY"]

@@ -66,9 +66,7 @@ def coverage(reference: str, member: str, payor: str, **more: Any) -> Resource:
 
 def episode(reference: str, member: str, organization: str, manager: str | None = None, **more: Any) -> Resource:
     care = {"careManager": ref(manager)} if manager else {}
-    return make(
-        reference, status="active", patient=ref(member), managingOrganization=ref(organization), **care, **more
-    )
+    return make(reference, status="active", patient=ref(member), managingOrganization=ref(organization), **care, **more)
 
 
 def team(reference: str, member: str, *participants: str, **more: Any) -> Resource:

@@ -21,8 +21,14 @@ def test_each_group_has_its_bit() -> None:
 
 @pytest.mark.parametrize(
     "coding",
-    [{"system": ACT, "code": "new-code"}, {"system": "http://x.example", "code": "SUD"}, {"code": "SUD"}, {"system": CONFIDENTIALITY, "code": "R"}, {}],
-)  # fmt: skip
+    [
+        {"system": ACT, "code": "new-code"},
+        {"system": "http://x.example", "code": "SUD"},
+        {"code": "SUD"},
+        {"system": CONFIDENTIALITY, "code": "R"},
+        {},
+    ],
+)
 def test_what_is_not_known_is_restricted(coding: dict[str, str]) -> None:
     assert labels(labelled(coding)) == RESTRICTED
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from fhir_profiles.catalog import catalog
+from fhir_profiles.json_text import write_json
 from service.store.database import Unavailable
 from service.store.engine import Store
 from tests.fhir_profiles.examples import FOLDER, load
@@ -71,7 +72,9 @@ async def test_each_listed_search_parameter_is_executed(store: Store, app_client
     client = await app_client("admin", "Organization/op")
     strict = {"Prefer": "handling=strict"}
     for code, parameter in catalog().types[rtype].search.items():
-        value = "true" if parameter.datatypes and parameter.datatypes <= {"boolean", "truth"} else SAMPLES[parameter.type]
+        value = (
+            "true" if parameter.datatypes and parameter.datatypes <= {"boolean", "truth"} else SAMPLES[parameter.type]
+        )
         answer = await client.get(f"/{rtype}", params={code: value}, headers=strict)
         assert answer.status_code == 200, (code, answer.text)
         assert f"{code}=" in answer.json()["link"][0]["url"]
@@ -89,10 +92,10 @@ async def test_an_example_of_each_type_is_created_and_comes_back(store: Store, a
     for rtype, example in examples.items():
         if "create" not in catalog().types[rtype].interactions:
             continue
-        answer = await client.post(f"/{rtype}/$validate", content=b'{"resourceType":"%s"' % rtype.encode(), headers=JSON)
+        answer = await client.post(
+            f"/{rtype}/$validate", content=b'{"resourceType":"%s"' % rtype.encode(), headers=JSON
+        )
         assert answer.status_code == 400
-        from fhir_profiles.json_text import write_json
-
         answer = await client.post(f"/{rtype}/$validate", content=write_json(example), headers=JSON)
         issues = outcome(answer)["issue"]
         assert answer.status_code == 200
@@ -147,7 +150,10 @@ async def test_head_has_the_headers_and_no_body(world: Store, app_client: AppCli
         (415, {"method": "POST", "url": "/Patient", "content": b"<Patient/>", "headers": {"Content-Type": "text/xml"}}),
         (400, {"method": "POST", "url": "/Patient", "content": b"{", "headers": JSON}),
         (400, {"method": "GET", "url": "/Patient?birthdate=nonsense"}),
-        (422, {"method": "POST", "url": "/Patient", "json": {"resourceType": "Patient", "gender": "x"}, "headers": JSON}),
+        (
+            422,
+            {"method": "POST", "url": "/Patient", "json": {"resourceType": "Patient", "gender": "x"}, "headers": JSON},
+        ),
     ],
 )
 async def test_errors(world: Store, app_client: AppClient, status: int, request_: dict[str, Any]) -> None:
@@ -199,9 +205,13 @@ async def test_without_an_audit_row_there_is_no_data(
 
 async def test_requests_at_once_keep_their_answers_apart(world: Store, app_client: AppClient) -> None:
     ours, theirs = await app_client(), await app_client("ecm-provider", "Organization/ecm-2")
-    answers = await asyncio.gather(*((ours if n % 2 else theirs).get(f"/Patient/{'ab'[n % 2 == 0]}") for n in range(60)))
+    answers = await asyncio.gather(
+        *((ours if n % 2 else theirs).get(f"/Patient/{'ab'[n % 2 == 0]}") for n in range(60))
+    )
     assert [a.status_code for a in answers] == [200] * 60
-    crossed = await asyncio.gather(*((ours if n % 2 else theirs).get(f"/Patient/{'ba'[n % 2 == 0]}") for n in range(60)))
+    crossed = await asyncio.gather(
+        *((ours if n % 2 else theirs).get(f"/Patient/{'ba'[n % 2 == 0]}") for n in range(60))
+    )
     assert [a.status_code for a in crossed] == [404] * 60
 
 

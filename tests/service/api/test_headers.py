@@ -5,7 +5,15 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from service.api.headers import answer_headers, check_accept, check_content_type, preconditions, prefers, query, url_query
+from service.api.headers import (
+    answer_headers,
+    check_accept,
+    check_content_type,
+    preconditions,
+    prefers,
+    query,
+    url_query,
+)
 from service.errors import Category, FhirError
 from service.interactions.decision import Answer
 from service.store.slots import vid_at
@@ -18,8 +26,17 @@ def request(query_string: bytes = b"", **headers: str) -> Request:
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
-    [('W/"3"', (3,)), ('"3"', (3,)), ("3", (3,)), ('W/"3", "4",5', (3, 4, 5)), ("x", (-1,)), ("*", (-1,)), ("", (-1,)), ("W/3x", (-1,))],
-)  # fmt: skip
+    [
+        ('W/"3"', (3,)),
+        ('"3"', (3,)),
+        ("3", (3,)),
+        ('W/"3", "4",5', (3, 4, 5)),
+        ("x", (-1,)),
+        ("*", (-1,)),
+        ("", (-1,)),
+        ("W/3x", (-1,)),
+    ],
+)
 def test_versions(text: str, wanted: tuple[int, ...]) -> None:
     assert preconditions(request(if_match=text)).if_match == wanted
     assert preconditions(request(if_none_match=text)).if_none_match == wanted

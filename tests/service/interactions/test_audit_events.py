@@ -73,7 +73,9 @@ async def test_by_id(audited: list[Any]) -> None:
     assert await found(audited[1], f"_id={wanted[0]}") == []
 
 
-async def test_pages_hold_each_event_once_while_others_write(audited: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pages_hold_each_event_once_while_others_write(
+    audited: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(audit_events, "BATCH", 3)
     ours, theirs, _ = audited
     seen, url = [], "/AuditEvent?date=ge2026&_count=2&_total=accurate"

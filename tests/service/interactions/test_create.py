@@ -25,7 +25,9 @@ async def test_a_create_answers_with_what_is_stored(world: Store, app_client: Ap
     assert (await client.get(f"/Observation/{made['id']}")).content == answer.content
 
 
-@pytest.mark.parametrize(("prefer", "body"), [("minimal", ""), ("OperationOutcome", "OperationOutcome"), ("representation", "Observation")])
+@pytest.mark.parametrize(
+    ("prefer", "body"), [("minimal", ""), ("OperationOutcome", "OperationOutcome"), ("representation", "Observation")]
+)
 async def test_prefer(world: Store, app_client: AppClient, prefer: str, body: str) -> None:
     client = await app_client()
     answer = await client.post(
@@ -61,7 +63,9 @@ async def test_a_cbo_writes_about_its_member_whom_it_may_not_read(world: Store, 
     assert (await cbo.post("/Procedure", json=ours)).status_code == 201
     theirs = {**ours, "subject": {"reference": "Patient/{id}"}}
     assert (await same_answers(cbo, "POST", "/Procedure", "b", json=theirs)).status_code == 422
-    assert (await cbo.post("/Condition", json={"resourceType": "Condition", "subject": ref("Patient/a")})).status_code == 403
+    assert (
+        await cbo.post("/Condition", json={"resourceType": "Condition", "subject": ref("Patient/a")})
+    ).status_code == 403
 
 
 async def test_conditional_create_finds_what_is_there(world: Store, app_client: AppClient) -> None:

@@ -108,7 +108,12 @@ async def test_decimals_and_extensions_come_back_through_http(world: Store, app_
     made = await client.post("/Observation", content=text, headers={"Content-Type": "application/fhir+json"})
     assert made.status_code == 201, made.text
     back = (await client.get(f"/Observation/{made.json()['id']}")).content
-    for part in (b'"value":1.500,', b'"value":0.00000010}', b":00.123456-08:00", b'"_effectiveDateTime":{"extension":[{"url":"http://x.y/z","valueCode":"c"}]}'):
+    for part in (
+        b'"value":1.500,',
+        b'"value":0.00000010}',
+        b":00.123456-08:00",
+        b'"_effectiveDateTime":{"extension":[{"url":"http://x.y/z","valueCode":"c"}]}',
+    ):
         assert part in back
     assert made.content == back
     assert orjson.loads(back)["valueQuantity"]["value"] == 1.5

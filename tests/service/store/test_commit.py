@@ -9,9 +9,9 @@ import orjson
 import pytest
 
 from service.store.change import AuditRow, Change, Claim, ClaimTaken, Committed, Job, Lease, Stale, Statement
-from service.store.slots import updated_us
 from service.store.engine import Store
 from service.store.epochs import epoch
+from service.store.slots import updated_us
 from tests.service.world import change_of, patient, put
 
 
@@ -146,7 +146,8 @@ async def test_the_audit_chain_verifies_and_notices_a_change(store: Store) -> No
 
 
 async def chain_holds(store: Store) -> bool:
-    columns = "slot, seq, at_us, actor, organization, action, kind, outcome, target, patients, request_id, reason, purpose"
+    columns = "slot, seq, at_us, actor, organization, action, kind, outcome, target, patients, request_id"
+    columns += ", reason, purpose"
     heads: dict[int, tuple[int, bytes]] = {}
     for *facts, digest in await store.fetch(f"SELECT {columns}, digest FROM audit ORDER BY slot, seq"):
         seq, head = heads.get(facts[0], (0, b""))

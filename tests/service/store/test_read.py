@@ -23,7 +23,7 @@ WIDE: dict[str, Any] = observation(
     "Patient/p",
     effectiveDateTime="2026-03-08T02:30:00.123456789-08:00",
     _effectiveDateTime={"extension": [{"url": "http://example.org/x", "valueDecimal": Decimal("1.0E+2")}]},
-    valueQuantity={"value": Decimal("1.500"), "unit": "kg\u2028é\U0001f600 \\ \" /"},
+    valueQuantity={"value": Decimal("1.500"), "unit": 'kg\u2028é\U0001f600 \\ " /'},
     referenceRange=[{"low": {"value": Decimal("0.0000000001000")}, "high": {"value": Decimal("-0.0")}}],
     component=[{"code": {"text": "n"}, "valueInteger": 12345678901234567}],
     note=[{"text": "a", "_text": {"id": "z"}}, {"_text": {"extension": [{"url": "u", "valueCode": "c"}]}}],
