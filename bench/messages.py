@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from bench.county import County, admission
+from bench.county import HOSPITALS, County, admission
 from bench.processes import Server, begin, cpu_us, drive, end, service
 from bench.results import Row
 from service import log_events
@@ -118,7 +118,7 @@ def _poll(county: County, server: Server, total: int, longest_s: float) -> dict[
 def drained(
     county: County, url: str, folder: Path, database: psutil.Process | None, *, total: int, sources: int
 ) -> Row:
-    """A queue that waits when the service starts, until its last alert is committed; the start itself is not counted."""
+    """A queue that waits when the service starts, until its last alert is committed; the start is not counted."""
     first = FIRST_DRAIN * (1 + sources)
     asyncio.run(_queue(county, url, first, total, sources))
     with service(url, folder) as server:
@@ -167,7 +167,7 @@ async def _wait_until_done(url: str, first: int, total: int) -> dict[str, Any]:
 
 
 async def _progress(store: Store, first: int, total: int) -> dict[str, Any]:
-    names = (f"B{first}", f"B{first + total * 8}")
+    names = (f"B{first}", f"B{first + total * HOSPITALS}")
     rows = await store.fetch(
         "SELECT count(*), min(handled_us), max(handled_us) FROM inbox WHERE state = 'applied' AND control_id >= ? "
         "AND control_id <= ? AND length(control_id) = length(?)",

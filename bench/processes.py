@@ -102,7 +102,7 @@ def _wait(process: "subprocess.Popen[bytes]", ready: Any) -> None:
     until = time.monotonic() + START_S
     while not ready():
         if process.poll() is not None or time.monotonic() > until:
-            raise SystemExit(f"A process did not start: {process.args}")
+            raise SystemExit(f"A process did not start: {process.args!r}")
         time.sleep(0.005)
 
 

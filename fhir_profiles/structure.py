@@ -145,7 +145,9 @@ class _Walk:
         if value is None or twin is None:
             self.add(structural("structure", here, "null is no value: leave the element out."))
             return
-        if twin is not _ABSENT:
+        # Beside a value an id alone is enough: ele-1 asks for a value or children of the element as a whole.
+        id_only = value is not _ABSENT and isinstance(twin, dict) and [*twin] == ["id"] and isinstance(twin["id"], str)
+        if twin is not _ABSENT and not id_only:
             self.structure(twin, "Element", here)
         if value is _ABSENT:
             return

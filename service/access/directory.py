@@ -22,7 +22,7 @@ def is_own_entry(caller: Caller, resource: Resource) -> bool:
 
 
 def check_entry(caller: Caller, resource: Resource) -> None:
-    """403 for a new or changed directory entry that is not the caller's own. Practitioner, Questionnaire: the author's."""
+    """403 for a new or changed entry that is not the caller's own. Practitioner and Questionnaire are the author's."""
     rtype = resource["resourceType"]
     if rtype not in OPEN_TYPES or caller.role in (Role.ADMIN, Role.SYSTEM):
         return

@@ -36,7 +36,7 @@ def new_version(
         patient=patient_key,
         labels=labels(resource),
         source_org=source_org,
-        panel=panel_rows(resource, patient, keys, now_us),
+        panel=panel_rows(resource, patient, keys, now_us, base_url),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from fhir_profiles import Resource
 from service.search.dates import MAX_US, MIN_US, Range, parse
 from service.search.keys import Keys
+from service.search.references import normal_reference
 from service.store.change import PanelRow
 
 AFTER_CLOSE_US = 30 * 86_400_000_000
@@ -23,8 +24,13 @@ Party = tuple[str, str]
 """(relative reference of an organization or person, role)"""
 
 
-def panel_rows(resource: Resource, patient: str | None, keys: Keys, now_us: int) -> tuple[PanelRow, ...]:
-    """Panel rows of one resource; () for a type that gives none, or whose status ends the relationship."""
+def panel_rows(
+    resource: Resource, patient: str | None, keys: Keys, now_us: int, base_url: str = ""
+) -> tuple[PanelRow, ...]:
+    """Panel rows of one resource; () for a type that gives none, or whose status ends the relationship.
+
+    base_url: absolute references below it are ours.
+    """
     rule = RULES.get(resource["resourceType"])
     if rule is None or patient is None:
         return ()
@@ -32,16 +38,18 @@ def panel_rows(resource: Resource, patient: str | None, keys: Keys, now_us: int)
     span = period(resource, now_us)
     if span is None or span[0] >= span[1]:
         return ()
+    named = [(normal_reference(reference, base_url), role) for reference, role in parties(resource)]
     rows = {
         PanelRow(keys.resource(reference), keys.resource(patient), basis, role, span[0], span[1])
-        for reference, role in parties(resource)
+        for reference, role in named
+        if reference and "://" not in reference and not reference.startswith(("Patient/", "RelatedPerson/"))
     }
     return tuple(sorted(rows, key=lambda row: (row.subject, row.role)))
 
 
 def _reference(value: Any) -> str | None:
     text = value.get("reference") if isinstance(value, dict) else None
-    return text if isinstance(text, str) and "/" in text and "://" not in text else None
+    return text if isinstance(text, str) else None
 
 
 def _period(value: Any) -> Range:
@@ -89,7 +97,7 @@ def _members(resource: Resource) -> Iterator[Party]:
     for participant in resource.get("participant") or ():
         for element in ("member", "onBehalfOf"):
             reference = _reference(participant.get(element))
-            if reference and not reference.startswith(("Patient/", "RelatedPerson/")):
+            if reference:
                 yield reference, "care-team"
 
 

@@ -99,12 +99,12 @@ async def _history(request: Request, ctx: Context, params: Params) -> Decide:
     if not (count.isascii() and count.isdigit() and len(count) < 6):
         raise FhirError(Category.MALFORMED, "_count must be a whole number.")
     url = f"{shared.behaviour.base_url}/{_type(request)}/{_id(request)}/_history"
-    before = links.position(token, params, ctx.caller, shared.page_key)
+    at = links.place(token, params, ctx.caller, shared.page_key)
 
     def make(after: int | None) -> dict[str, str]:
-        return links.links(url, params, params, ctx.caller, shared.page_key, after)
+        return links.Links(url, at, ctx.caller, shared.page_key)(params, after)
 
-    start = int(before) if before else None
+    start = int(at.after) if at.after else None
     return lambda c: history(c, _type(request), _id(request), count=int(count), before=start, links=make)
 
 
@@ -113,12 +113,13 @@ async def _search(request: Request, ctx: Context, params: Params) -> Decide:
     if request.method == "POST":
         params = [*params, *await form(request)]
     params, token = links.take_page(params)
-    after = links.position(token, params, ctx.caller, shared.page_key)
+    at = links.place(token, params, ctx.caller, shared.page_key, hidden=request.method == "POST")
     strict = prefers(request).get("handling") == "strict"
-    make = links.search_links(f"{shared.behaviour.base_url}/{_type(request)}", params, ctx.caller, shared.page_key)
+    url = f"{shared.behaviour.base_url}/{_type(request)}"
+    make = links.Links(url, at, ctx.caller, shared.page_key).of_search()
     if _type(request) == "AuditEvent":
-        return lambda c: search_audit_events(c, params, strict=strict, after=after, links=make)
-    return lambda c: search(c, _type(request), params, strict=strict, after=after, links=make)
+        return lambda c: search_audit_events(c, at.params, strict=strict, after=at.after, links=make)
+    return lambda c: search(c, _type(request), at.params, strict=strict, after=at.after, links=make)
 
 
 async def _validate(request: Request, ctx: Context, _params: Params) -> Decide:

@@ -19,9 +19,9 @@ _MAX_QUERY = 8192
 def _versions(request: Request, name: str) -> tuple[int, ...] | None:
     """`W/"3"`, `"3"` and `3`, comma-separated; an entry tag that is none of ours matches no version."""
     values = request.headers.getlist(name)
-    if not values:
-        return None
     tags = [tag.strip() for value in values for tag in value.split(",")]
+    if not tags or (name == "if-match" and "*" in tags):
+        return None  # `*` names no version: it is as good as no If-Match
     matches = [_ETAG.match(tag) for tag in tags]
     return tuple(int(match[1]) for match in matches if match) or (-1,)
 

@@ -94,6 +94,8 @@ def _run(work: object) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work)  # type: ignore[arg-type]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # all is done: a second signal must not spoil the exit code
 
 
 def _several(workers: int, settings: Settings) -> int:

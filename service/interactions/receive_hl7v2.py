@@ -28,6 +28,7 @@ from service.workflow.sending_systems import config_of
 
 SOURCES_S = 2.0
 MAX_TEXT = 200
+TRIES = 5
 
 
 @dataclass
@@ -112,11 +113,19 @@ class Receiver:
             change.audit.append(audit)
         if state == "stored":
             change.jobs.append(Job("adt.apply", {"inbox": inbox_id}, ordering_key=f"source:{source}"))
-        try:
-            await self.store.commit(change)
-        except ClaimTaken as taken:
-            log(ADT_REPEATED, inbox=taken.holder)
-            return await inbox.ack_of(self.store, taken.holder)
+        for _ in range(TRIES):
+            try:
+                await self.store.commit(change)
+                break
+            except ClaimTaken:
+                # Not by the claim's holder: within one group that may be another repeat, which lost as well.
+                first = await inbox.repeated(self.store, source, control_id, bytes.fromhex(digest))
+                if first is None:
+                    continue
+                log(ADT_REPEATED, inbox=first[0])
+                return first[1]
+        else:
+            raise Unavailable("the same message kept arriving")
         ms = int((time.perf_counter() - started) * 1000)
         _log(state, inbox_id, config, event, len(raw), ms)
         return ack

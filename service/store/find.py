@@ -129,7 +129,7 @@ async def _compile(store: Store, criteria: Criteria, restriction: Restriction) -
     if isinstance(driver, Updated):
         rest = list(criteria.clauses)
     condition = join(*map(_exists, rest), access)
-    # SQLite takes the tables of a CROSS JOIN in this order; keys and edges are of one type, so v.rtype need not be asked.
+    # SQLite takes the tables of a CROSS JOIN in this order. Keys and edges are of one type: v.rtype need not be asked.
     cross = "CROSS " if store.db.name == "sqlite" else ""
     return f"{source_sql} d {cross}JOIN version v ON v.vid = d.vid", condition[0], [*params, *condition[1]]
 

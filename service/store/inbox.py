@@ -68,6 +68,14 @@ async def ack_of(store: Store, id: int) -> bytes | None:
     return rows[0][0] if rows else None
 
 
+async def repeated(store: Store, source: str, control_id: str, hash: bytes) -> tuple[int, bytes | None] | None:
+    """(id, answer) of the message that came first; None if it is not stored."""
+    rows = await store.fetch(
+        "SELECT id, ack FROM inbox WHERE source = ? AND control_id = ? AND hash = ?", (source, control_id, hash)
+    )
+    return (rows[0][0], rows[0][1]) if rows else None
+
+
 async def message(store: Store, id: int) -> tuple[bytes, str, int] | None:
     """(bytes as received, source, received_us)"""
     rows = await store.fetch("SELECT raw, source, received_us FROM inbox WHERE id = ?", (id,))

@@ -218,7 +218,7 @@ def _rows(records: "list[asyncpg.Record]") -> list[Row]:
 
 
 def _wakes(change: Change) -> bool:
-    """Work for a worker, or something that a live page waits for. NOTIFY takes a lock at commit: not for every write."""
+    """Work for a worker, or what a live page waits for. NOTIFY takes a lock at commit: not for every write."""
     return bool(change.jobs) or any(write.rtype == "Communication" for write in change.writes)
 
 

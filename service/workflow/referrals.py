@@ -173,13 +173,12 @@ async def check_transition(step: Step) -> None:
     status_old, status_new = str(old.get("status")), str(task.get("status"))
     issues += _owner_issues(step, old, task)
     if status_old == status_new:
-        if status_old in TERMINAL and any(
-            old.get(e) != task.get(e) for e in ("statusReason", "output", "businessStatus")
-        ):
-            issues.append(_rule(f"A referral that is {status_old} is closed: its outcome stays.", "Task.status"))
-        issues += _needs(task, ())
-        _refuse(issues, "referral")
         _check_party(parties, EITHER, status_new)
+        changed = {name for name in {*old, *task} - {"meta"} if old.get(name) != task.get(name)}
+        if status_old in TERMINAL and changed:
+            text = f"A referral that is {status_old} is closed and stays as it is: write a Communication about it."
+            issues.append(_rule(text, "Task.status"))
+        _refuse([*issues, *_needs(task, ())], "referral")
         return
     row = _ALLOWED.get((status_old, status_new))
     if row is None:

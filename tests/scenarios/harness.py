@@ -4,7 +4,6 @@ Use: `world = write_world(url)` before the start, then `with running(url, tmp_pa
 synchronous; a test that looks into the database says `look(url, lambda store: ...)`. No process outlives its test.
 """
 
-import asyncio
 import ctypes
 import json
 import os
@@ -13,36 +12,78 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 from typer.testing import CliRunner
 
-from mappers.hl7v2.simulate import message as er7
-from service.access.context import Context
-from service.caller import system_caller
 from service.cli import app as cli_app
-from service.store import sources
-from service.store.change import ABSENT, Change
-from service.store.engine import Store, open_store
-from service.store.sources import RegisteredSource
 from tests.postgres_server import free_port
-from tests.service.world import access_token, coverage, episode, make, team
+from tests.scenarios.people import (
+    CIN_SYSTEM as CIN_SYSTEM,
+)
+from tests.scenarios.people import (
+    CLIENTS as CLIENTS,
+)
+from tests.scenarios.people import (
+    HOSPITAL as HOSPITAL,
+)
+from tests.scenarios.people import (
+    LUIS as LUIS,
+)
+from tests.scenarios.people import (
+    MINUTE as MINUTE,
+)
+from tests.scenarios.people import (
+    ORGANIZATIONS as ORGANIZATIONS,
+)
+from tests.scenarios.people import (
+    ROSA as ROSA,
+)
+from tests.scenarios.people import (
+    SOURCE as SOURCE,
+)
+from tests.scenarios.people import (
+    Cast as Cast,
+)
+from tests.scenarios.people import (
+    Member as Member,
+)
+from tests.scenarios.people import (
+    adt as adt,
+)
+from tests.scenarios.people import (
+    cast as cast,
+)
+from tests.scenarios.people import (
+    look as look,
+)
+from tests.scenarios.people import (
+    now_us as now_us,
+)
+from tests.scenarios.people import (
+    patient as patient,
+)
+from tests.scenarios.people import (
+    put as put,
+)
+from tests.scenarios.people import (
+    put_member as put_member,
+)
+from tests.scenarios.people import (
+    rows as rows,
+)
+from tests.scenarios.people import (
+    write_world as write_world,
+)
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
-CIN_SYSTEM = "https://enlace.example.org/fhir/NamingSystem/medi-cal-cin"
 ALL = ("serve", "--all")
 THREE = (("serve",), ("worker",), ("adt-listener",))
-MINUTE = 60_000_000
-
-
-def now_us() -> int:
-    return time.time_ns() // 1000
 
 
 def wait_for(what: Callable[[], T], seconds: float = 15.0, every: float = 0.02) -> T:
@@ -52,164 +93,6 @@ def wait_for(what: Callable[[], T], seconds: float = 15.0, every: float = 0.02) 
         assert time.monotonic() < until, f"nothing after {seconds} s: {value!r}"
         time.sleep(every)
     return value
-
-
-# --- the database ------------------------------------------------------------------------------------------------
-
-
-def look(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
-    """Opens the database beside the running service, runs `work`, closes it."""
-
-    async def run() -> T:
-        store = await open_store(url)
-        try:
-            return await work(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(run())
-
-
-def rows(url: str, sql: str, *params: Any) -> list[tuple[Any, ...]]:
-    """A SELECT with `?` placeholders."""
-
-    async def fetch(store: Store) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in await store.fetch(sql, params)]
-
-    return look(url, fetch)
-
-
-async def put(store: Store, *items: dict[str, Any]) -> None:
-    """Writes new resources as the service itself, in one Change."""
-    ctx = Context(store, system_caller(), store.clock.now_us())
-    await store.commit(Change(writes=[ctx.write(item, ABSENT) for item in items]))
-
-
-# --- the world ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Member:
-    """A member and the lead care manager (`lead`) of the ECM provider (`organization`) who answers for it."""
-
-    key: str
-    cin: str
-    family: str
-    given: str
-    birth_date: str
-    lead: str
-    organization: str
-
-    @property
-    def reference(self) -> str:
-        return f"Patient/{self.key}"
-
-    @property
-    def said(self) -> dict[str, Any]:
-        """What a hospital that knows the CIN says of the person."""
-        return {"cin": self.cin, "mrn": f"M-{self.key}", "family": self.family, "given": self.given,
-                "birth_date": self.birth_date, "sex": "F", "phone": "(555) 555-0142"}  # fmt: skip
-
-
-ROSA = Member("rosa", "91000001A", "Quillfeather", "Rosalind", "1980-05-17", "Practitioner/ada", "Organization/north")
-LUIS = Member("luis", "91000002A", "Brambleton", "Luisa", "1971-11-02", "Practitioner/ben", "Organization/south")
-HOSPITAL = {"name": "Mercy Made-up", "application": "EPIC", "facility": "MERCY"}
-SOURCE = RegisteredSource("mercy", "EPIC", "MERCY", "Organization/mercy", {"display": "Mercy Made-up"}, True)
-ORGANIZATIONS = ("north", "south", "plan", "mercy", "cbo")
-CLIENTS: dict[str, tuple[str, str, str | None]] = {
-    "ada": ("lcm", "Organization/north", "Practitioner/ada"),
-    "ben": ("lcm", "Organization/south", "Practitioner/ben"),
-    "north": ("ecm-provider", "Organization/north", None),
-    "south": ("ecm-provider", "Organization/south", None),
-    "plan": ("mcp", "Organization/plan", None),
-    "cbo": ("cbo", "Organization/cbo", None),
-    "mercy": ("hospital", "Organization/mercy", None),
-    "admin": ("admin", "Organization/enlace", None),
-}
-"""name -> (role, organization, person) of a client with all scopes"""
-
-
-def patient(member: Member) -> dict[str, Any]:
-    return make(
-        member.reference,
-        identifier=[{"system": CIN_SYSTEM, "value": member.cin}],
-        name=[{"use": "official", "family": member.family, "given": [member.given]}],
-        birthDate=member.birth_date,
-        gender="female",
-        telecom=[{"system": "phone", "value": "(555) 555-0142"}],
-    )
-
-
-async def put_member(store: Store, member: Member, *, lead: bool = True) -> None:
-    """Patient, Coverage, EpisodeOfCare and CareTeam, as a plan file would make them."""
-    key, who = member.key, member.reference
-    await put(
-        store,
-        patient(member),
-        coverage(f"Coverage/{key}", who, "Organization/plan"),
-        episode(f"EpisodeOfCare/{key}", who, member.organization, member.lead if lead else None),
-        team(f"CareTeam/{key}", who, member.organization, *([member.lead] if lead else [])),
-    )
-
-
-async def _world(store: Store) -> dict[str, str]:
-    await put(store, *(make(f"Organization/{o}", name=f"{o.title()} Made-up", active=True) for o in ORGANIZATIONS))
-    await put(store, make("Practitioner/ada", name=[{"family": "Adair"}]), make("Practitioner/ben"))
-    for member in (ROSA, LUIS):
-        await put_member(store, member)
-    await store.commit(Change(statements=[sources.put(SOURCE)]))
-    return {name: await access_token(store, *facts) for name, facts in CLIENTS.items()}
-
-
-def write_world(url: str) -> dict[str, str]:
-    """Hospital, two ECM providers, plan, CBO, two members with their lead care managers; a token for each CLIENTS."""
-    return look(url, _world)
-
-
-@dataclass(frozen=True)
-class Cast:
-    """Two members of their own for one test, so that tests can share a running service: ours and a foreign one.
-
-    tokens: ada and ben (their lead care managers), south (ben's organization), cbo, mercy, plan, admin.
-    """
-
-    rosa: Member
-    luis: Member
-    tokens: dict[str, str]
-
-
-_CASTS = iter(range(1, 99_999))
-
-
-def cast(url: str, tokens: dict[str, str]) -> Cast:
-    """Writes a new pair of members with lead care managers beside the running service."""
-    number = next(_CASTS)
-    surname = "".join(chr(97 + int(digit)) for digit in f"{number:05d}")
-    rosa = replace(
-        ROSA, key=f"rosa-{number}", cin=f"92{number:06d}A", family=f"Quill{surname}", lead=f"Practitioner/ada-{number}"
-    )
-    luis = replace(
-        LUIS, key=f"luis-{number}", cin=f"93{number:06d}A", family=f"Bram{surname}", lead=f"Practitioner/ben-{number}"
-    )
-
-    async def write(store: Store) -> dict[str, str]:
-        made: dict[str, str] = {}
-        for name, member in (("ada", rosa), ("ben", luis)):
-            await put(store, make(member.lead, name=[{"family": "Adair"}]))
-            await put_member(store, member)
-            made[name] = await access_token(store, "lcm", member.organization, member.lead)
-        return made
-
-    return Cast(rosa, luis, {**tokens, **look(url, write)})
-
-
-def adt(
-    event: str, member: Mapping[str, Any] = ROSA.said, *, ago: float = 60, visit: str = "V1", **fields: Any
-) -> bytes:
-    """An ADT message of Mercy of what happened `ago` minutes ago, sent at once; its control id is new by default."""
-    at = now_us() - int(ago * MINUTE)
-    fields = {"control_id": f"C{time.time_ns()}", "at_us": at + 1_000_000, "occurred_us": at, **fields}
-    return er7(event, member, HOSPITAL, visit_number=visit, **fields)
 
 
 # --- the processes -----------------------------------------------------------------------------------------------

@@ -175,13 +175,12 @@ def test_sigterm_finishes_what_is_in_hand(database_url: str, tmp_path: Path) -> 
         with service.mllp() as idle:
             assert ack_code(idle.exchange(adt("A01", LUIS.said, visit="V3"))) == "AA"
             time.sleep(0.3)
-            parts = [service.pid(part[0]) for part in service.parts]
             asked = time.monotonic()
-            for pid in parts:
-                os.kill(pid, signal.SIGTERM)
+            for process in service._running.values():
+                process.terminate()
             time.sleep(0.3)
             assert half.finish().startswith(b"HTTP/1.1 201"), "a request in hand was cut off"
-            codes = service.terminate()
+            codes = {name: process.wait(30) for name, process in service._running.items()}
             seconds = time.monotonic() - asked
             assert idle.answer() == b"", "the listener closes its connections"
         answers = reading.stop()

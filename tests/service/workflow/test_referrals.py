@@ -63,8 +63,9 @@ async def test_all_pairs_by_every_party_with_and_without_what_is_needed(world: S
 @pytest.mark.parametrize("status", STATUSES)
 async def test_the_status_may_stay(world: Store, status: str) -> None:
     note = {"note": [{"text": "n"}]}
-    assert await refusal(world, "requester", a_task(status), a_task(status, **note)) is None
-    assert await refusal(world, "target", a_task(status), a_task(status, **note)) is None
+    for who in ("requester", "target"):
+        refused = await refusal(world, who, a_task(status), a_task(status, **note))
+        assert (refused is not None) == (status in TERMINAL)  # closed is closed, down to its notes
     for who in ("other party", "nobody"):
         refused = await refusal(world, who, a_task(status), a_task(status, **note))
         assert refused is not None and refused.category.status == 403
