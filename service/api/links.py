@@ -45,6 +45,8 @@ def place(token: str | None, params: Params, caller: Caller, key: bytes, *, hidd
         return Place(None, params, hidden)
     try:
         raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        if raw[:1] not in (b"h", b"s") or base64.urlsafe_b64encode(raw).rstrip(b"=") != token.encode():
+            raise ValueError
         bound = [] if raw[:1] == b"h" else sorted(params)
         after, inside = orjson.loads(_seal(key).decrypt(raw[1:13], raw[13:], _bound(caller, bound)))
     except (ValueError, InvalidTag):

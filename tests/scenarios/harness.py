@@ -23,63 +23,57 @@ from typer.testing import CliRunner
 from service.cli import app as cli_app
 from tests.postgres_server import free_port
 from tests.scenarios.people import (
-    CIN_SYSTEM as CIN_SYSTEM,
-)
-from tests.scenarios.people import (
-    CLIENTS as CLIENTS,
-)
-from tests.scenarios.people import (
-    HOSPITAL as HOSPITAL,
-)
-from tests.scenarios.people import (
-    LUIS as LUIS,
-)
-from tests.scenarios.people import (
-    MINUTE as MINUTE,
-)
-from tests.scenarios.people import (
-    ORGANIZATIONS as ORGANIZATIONS,
-)
-from tests.scenarios.people import (
-    ROSA as ROSA,
-)
-from tests.scenarios.people import (
-    SOURCE as SOURCE,
-)
-from tests.scenarios.people import (
-    Cast as Cast,
-)
-from tests.scenarios.people import (
-    Member as Member,
-)
-from tests.scenarios.people import (
-    adt as adt,
-)
-from tests.scenarios.people import (
-    cast as cast,
-)
-from tests.scenarios.people import (
-    look as look,
-)
-from tests.scenarios.people import (
-    now_us as now_us,
-)
-from tests.scenarios.people import (
-    patient as patient,
-)
-from tests.scenarios.people import (
-    put as put,
-)
-from tests.scenarios.people import (
-    put_member as put_member,
-)
-from tests.scenarios.people import (
-    rows as rows,
-)
-from tests.scenarios.people import (
-    write_world as write_world,
+    CIN_SYSTEM,
+    CLIENTS,
+    HOSPITAL,
+    LUIS,
+    MINUTE,
+    ORGANIZATIONS,
+    ROSA,
+    SOURCE,
+    Cast,
+    Member,
+    adt,
+    cast,
+    look,
+    now_us,
+    patient,
+    put,
+    put_member,
+    rows,
+    write_world,
 )
 
+__all__ = [
+    "ALL",
+    "CIN_SYSTEM",
+    "CLIENTS",
+    "HOSPITAL",
+    "LUIS",
+    "MINUTE",
+    "ORGANIZATIONS",
+    "ROOT",
+    "ROSA",
+    "SOURCE",
+    "THREE",
+    "Cast",
+    "Member",
+    "Mllp",
+    "Service",
+    "ack_code",
+    "adt",
+    "as_json",
+    "cast",
+    "look",
+    "now_us",
+    "patient",
+    "put",
+    "put_member",
+    "rows",
+    "running",
+    "wait_for",
+    "write_world",
+]
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 ALL = ("serve", "--all")
