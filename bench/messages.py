@@ -122,9 +122,9 @@ def drained(
     first = FIRST_DRAIN * (1 + sources)
     asyncio.run(_queue(county, url, first, total, sources))
     with service(url, folder) as server:
-        database_before = cpu_us(database) if database else 0.0
+        before, database_before = server.cpu_us(), cpu_us(database) if database else 0.0
         found = asyncio.run(_wait_until_done(url, first, total))
-        used = server.cpu_us()
+        used = server.cpu_us() - before
         database_us = (cpu_us(database) if database else 0.0) - database_before
     row = Row(f"queue of {total:,} admissions to alerts, {sources} source{'s' if sources > 1 else ''}")
     row.per_s = found["handled"] / found["seconds"]

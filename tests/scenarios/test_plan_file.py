@@ -77,7 +77,8 @@ def row(cin: str, **changes: str) -> dict[str, str]:
 
 
 def as_xlsx(*lines: dict[str, str]) -> bytes:
-    return xlsx_of([list(lines[0]), *(list(line.values()) for line in lines)])
+    cells = [list[object](lines[0])] + [list[object](line.values()) for line in lines]
+    return xlsx_of(cells)
 
 
 def import_file(service: Service, path: Path, *more: str, code: int = 0) -> str:
@@ -166,7 +167,14 @@ def test_a_dry_run_and_an_unknown_plan_store_nothing(county: County, tmp_path: P
 
 def test_an_admission_alerts_the_lead_care_manager_of_the_file(county: County, tmp_path: Path) -> None:
     service, cin = county.service, "91400001A"
-    person = {"cin": cin, "mrn": "MF-1", "family": "Canaryson", "given": "Imelda", "birth_date": "1958-02-28", "sex": "F"}
+    person = {
+        "cin": cin,
+        "mrn": "MF-1",
+        "family": "Canaryson",
+        "given": "Imelda",
+        "birth_date": "1958-02-28",
+        "sex": "F",
+    }
     assert service.send(adt("A01", person, visit="PF-1")) == ["AA"]
     wait_for(lambda: service.inbox() and service.inbox()[-1]["state"] == "unmatched")
     before = {c["id"] for c in service.found(county.tokens["pilar"], ALERTS)}

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -19,17 +18,16 @@ from tests.service.auth.smart_client import jwks_text
 from tests.service.world import make
 
 
-def verbs(command: click.Command | None = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def verbs(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every command that does something, as words."""
-    command = command or typer.main.get_command(app)
-    children: dict[str, click.Command] = getattr(command, "commands", {})
+    children: dict[str, object] = getattr(command, "commands", {})
     if not children:
         yield path
     for name, child in children.items():
         yield from verbs(child, (*path, name))
 
 
-VERBS = sorted(verbs())
+VERBS = sorted(verbs(typer.main.get_command(app)))
 CONTRACT = {
     ("serve",), ("worker",), ("adt-listener",), ("demo",), ("migrate",), ("seed",), ("token",), ("openapi",),
     ("client", "add"), ("client", "list"), ("client", "revoke"),
