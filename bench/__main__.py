@@ -29,7 +29,7 @@ START_S, IDLE_MB = 3.0, 200.0
 
 @dataclass
 class Counts:
-    """How much is measured; --quick takes under two minutes for both databases."""
+    """How much is measured."""
 
     tasks: int = 100_000
     plans: int = 2_000
@@ -114,7 +114,7 @@ def measure(name: str, counts: Counts, parts: set[str], only: str) -> list[Row]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller counts, under two minutes")
+    parser.add_argument("--quick", action="store_true", help="smaller counts")
     parser.add_argument("--only", metavar="NAME", help=f"one of {', '.join(PARTS)}, or part of an HTTP row's name")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), help="one database only")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the rows as JSON")

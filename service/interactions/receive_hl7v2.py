@@ -20,7 +20,7 @@ from service.log_events import (
     where,
 )
 from service.store import inbox, sources
-from service.store.change import AuditRow, Change, Claim, ClaimTaken, Job
+from service.store.change import AuditRow, Change, Claim, ClaimTaken, Job, Stale
 from service.store.database import Unavailable
 from service.store.engine import Store
 from service.store.sources import RegisteredSource
@@ -117,8 +117,9 @@ class Receiver:
             try:
                 await self.store.commit(change)
                 break
+            except Stale:
+                continue
             except ClaimTaken:
-                # Not by the claim's holder: within one group that may be another repeat, which lost as well.
                 first = await inbox.repeated(self.store, source, control_id, bytes.fromhex(digest))
                 if first is None:
                     continue

@@ -65,7 +65,7 @@ def group(
     """Runs the Changes as one group. The caller wraps it in a transaction and restores `slot` if that fails."""
     heads, epochs, leases = yield from _read_relied(changes, keys)
     outcomes: list[Outcome | None] = [_moved(change, keys, heads, epochs, leases) for change in changes]
-    yield from _take_claims(changes, outcomes, now_us())
+    rivals = yield from _take_claims(changes, outcomes, now_us())
     plan = _Plan()
     touched: set[object] = set()
     bumped: set[int] = set()
@@ -87,6 +87,8 @@ def group(
     if give_back:
         yield DeleteIn("claim", "key", sorted(give_back))
     yield from _write(plan, slot, bumped, now_us())
+    for number, (key, other) in rivals.items():
+        outcomes[number] = _after(key, changes[other], outcomes[other])
     return [outcome or Stale("not decided") for outcome in outcomes]
 
 
@@ -138,22 +140,29 @@ def _moved(
     return None
 
 
-def _take_claims(changes: Sequence[Change], outcomes: list[Outcome | None], now_us: int) -> Generator[Step, Rows, None]:
-    """Inserts the claims of the survivors; who loses one gives back the others and fails alone."""
+def _take_claims(
+    changes: Sequence[Change], outcomes: list[Outcome | None], now_us: int
+) -> Generator[Step, Rows, dict[int, tuple[int, int]]]:
+    """Inserts the claims of the survivors; who loses one gives back the others and fails alone.
+
+    Returns the rivals within the group: number of a Change -> (key, number of the Change that came first for it).
+    """
     first: dict[int, int] = {}
+    rivals: dict[int, tuple[int, int]] = {}
     rows: Rows = []
     for number, change in enumerate(changes):
         if outcomes[number] is not None or not change.claims:
             continue
         taken = next((c for c in change.claims if c.key in first), None)
         if taken is not None:
-            outcomes[number] = ClaimTaken(taken.key, _holder(changes[first[taken.key]], taken.key))
+            rivals[number] = (taken.key, first[taken.key])
+            outcomes[number] = Stale("a claim of the same group")  # settled when the first one's outcome is known
             continue
         for claim in change.claims:
             first[claim.key] = number
             rows.append((claim.key, claim.holder, claim.expires_us))
     if not rows:
-        return
+        return rivals
     won = yield Insert(
         "claim",
         sorted(rows),
@@ -164,7 +173,7 @@ def _take_claims(changes: Sequence[Change], outcomes: list[Outcome | None], now_
     )
     lost = first.keys() - {row[0] for row in won}
     if not lost:
-        return
+        return rivals
     holders: dict[int, int] = dict((yield FetchIn("claim", "key, holder", "key", sorted(lost))))
     back: list[int] = []
     for number, change in enumerate(changes):
@@ -175,10 +184,16 @@ def _take_claims(changes: Sequence[Change], outcomes: list[Outcome | None], now_
             back += [key for key in mine if key not in lost]
     if back:
         yield DeleteIn("claim", "key", back)
+    return rivals
 
 
-def _holder(change: Change, key: int) -> int:
-    return next(c.holder for c in change.claims if c.key == key)
+def _after(key: int, first: Change, outcome: Outcome | None) -> Outcome:
+    """What the second contender for a claim hears: who holds it now; or Stale, where the first gave it back."""
+    if isinstance(outcome, Committed):
+        return ClaimTaken(key, next(claim.holder for claim in first.claims if claim.key == key))
+    if isinstance(outcome, ClaimTaken) and outcome.key == key:
+        return outcome
+    return Stale("a claim of the same group")
 
 
 def _plan_change(

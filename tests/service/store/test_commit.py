@@ -155,3 +155,23 @@ async def chain_holds(store: Store) -> bool:
             return False
         heads[facts[0]] = (facts[1], bytes(digest))
     return bool(heads)
+
+
+async def test_the_second_contender_of_a_group_hears_who_holds_the_claim(store: Store) -> None:
+    """Also where the first contender lost it to somebody before; and it may try again where the first gave it back."""
+    taken, free = store.keys.of("test", "taken"), store.keys.of("test", "free")
+    await store.commit(Change(claims=[Claim(taken, 7)]))
+    changes = [
+        Change(claims=[Claim(taken, 1)]),
+        Change(claims=[Claim(taken, 2)]),
+        Change(claims=[Claim(free, 3), Claim(taken, 3)]),
+        Change(claims=[Claim(free, 4)]),
+    ]
+    results = await asyncio.gather(*[store.commit(change) for change in changes], return_exceptions=True)
+    assert [getattr(r, "holder", None) for r in results[:3]] == [7, 7, 7]
+    if isinstance(results[3], Stale):
+        results[3] = await store.commit(changes[3])
+    assert isinstance(results[3], Committed)
+    with pytest.raises(ClaimTaken) as refused:
+        await store.commit(Change(claims=[Claim(free, 5)]))
+    assert refused.value.holder == 4
