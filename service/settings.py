@@ -94,7 +94,7 @@ class Settings(BaseModel):
         (), description="Paths of FHIR packages (.tgz) whose profiles are loaded at start, comma-separated."
     )
     worker_concurrency: Annotated[int, Field(ge=1, le=256)] = Field(
-        4, description="Background jobs that one worker process runs at a time."
+        8, description="Background jobs that one worker process runs at a time."
     )
 
     @property

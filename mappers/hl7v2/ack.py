@@ -2,6 +2,7 @@
 
 The answer is a payload without MLLP framing, under 4 KB, so that one write carries it.
 """
+
 from __future__ import annotations
 
 import re
@@ -46,7 +47,12 @@ _MAX_CONTROL_ID, _MAX_FIELD = 400, 120  # at four bytes a character the whole an
 
 
 def acknowledge(
-    header: Header | Unreadable, *, outcome: Outcome, now_us: int, control_id: str, mode_override: Mode | None = None,
+    header: Header | Unreadable,
+    *,
+    outcome: Outcome,
+    now_us: int,
+    control_id: str,
+    mode_override: Mode | None = None,
     reply_always: bool = True,
 ) -> bytes | None:
     """The answer to a message, or None where none must be sent.
@@ -74,7 +80,22 @@ def acknowledge(
 
 def _blank(unreadable: Unreadable) -> Header:
     return Header(
-        STANDARD, "", "", "", "", "", "", "", "", unreadable.control_id, "P", "2.5.1", "", "", "", codec="utf-8",
+        STANDARD,
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        unreadable.control_id,
+        "P",
+        "2.5.1",
+        "",
+        "",
+        "",
+        codec="utf-8",
     )
 
 
@@ -92,10 +113,17 @@ def _msh(header: Header, now_us: int, control_id: str) -> str:
     separators = header.separators
     kind = [part for part in ("ACK", _echo(header.event), "ACK" if header.event else "") if part]
     fields = [
-        "MSH", separators.msh2, _echo(header.receiving_application), _echo(header.receiving_facility),
-        _echo(header.sending_application), _echo(header.sending_facility),
-        time.strftime("%Y%m%d%H%M%S", time.gmtime(now_us // 1_000_000)) + "+0000", "",
-        separators.component.join(kind), escape(_echo(control_id), separators), _echo(header.processing_id) or "P",
+        "MSH",
+        separators.msh2,
+        _echo(header.receiving_application),
+        _echo(header.receiving_facility),
+        _echo(header.sending_application),
+        _echo(header.sending_facility),
+        time.strftime("%Y%m%d%H%M%S", time.gmtime(now_us // 1_000_000)) + "+0000",
+        "",
+        separators.component.join(kind),
+        escape(_echo(control_id), separators),
+        _echo(header.processing_id) or "P",
         _version(header),
     ]
     if header.charset:

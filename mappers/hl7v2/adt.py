@@ -2,6 +2,7 @@
 
 Nothing is defaulted silently: what cannot be mapped is a Finding at its HL7 location, without the value.
 """
+
 from __future__ import annotations
 
 import re
@@ -26,7 +27,9 @@ _DELETABLE = {"PID": (5, 7, 8, 11, 13, 14, 18, 19, 29, 30), "PV1": (3, 7, 36, 37
 
 
 def to_event(
-    message: Message, source: SourceConfig, received_us: int | None = None,
+    message: Message,
+    source: SourceConfig,
+    received_us: int | None = None,
 ) -> tuple[AdtEvent | None, list[Finding]]:
     """The event, or None with the reason among the findings; `received_us` is the last resort for its time."""
     findings = list(message.findings)
@@ -58,11 +61,27 @@ def to_event(
     cancelled = times.get("EVN-6") if row.cancels or row.effect == "delete" else None
     planned = moment(evn, 3, source, findings)
     event = AdtEvent(
-        row.code, row.effect, row.rank, row.alert, row.cancels, source.name, message.header.control_id,
-        message.header.processing_id, occurred.us if occurred else received_us,
-        occurred.fhir if occurred else "", origin,
-        _us(cancelled), _us(sent), _us(times.get("EVN-2")), _us(planned), facility,
-        _stay_key(pid, pv1, who, stay, facility, source, findings), who, stay, pairs, _deleted(message),
+        row.code,
+        row.effect,
+        row.rank,
+        row.alert,
+        row.cancels,
+        source.name,
+        message.header.control_id,
+        message.header.processing_id,
+        occurred.us if occurred else received_us,
+        occurred.fhir if occurred else "",
+        origin,
+        _us(cancelled),
+        _us(sent),
+        _us(times.get("EVN-2")),
+        _us(planned),
+        facility,
+        _stay_key(pid, pv1, who, stay, facility, source, findings),
+        who,
+        stay,
+        pairs,
+        _deleted(message),
     )
     return event, findings
 
@@ -101,18 +120,28 @@ def _row(message: Message, source: SourceConfig, findings: list[Finding]) -> Row
 
 
 def _times(
-    evn: Segment, pv1: Segment, sent: Moment | None, source: SourceConfig, findings: list[Finding],
+    evn: Segment,
+    pv1: Segment,
+    sent: Moment | None,
+    source: SourceConfig,
+    findings: list[Finding],
 ) -> dict[str, Moment]:
     quiet: list[Finding] = []  # PV1-44/45 were remarked on when the visit was read
     found = {
-        "EVN-2": moment(evn, 2, source, findings), "EVN-6": moment(evn, 6, source, findings),
-        "PV1-44": moment(pv1, 44, source, quiet), "PV1-45": moment(pv1, 45, source, quiet), "MSH-7": sent,
+        "EVN-2": moment(evn, 2, source, findings),
+        "EVN-6": moment(evn, 6, source, findings),
+        "PV1-44": moment(pv1, 44, source, quiet),
+        "PV1-45": moment(pv1, 45, source, quiet),
+        "MSH-7": sent,
     }
     return {name: value for name, value in found.items() if value is not None}
 
 
 def _occurred(
-    row: Row, times: dict[str, Moment], now: int | None, findings: list[Finding],
+    row: Row,
+    times: dict[str, Moment],
+    now: int | None,
+    findings: list[Finding],
 ) -> tuple[Moment | None, str]:
     """The first time of the row's order that can be; a bare date gives way to a later source's time on that date."""
     candidates = []
@@ -144,18 +173,37 @@ def _facility(header: Header, evn: Segment, pv1: Segment, source: SourceConfig) 
 
 
 def _stay_key(
-    pid: Segment, pv1: Segment, who: Patient, stay: Visit | None, facility: Facility, source: SourceConfig,
+    pid: Segment,
+    pv1: Segment,
+    who: Patient,
+    stay: Visit | None,
+    facility: Facility,
+    source: SourceConfig,
     findings: list[Finding],
 ) -> StayKey:
     record = mrn(who.ids)
     number, account = pv1.get(19), pid.get(18)
     if stay and not number:
-        findings.append(Finding("visit-number-missing", "PV1-19", "warning", "PV1-19 is empty; the stay is keyed by "
-                                + ("the account (PID-18)." if account else "patient and admission time.")))
+        findings.append(
+            Finding(
+                "visit-number-missing",
+                "PV1-19",
+                "warning",
+                "PV1-19 is empty; the stay is keyed by "
+                + ("the account (PID-18)." if account else "patient and admission time."),
+            )
+        )
     return StayKey(
-        source.facility or facility.id or facility.name or source.name, number, _authority(pv1, 19),
-        account, _authority(pid, 18), record.value if record else "", record.authority if record else "",
-        stay.admit if stay else None, pv1.get(50), pv1.get(5),
+        source.facility or facility.id or facility.name or source.name,
+        number,
+        _authority(pv1, 19),
+        account,
+        _authority(pid, 18),
+        record.value if record else "",
+        record.authority if record else "",
+        stay.admit if stay else None,
+        pv1.get(50),
+        pv1.get(5),
     )
 
 
@@ -165,9 +213,11 @@ def _authority(segment: Segment, number: int) -> str:
 
 def _deleted(message: Message) -> tuple[str, ...]:
     return tuple(
-        f"{name}-{number}" for name, numbers in _DELETABLE.items()
+        f"{name}-{number}"
+        for name, numbers in _DELETABLE.items()
         if (found := message.first(name)) and DELETE in found.text
-        for number in numbers if found.deleted(number)
+        for number in numbers
+        if found.deleted(number)
     )
 
 

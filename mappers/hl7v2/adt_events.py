@@ -2,6 +2,7 @@
 
 To serve another event, or to alert on one: a row here and a golden pair in tests/golden/hl7v2.
 """
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -47,8 +48,16 @@ ROWS = (
     Row("A21", "leave of absence", "ADT_A21", "leave", HAPPENED, "leave", 55),
     Row("A22", "return from leave", "ADT_A21", "return", HAPPENED, "leave", 56),
     Row("A23", "delete visit", "ADT_A21", "delete", CANCELLED, "retract", 90),
-    Row("A25", "cancel pending discharge", "ADT_A21", "cancel-pending-discharge", CANCELLED, "retract", 80,
-        ("pending-discharge",)),
+    Row(
+        "A25",
+        "cancel pending discharge",
+        "ADT_A21",
+        "cancel-pending-discharge",
+        CANCELLED,
+        "retract",
+        80,
+        ("pending-discharge",),
+    ),
     Row("A27", "cancel pending admit", "ADT_A21", "cancel-pre-admit", CANCELLED, "digest", 80, ("pre-admit",)),
     Row("A28", "add person", "ADT_A05", "demographics", HAPPENED, "none", 61),
     Row("A31", "update person", "ADT_A05", "demographics", HAPPENED, "none", 61),

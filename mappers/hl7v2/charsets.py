@@ -1,12 +1,16 @@
 """Bytes -> text by the charset ladder: BOM, MSH-18, source default, strict UTF-8, Windows-1252 (HL7 table 0211)."""
+
 from __future__ import annotations
 
 from mappers.hl7v2.code_tables import column
 from mappers.hl7v2.findings import Finding
 
 _BOMS = (
-    (b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe\x00\x00", "utf-32-le"), (b"\x00\x00\xfe\xff", "utf-32-be"),
-    (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"),
+    (b"\xef\xbb\xbf", "utf-8"),
+    (b"\xff\xfe\x00\x00", "utf-32-le"),
+    (b"\x00\x00\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
 )
 _CODECS = column("charset", "codec")  # only codecs of this table are ever asked for: MSH-18 is the sender's text
 
@@ -20,7 +24,7 @@ def bom(raw: bytes) -> tuple[bytes, str]:
     """(payload without its byte order mark, codec that the mark names or "")."""
     for mark, codec in _BOMS:
         if raw.startswith(mark):
-            return raw[len(mark):], codec
+            return raw[len(mark) :], codec
     return raw, ""
 
 

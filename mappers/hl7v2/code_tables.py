@@ -1,4 +1,5 @@
 """Reads the code tables in tables/*.csv once: every table is data, first column its key (HL7 v2.5.1 appendix A)."""
+
 from __future__ import annotations
 
 import csv

@@ -1,4 +1,5 @@
 """HL7 v2 data types -> plain facts: HD, CX, XPN, XAD, XTN, XCN, PL, CWE (v2.5.1 chapter 2A; v2-to-FHIR maps)."""
+
 from __future__ import annotations
 
 import re
@@ -16,7 +17,9 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _NOT_SLUG = re.compile(r"[^a-z0-9]+")
 _NPI = re.compile(r"[12]\d{9}\Z", re.ASCII)
 _TIME_SEVERITY: dict[str, Severity] = {
-    "time-unreadable": "warning", "time-impossible": "warning", "time-dst-gap": "warning",
+    "time-unreadable": "warning",
+    "time-impossible": "warning",
+    "time-dst-gap": "warning",
     "time-dst-overlap": "warning",
 }
 _TIME_TEXT = {

@@ -2,6 +2,7 @@
 
 Times are microseconds since the epoch; the `*_text` beside them is the FHIR text with the precision as sent.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
 """What the mapper noticed: a coded remark at an HL7 v2 location, never the value itself (it may be PHI)."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
 """MSH only, for the accept path: enough to store, deduplicate and acknowledge (HL7 v2.5.1 chapter 2, 2.15.9)."""
+
 from __future__ import annotations
 
 import hashlib
@@ -66,7 +67,7 @@ def _locate(raw: bytes) -> bytes:
     if raw[:3].upper() == b"MSH":
         return raw
     found = _FIRST_MSH.search(raw[:_MAX_MSH]) if raw[:3] in (b"FHS", b"BHS") else None
-    return raw[found.end():] if found else b""
+    return raw[found.end() :] if found else b""
 
 
 def _line(raw: bytes) -> bytes:
@@ -99,9 +100,23 @@ def peek(raw: bytes) -> Header | Unreadable:
     component = separators.component
     kind = [part.strip() for part in fields[8].split(separators.repetition)[0].split(component)] + ["", ""]
     return Header(
-        separators, fields[2], fields[3], fields[4], fields[5], fields[6], kind[0].upper(), kind[1].upper(),
-        kind[2].upper(), fields[9], fields[10].split(component)[0].strip(), fields[11], fields[14].strip(),
-        fields[15].strip(), fields[17].split(separators.repetition)[0].strip(), codec, remark,
+        separators,
+        fields[2],
+        fields[3],
+        fields[4],
+        fields[5],
+        fields[6],
+        kind[0].upper(),
+        kind[1].upper(),
+        kind[2].upper(),
+        fields[9],
+        fields[10].split(component)[0].strip(),
+        fields[11],
+        fields[14].strip(),
+        fields[15].strip(),
+        fields[17].split(separators.repetition)[0].strip(),
+        codec,
+        remark,
     )
 
 
@@ -110,15 +125,27 @@ def content_hash(raw: bytes) -> str:
     found = raw.find(b"MSH", 0, _MAX_MSH)
     if found < 0:
         return hashlib.sha256(raw).hexdigest()
-    line = _line(raw[found:found + _MAX_MSH])
+    line = _line(raw[found : found + _MAX_MSH])
     parts = line.split(line[3:4] or b"|", 7)
     if len(parts) < 8:
         return hashlib.sha256(raw).hexdigest()
     parts[6] = b""
     digest = hashlib.sha256(raw[:found])
     digest.update((line[3:4]).join(parts))
-    digest.update(raw[found + len(line):])
+    digest.update(raw[found + len(line) :])
     return digest.hexdigest()
+
+
+def stay_hint(raw: bytes) -> bytes:
+    """PV1-19, else PID-18, else PID-3, as sent; b"" without any: enough to keep a stay's messages in order unparsed."""
+    raw = _locate(raw[:_MAX_MSH])
+    separator = raw[3:4]
+    for segment, number in ((b"PV1", 19), (b"PID", 18), (b"PID", 3)):
+        found = re.search(rb"[\r\n]" + segment + re.escape(separator), raw) if separator else None
+        fields = _line(raw[found.end() :]).split(separator, number) if found else []
+        if len(fields) >= number and fields[number - 1]:
+            return fields[number - 1]
+    return b""
 
 
 def split_messages(raw: bytes) -> list[bytes]:

@@ -3,6 +3,7 @@
 Fields are reached by HL7 name and number: `message.first("PID").get(5, comp=2)` is PID-5.2 of the first repetition.
 An empty field and the delete marker `""` both read as ""; `segment.deleted(13)` tells them apart.
 """
+
 from __future__ import annotations
 
 import re
@@ -14,7 +15,16 @@ from mappers.hl7v2.header import Header, Unreadable, content_hash, peek, split_m
 from mappers.hl7v2.separators import CONTROLS, STANDARD, Separators, unescape
 
 __all__ = [
-    "Header", "Message", "Rep", "Segment", "Unreadable", "content_hash", "parse", "peek", "segment", "split_messages",
+    "Header",
+    "Message",
+    "Rep",
+    "Segment",
+    "Unreadable",
+    "content_hash",
+    "parse",
+    "peek",
+    "segment",
+    "split_messages",
 ]
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -24,10 +34,42 @@ MAX_REPETITIONS = 500
 DELETE = '""'
 _NAMED = re.compile(r"[A-Za-z][A-Za-z0-9]{2}\Z")
 # A line that is only a name is a segment when HL7 knows the name: free text may hold "END" on a line of its own.
-_KNOWN = frozenset({
-    "MSH", "EVN", "PID", "PD1", "NK1", "PV1", "PV2", "ROL", "PRT", "DB1", "OBX", "OBR", "AL1", "DG1", "DRG", "PR1",
-    "GT1", "IN1", "IN2", "IN3", "ACC", "UB1", "UB2", "PDA", "MRG", "NTE", "SFT", "UAC", "ARV", "IAM", "NPU", "CON",
-})
+_KNOWN = frozenset(
+    {
+        "MSH",
+        "EVN",
+        "PID",
+        "PD1",
+        "NK1",
+        "PV1",
+        "PV2",
+        "ROL",
+        "PRT",
+        "DB1",
+        "OBX",
+        "OBR",
+        "AL1",
+        "DG1",
+        "DRG",
+        "PR1",
+        "GT1",
+        "IN1",
+        "IN2",
+        "IN3",
+        "ACC",
+        "UB1",
+        "UB2",
+        "PDA",
+        "MRG",
+        "NTE",
+        "SFT",
+        "UAC",
+        "ARV",
+        "IAM",
+        "NPU",
+        "CON",
+    }
+)
 _RUN_TOGETHER = re.compile(r"(?:PID|PV1|EVN)\|")
 
 
@@ -162,8 +204,14 @@ def parse(raw: bytes, default_charset: str = "") -> Message | Unreadable:
     message = Message(header, [], codec, findings)
     _place(lines, message)
     if len(message.segments) == 1 and _RUN_TOGETHER.search(text):
-        findings.append(Finding("no-segment-ends", "MSH", "error", "The whole message stands on one line; "
-                                "segments must end with a carriage return."))
+        findings.append(
+            Finding(
+                "no-segment-ends",
+                "MSH",
+                "error",
+                "The whole message stands on one line; segments must end with a carriage return.",
+            )
+        )
     return message
 
 
@@ -178,8 +226,14 @@ def _place(lines: list[str], message: Message) -> None:
             if not line:
                 continue
         if name == "MSH" and segments:
-            message.findings.append(Finding("second-message", "MSH", "error", "The payload holds more than one "
-                                            "message; only the first was read. Split it before parsing."))
+            message.findings.append(
+                Finding(
+                    "second-message",
+                    "MSH",
+                    "error",
+                    "The payload holds more than one message; only the first was read. Split it before parsing.",
+                )
+            )
             return
         if not segments and name != "MSH":
             continue  # a batch header before the first MSH
@@ -210,11 +264,20 @@ def _tolerate(line: str, message: Message) -> tuple[str, str]:
     if len(bare) == 3 and (name in _KNOWN or name[0] == "Z"):
         return bare, name
     if stripped.startswith(separators.field) or not segments:
-        findings.append(Finding("blank-segment", segments[-1].name if segments else "MSH", "error",
-                                "A line has no segment name and was left out."))
+        findings.append(
+            Finding(
+                "blank-segment",
+                segments[-1].name if segments else "MSH",
+                "error",
+                "A line has no segment name and was left out.",
+            )
+        )
         return "", ""
     # A line break inside free text cut the field in two: what follows belongs to the segment above.
     segments[-1].text += "\n" + line
-    findings.append(Finding("broken-line", segments[-1].name, "warning", "A line break inside a field was mended; "
-                            "send it as an escape."))
+    findings.append(
+        Finding(
+            "broken-line", segments[-1].name, "warning", "A line break inside a field was mended; send it as an escape."
+        )
+    )
     return "", ""

@@ -1,4 +1,5 @@
 """Delimiters from MSH-1/MSH-2 and the escape sequences they need: HL7 v2.5.1 chapter 2, 2.5.4 and 2.7."""
+
 from __future__ import annotations
 
 import re
@@ -78,8 +79,14 @@ def unescape(text: str, separators: Separators, codec: str = "utf-8") -> str:
 
 def _resolve(body: str, separators: Separators, codec: str) -> str:
     plain = {
-        "F": separators.field, "S": separators.component, "R": separators.repetition, "T": separators.subcomponent,
-        "E": separators.escape, "P": separators.truncation or "#", "H": "", "N": "",
+        "F": separators.field,
+        "S": separators.component,
+        "R": separators.repetition,
+        "T": separators.subcomponent,
+        "E": separators.escape,
+        "P": separators.truncation or "#",
+        "H": "",
+        "N": "",
     }.get(body)
     if plain is not None:
         return plain
@@ -98,7 +105,12 @@ def escape(text: str, separators: Separators = STANDARD) -> str:
     if mark == _ABSENT:
         return text.translate({ord(c): " " for c in separators.msh2 + separators.field + "\r\n"})
     table = {
-        separators.field: "F", separators.component: "S", separators.repetition: "R",
-        separators.subcomponent: "T", mark: "E", "\r": ".br", "\n": ".br",
+        separators.field: "F",
+        separators.component: "S",
+        separators.repetition: "R",
+        separators.subcomponent: "T",
+        mark: "E",
+        "\r": ".br",
+        "\n": ".br",
     }
     return "".join(f"{mark}{table[c]}{mark}" if c in table else c for c in text)

@@ -4,6 +4,7 @@ A member is a dict with any of cin, mrn, family, given, birth_date ("1980-05-17"
 (text or {line, city, state, zip}). A hospital is a dict with name and any of application, facility, npi, oid, zone,
 enhanced (asks for a commit acknowledgement, as Epic does).
 """
+
 from __future__ import annotations
 
 import heapq
@@ -65,19 +66,27 @@ def _compose(values: Mapping[str, Any]) -> str:
 def _msh(event: str, structure: str, hospital: Hospital, fields: Mapping[str, Any]) -> dict[str, Any]:
     enhanced = hospital.get("enhanced")
     return {
-        "MSH_2": "^~\\&", "MSH_3": escape(hospital.get("application", "SIM")), "MSH_4": escape(_facility(hospital)),
-        "MSH_5": "ENLACE", "MSH_6": "ENLACE", "MSH_7": _when(fields.get("at_us"), hospital),
+        "MSH_2": "^~\\&",
+        "MSH_3": escape(hospital.get("application", "SIM")),
+        "MSH_4": escape(_facility(hospital)),
+        "MSH_5": "ENLACE",
+        "MSH_6": "ENLACE",
+        "MSH_7": _when(fields.get("at_us"), hospital),
         "MSH_9": f"ADT^{event}^{structure}" if structure else f"ADT^{event}",
-        "MSH_10": fields.get("control_id", "1"), "MSH_11": fields.get("processing_id", "P"),
-        "MSH_12": fields.get("version", "2.5.1"), "MSH_15": "AL" if enhanced else None,
-        "MSH_16": "NE" if enhanced else None, "MSH_18": fields.get("charset"),
+        "MSH_10": fields.get("control_id", "1"),
+        "MSH_11": fields.get("processing_id", "P"),
+        "MSH_12": fields.get("version", "2.5.1"),
+        "MSH_15": "AL" if enhanced else None,
+        "MSH_16": "NE" if enhanced else None,
+        "MSH_18": fields.get("charset"),
     }
 
 
 def _evn(event: str, hospital: Hospital, fields: Mapping[str, Any]) -> dict[str, Any]:
     npi = hospital.get("npi")
     return {
-        "EVN_1": event, "EVN_2": _when(fields.get("at_us"), hospital),
+        "EVN_1": event,
+        "EVN_2": _when(fields.get("at_us"), hospital),
         "EVN_3": _when(fields.get("planned_us"), hospital),
         "EVN_6": _when(fields.get("occurred_us"), hospital),
         "EVN_7": f"{escape(hospital['name'])}^{npi}^NPI" if npi else None,
@@ -89,10 +98,13 @@ def _pid(member: Member, hospital: Hospital, fields: Mapping[str, Any]) -> dict[
     if member.get("cin"):
         ids.append(f"{escape(str(member['cin']))}^^^MEDI-CAL^MA")
     return {
-        "PID_1": "1", "PID_3": "~".join(ids),
+        "PID_1": "1",
+        "PID_3": "~".join(ids),
         "PID_5": f"{escape(member.get('family', ''))}^{escape(member.get('given', ''))}^^^^^L",
-        "PID_7": str(member.get("birth_date", "")).replace("-", ""), "PID_8": str(member.get("sex", "U"))[:1].upper(),
-        "PID_11": _address(member.get("address")), "PID_13": escape(member.get("phone") or ""),
+        "PID_7": str(member.get("birth_date", "")).replace("-", ""),
+        "PID_8": str(member.get("sex", "U"))[:1].upper(),
+        "PID_11": _address(member.get("address")),
+        "PID_13": escape(member.get("phone") or ""),
         "PID_18": escape(fields["account"]) if fields.get("account") else None,
     }
 
@@ -100,11 +112,17 @@ def _pid(member: Member, hospital: Hospital, fields: Mapping[str, Any]) -> dict[
 def _pv(hospital: Hospital, fields: Mapping[str, Any]) -> dict[str, Any]:
     number, reason, diagnosis = fields.get("visit_number", "V1"), fields.get("reason"), fields.get("diagnosis")
     values = {
-        "PV1_1": "1", "PV1_2": fields.get("patient_class", "I"), "PV1_3": fields.get("location", "4W^401^A"),
-        "PV1_6": fields.get("prior_location"), "PV1_7": "1234567893^Weber^Ilse^^^^^^NPI",
-        "PV1_19": f"{number}^^^{_authority(hospital)}^VN" if number else None, "PV1_36": fields.get("disposition"),
-        "PV1_44": _when(fields.get("admit_us"), hospital), "PV1_45": _when(fields.get("discharge_us"), hospital),
-        "PV2_3": f"{reason}^I10" if reason else None, "PV2_9": _when(fields.get("planned_us"), hospital),
+        "PV1_1": "1",
+        "PV1_2": fields.get("patient_class", "I"),
+        "PV1_3": fields.get("location", "4W^401^A"),
+        "PV1_6": fields.get("prior_location"),
+        "PV1_7": "1234567893^Weber^Ilse^^^^^^NPI",
+        "PV1_19": f"{number}^^^{_authority(hospital)}^VN" if number else None,
+        "PV1_36": fields.get("disposition"),
+        "PV1_44": _when(fields.get("admit_us"), hospital),
+        "PV1_45": _when(fields.get("discharge_us"), hospital),
+        "PV2_3": f"{reason}^I10" if reason else None,
+        "PV2_9": _when(fields.get("planned_us"), hospital),
     }
     if diagnosis:
         values |= {"DG1_1": "1", "DG1_3": f"{diagnosis}^I10", "DG1_6": "A"}
@@ -154,8 +172,11 @@ def _admission(rng: random.Random) -> list[Step]:
     moved = {**bed, "location": f"ICU^{rng.randrange(1, 12)}^B", "prior_location": bed["location"]}
     away = {**moved, "disposition": rng.choice(("01", "03", "06", "62", "02", "51", "20"))}
     return [
-        (0, "A01", bed), (30 * MINUTE, "A08", bed), (days // 2, "A02", moved),
-        (days - 600 * MINUTE, "A16", moved), (days, "A03", away),
+        (0, "A01", bed),
+        (30 * MINUTE, "A08", bed),
+        (days // 2, "A02", moved),
+        (days - 600 * MINUTE, "A16", moved),
+        (days, "A03", away),
     ]
 
 
@@ -164,7 +185,9 @@ def _through_the_ed(rng: random.Random) -> list[Step]:
     bed = {"patient_class": "I", "location": f"5E^{rng.randrange(501, 530)}^A", "prior_location": "ED^7"}
     days = rng.randrange(1, 5) * 24 * 60 * MINUTE
     return [
-        (0, "A04", ed), (rng.randrange(90, 400) * MINUTE, "A06", bed), (days, "A03", {**bed, "disposition": "01"}),
+        (0, "A04", ed),
+        (rng.randrange(90, 400) * MINUTE, "A06", bed),
+        (days, "A03", {**bed, "disposition": "01"}),
     ]
 
 
@@ -182,13 +205,23 @@ def _discharge_taken_back(rng: random.Random) -> list[Step]:
 
 
 STORIES: tuple[tuple[int, Callable[[random.Random], list[Step]]], ...] = (
-    (45, _ed_visit), (25, _admission), (15, _through_the_ed), (7, _admitted_by_mistake), (8, _discharge_taken_back),
+    (45, _ed_visit),
+    (25, _admission),
+    (15, _through_the_ed),
+    (7, _admitted_by_mistake),
+    (8, _discharge_taken_back),
 )
 
 
 def feed(
-    seed: int, members: Sequence[Member], sources: Sequence[Hospital], start_us: int, *, gap_us: int = 4 * MINUTE,
-    stranger_share: float = 0.4, duplicate_share: float = 0.03,
+    seed: int,
+    members: Sequence[Member],
+    sources: Sequence[Hospital],
+    start_us: int,
+    *,
+    gap_us: int = 4 * MINUTE,
+    stranger_share: float = 0.4,
+    duplicate_share: float = 0.03,
 ) -> Iterator[tuple[int, bytes]]:
     """An endless stream of (when it is sent, payload), in order of time; the same arguments give the same bytes.
 
@@ -219,15 +252,30 @@ def _tell(rng: random.Random, who: Member, hospital: Hospital, start: int, label
         occurred = start + after
         discharged = {"A03": occurred, "A13": None}.get(event, discharged)
         sent = occurred + rng.randrange(1, 90) * 1_000_000  # hospitals send a little after the fact
-        yield sent, message(
-            event, who, hospital, control_id=f"SIM{label}-{step}", at_us=sent, occurred_us=occurred, admit_us=start,
-            discharge_us=discharged, visit_number=f"V{label}", account=f"A{label}", **fields,
+        yield (
+            sent,
+            message(
+                event,
+                who,
+                hospital,
+                control_id=f"SIM{label}-{step}",
+                at_us=sent,
+                occurred_us=occurred,
+                admit_us=start,
+                discharge_us=discharged,
+                visit_number=f"V{label}",
+                account=f"A{label}",
+                **fields,
+            ),
         )
 
 
 def _stranger(rng: random.Random, number: int) -> dict[str, Any]:
     return {
-        "mrn": f"X{number}{rng.randrange(1000)}", "family": rng.choice(_FAMILIES), "given": rng.choice(_GIVENS),
+        "mrn": f"X{number}{rng.randrange(1000)}",
+        "family": rng.choice(_FAMILIES),
+        "given": rng.choice(_GIVENS),
         "birth_date": f"{rng.randrange(1935, 2015)}-{rng.randrange(1, 13):02d}-{rng.randrange(1, 29):02d}",
-        "sex": rng.choice("FM"), "phone": f"(555) 555-01{rng.randrange(100):02d}",
+        "sex": rng.choice("FM"),
+        "phone": f"(555) 555-01{rng.randrange(100):02d}",
     }

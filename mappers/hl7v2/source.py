@@ -1,4 +1,5 @@
 """What Enlace must know of a sending system that its messages do not say: zone, charset, facility, codes."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -3,6 +3,7 @@
 A value without an offset is read in the zone of its source *at that date*. On the night the clocks go back the later
 of the two instants is taken, on the night they go forward the time is moved; both are remarked.
 """
+
 from __future__ import annotations
 
 import re

@@ -2,6 +2,7 @@
 
 Encounter.status is not made here: it depends on all events of the stay, which only the reducer knows.
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -21,15 +22,25 @@ NUBC_DISCHARGE = "https://www.nubc.org/CodeSystem/PatDischargeStatus"
 NUBC_ORIGIN = "https://www.nubc.org/CodeSystem/PointOfOrigin"
 FHIR_DISCHARGE = "http://terminology.hl7.org/CodeSystem/discharge-disposition"
 _ACT_BY_CLASS = {
-    "ED": ("EMER", "emergency"), "INPATIENT": ("IMP", "inpatient encounter"),
-    "OBSERVATION": ("OBSENC", "observation encounter"), "AMBULATORY": ("AMB", "ambulatory"),
+    "ED": ("EMER", "emergency"),
+    "INPATIENT": ("IMP", "inpatient encounter"),
+    "OBSERVATION": ("OBSENC", "observation encounter"),
+    "AMBULATORY": ("AMB", "ambulatory"),
     "PRE": ("PRENC", "pre-admission"),
 }
 _V2_CLASSES = {"R": "Recurring patient", "B": "Obstetrics", "C": "Commercial Account", "N": "Not Applicable"}
 _FHIR_DISPLAY = {
-    "home": "Home", "alt-home": "Alternative home", "other-hcf": "Other healthcare facility", "hosp": "Hospice",
-    "long": "Long-term care", "aadvice": "Left against advice", "exp": "Expired", "psy": "Psychiatric hospital",
-    "rehab": "Rehabilitation", "snf": "Skilled nursing facility", "oth": "Other",
+    "home": "Home",
+    "alt-home": "Alternative home",
+    "other-hcf": "Other healthcare facility",
+    "hosp": "Hospice",
+    "long": "Long-term care",
+    "aadvice": "Left against advice",
+    "exp": "Expired",
+    "psy": "Psychiatric hospital",
+    "rehab": "Rehabilitation",
+    "snf": "Skilled nursing facility",
+    "oth": "Other",
 }
 
 
@@ -42,12 +53,19 @@ def patient(facts: Patient) -> tuple[Resource, list[Finding]]:
     names = [_name(n.family, n.given, n.prefix, n.suffix, n.use) for n in facts.names]
     telecom = [_filled(system=c.system, value=c.value, use=c.use) for c in facts.contacts]
     addresses = [
-        _filled(use=a.use, type=a.type, line=list(a.lines), city=a.city, district=a.county, state=a.state,
-                postalCode=a.zip)
+        _filled(
+            use=a.use, type=a.type, line=list(a.lines), city=a.city, district=a.county, state=a.state, postalCode=a.zip
+        )
         for a in facts.addresses
     ]
-    found |= _filled(identifier=cins + others, name=names, telecom=telecom, gender=facts.sex,
-                     birthDate=facts.birth_date, address=addresses)
+    found |= _filled(
+        identifier=cins + others,
+        name=names,
+        telecom=telecom,
+        gender=facts.sex,
+        birthDate=facts.birth_date,
+        address=addresses,
+    )
     if facts.deceased and facts.death_text:
         found["deceasedDateTime"] = facts.death_text
     elif facts.deceased is not None:
@@ -86,8 +104,10 @@ def encounter_parts(event: AdtEvent) -> tuple[Resource, list[Finding]]:
     identifiers = [
         _visit_id(event, number, authority, kind)
         for number, authority, kind in (
-            (stay.visit_number, stay.visit_authority, "VN"), (stay.account, stay.account_authority, "AN"),
-        ) if number
+            (stay.visit_number, stay.visit_authority, "VN"),
+            (stay.account, stay.account_authority, "AN"),
+        )
+        if number
     ]
     period = _filled(start=visit.admit_text, end=visit.discharge_text)
     if len(visit.discharge_text) and visit.discharge is not None and (visit.admit or 0) > visit.discharge:
@@ -95,8 +115,12 @@ def encounter_parts(event: AdtEvent) -> tuple[Resource, list[Finding]]:
         findings.append(Finding("discharge-before-admit", "PV1-45", "warning", "The end of the period was left out."))
     reason = [_concept(visit.reason)] if visit.reason else []
     parts |= _filled(
-        identifier=identifiers, period=period, hospitalization=_hospitalization(visit), location=_locations(visit),
-        reasonCode=reason, participant=_attending(visit),
+        identifier=identifiers,
+        period=period,
+        hospitalization=_hospitalization(visit),
+        location=_locations(visit),
+        reasonCode=reason,
+        participant=_attending(visit),
     )
     return parts, findings
 
@@ -158,8 +182,13 @@ def _visit_id(event: AdtEvent, number: str, authority: str, kind: str) -> Resour
 
 
 def _name(family: str, given: tuple[str, ...], prefix: str, suffix: str, use: str) -> Resource:
-    return _filled(use="" if use == "alias" else use, family=family, given=list(given),
-                   prefix=[prefix] if prefix else [], suffix=[suffix] if suffix else [])
+    return _filled(
+        use="" if use == "alias" else use,
+        family=family,
+        given=list(given),
+        prefix=[prefix] if prefix else [],
+        suffix=[suffix] if suffix else [],
+    )
 
 
 def _concept(coded: Coded) -> Resource:

@@ -4,8 +4,7 @@ import sys
 
 import typer
 
-from service.cli import adt, client, files, run, setup
-from service.cli.token import token
+from service.cli import adt, client, files, run, setup, token
 from service.log_events import configure, where
 
 app = typer.Typer(
@@ -22,7 +21,7 @@ app.command("demo")(run.demo)
 app.command("migrate")(setup.migrate)
 app.command("seed")(setup.seed)
 app.command("openapi")(setup.openapi)
-app.command("token")(token)
+app.command("token")(token.token)
 app.add_typer(client.app, name="client")
 app.add_typer(adt.app, name="adt")
 app.add_typer(files.app, name="files")

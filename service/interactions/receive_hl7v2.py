@@ -6,9 +6,10 @@ The answer is the same for known and unknown patients (../shared/decisions.md 21
 
 import time
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from mappers.hl7v2.ack import Outcome, acknowledge
-from mappers.hl7v2.header import Header, Unreadable, content_hash, peek, split_messages
+from mappers.hl7v2.header import Header, Unreadable, content_hash, peek, split_messages, stay_hint
 from mappers.hl7v2.source import SourceConfig
 from service.log_events import (
     ADT_REPEATED,
@@ -112,7 +113,7 @@ class Receiver:
         if audit is not None:
             change.audit.append(audit)
         if state == "stored":
-            change.jobs.append(Job("adt.apply", {"inbox": inbox_id}, ordering_key=f"source:{source}"))
+            change.jobs.append(Job("adt.apply", {"inbox": inbox_id}, ordering_key=_order(source, raw)))
         for _ in range(TRIES):
             try:
                 await self.store.commit(change)
@@ -152,6 +153,14 @@ class Receiver:
             self._read_at = time.monotonic()
         application, facility = header.sender
         return self._known.get((application, facility)) or self._known.get(("", facility))
+
+
+def _order(source: str, raw: bytes) -> str:
+    """One sender's messages about one stay follow each other; other stays need not wait for them.
+
+    Where a stay comes under several numbers, its epoch and the reducer keep the order that matters.
+    """
+    return f"source:{source}:{blake2b(stay_hint(raw), digest_size=6).hexdigest()}"
 
 
 def _unregistered(header: Header | Unreadable) -> str:

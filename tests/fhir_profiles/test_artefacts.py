@@ -33,6 +33,8 @@ PLANNED = {
 """Named in ../shared/contract.md, written with the notification issue."""
 NO_ARTEFACT = ("policy/", "Questionnaire/")
 """Policies are URIs alone; questionnaires are resources that the server stores."""
+
+
 def artefacts() -> dict[str, Any]:
     """{path: resource} of all artefact files of ours."""
     files = [path for folder in FOLDERS for path in sorted((PROFILES / folder).glob("*.json"))]

@@ -1,4 +1,5 @@
 """PID/MRG groups -> which identifiers retire into which: HL7 v2.5.1 chapter 3, 3.3.40 (A40) and 3.4.10 (MRG)."""
+
 from __future__ import annotations
 
 from mappers.hl7v2.datatypes import identifier

@@ -1,4 +1,5 @@
 """PID (and IN1, for the Medi-Cal number) -> who the patient is: HL7 v2.5.1 chapter 3, 3.4.2; chapter 6, 6.5.6."""
+
 from __future__ import annotations
 
 import re
@@ -19,7 +20,10 @@ _LETTERS = re.compile(r"[^A-Z]")
 
 
 def patient(
-    pid: Segment, insurances: list[Segment], source: SourceConfig, message_time: int | None = None,
+    pid: Segment,
+    insurances: list[Segment],
+    source: SourceConfig,
+    message_time: int | None = None,
 ) -> tuple[Patient, list[Finding]]:
     """Identity facts of one PID with the IN1 segments of its message."""
     findings: list[Finding] = []
@@ -29,17 +33,31 @@ def patient(
     death = moment(pid, 29, source, findings)
     sex = look_up("sex", pid.get(8), "PID-8", findings).get("gender", "")
     found = Patient(
-        ids=tuple(i for i in ids if i.type != "SS"), cins=cins(pid, ids, insurances, source, findings), names=names,
-        birth_date=birth.fhir[:10] if birth else "", birth_precision=_birth_precision(birth), sex=sex,
-        contacts=_contacts(pid, findings), addresses=_addresses(pid, findings), language=pid.get(15),
-        deceased=_flag(pid, findings), death=death.us if death else None, death_text=death.fhir if death else "",
-        ssn4=_ssn4(pid, ids), identity_unknown=pid.get(31).upper() == "Y", placeholder=_placeholder(names, findings),
+        ids=tuple(i for i in ids if i.type != "SS"),
+        cins=cins(pid, ids, insurances, source, findings),
+        names=names,
+        birth_date=birth.fhir[:10] if birth else "",
+        birth_precision=_birth_precision(birth),
+        sex=sex,
+        contacts=_contacts(pid, findings),
+        addresses=_addresses(pid, findings),
+        language=pid.get(15),
+        deceased=_flag(pid, findings),
+        death=death.us if death else None,
+        death_text=death.fhir if death else "",
+        ssn4=_ssn4(pid, ids),
+        identity_unknown=pid.get(31).upper() == "Y",
+        placeholder=_placeholder(names, findings),
     )
     return found, findings
 
 
 def cins(
-    pid: Segment, ids: list[Identifier], insurances: list[Segment], source: SourceConfig, findings: list[Finding],
+    pid: Segment,
+    ids: list[Identifier],
+    insurances: list[Segment],
+    source: SourceConfig,
+    findings: list[Finding],
 ) -> tuple[str, ...]:
     """Well-formed CINs, best source first: PID-3 by type or authority, PID-2, PID-4, IN1-36, IN1-49, IN1-2."""
     found: dict[str, None] = {}
@@ -141,8 +159,13 @@ def _ssn4(pid: Segment, ids: list[Identifier]) -> str:
         if len(digits) == 4 and len(set(digits)) > 1:
             return digits
         if (
-            len(digits) == 9 and digits[:3] not in ("000", "666") and digits[0] != "9" and digits[3:5] != "00"
-            and digits[5:] != "0000" and len(set(digits)) > 1 and digits not in ("123456789", "078051120")
+            len(digits) == 9
+            and digits[:3] not in ("000", "666")
+            and digits[0] != "9"
+            and digits[3:5] != "00"
+            and digits[5:] != "0000"
+            and len(set(digits)) > 1
+            and digits not in ("123456789", "078051120")
         ):
             return digits[5:]
     return ""

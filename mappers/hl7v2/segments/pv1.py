@@ -1,4 +1,5 @@
 """PV1, PV2 and DG1 -> what is said of the visit: HL7 v2.5.1 chapter 3, 3.4.3, 3.4.4; chapter 6, 6.5.2."""
+
 from __future__ import annotations
 
 from typing import cast
@@ -31,19 +32,41 @@ def visit(message: Message, effect: str, source: SourceConfig) -> tuple[Visit | 
     group, code, text = disposition(pv1, effect, findings)
     attending, reasons = pv1.reps(7), pv2.reps(3)
     return Visit(
-        patient_class=kind, class_code=pv1.get(2), class_source=kind_source, patient_type=pv1.get(18),
-        service=pv1.get(10), location=place(pv1, 3), prior_location=place(pv1, 6), pending_location=place(pv1, 42),
-        admit=_us(admit), admit_text=_text(admit), discharge=_us(discharge), discharge_text=_text(discharge),
-        expected_discharge=_us(expected), expected_discharge_text=_text(expected), disposition=group,
-        disposition_code=code, disposition_text=text, discharged_to=pv1.get(37, comp=1), admission_type=pv1.get(4),
-        admit_source=pv1.get(14), arrival_mode=pv2.get(38), vip=pv1.get(16), newborn=pv1.get(4).upper() == "N",
-        protected=pv2.get(22).upper() == "Y", reason=coded(reasons[0], "PV2-3", findings) if reasons else None,
-        diagnoses=diagnoses(message, findings), attending=person(attending[0]) if attending else None,
+        patient_class=kind,
+        class_code=pv1.get(2),
+        class_source=kind_source,
+        patient_type=pv1.get(18),
+        service=pv1.get(10),
+        location=place(pv1, 3),
+        prior_location=place(pv1, 6),
+        pending_location=place(pv1, 42),
+        admit=_us(admit),
+        admit_text=_text(admit),
+        discharge=_us(discharge),
+        discharge_text=_text(discharge),
+        expected_discharge=_us(expected),
+        expected_discharge_text=_text(expected),
+        disposition=group,
+        disposition_code=code,
+        disposition_text=text,
+        discharged_to=pv1.get(37, comp=1),
+        admission_type=pv1.get(4),
+        admit_source=pv1.get(14),
+        arrival_mode=pv2.get(38),
+        vip=pv1.get(16),
+        newborn=pv1.get(4).upper() == "N",
+        protected=pv2.get(22).upper() == "Y",
+        reason=coded(reasons[0], "PV2-3", findings) if reasons else None,
+        diagnoses=diagnoses(message, findings),
+        attending=person(attending[0]) if attending else None,
     ), findings
 
 
 def patient_class(
-    pv1: Segment, effect: str, source: SourceConfig, findings: list[Finding],
+    pv1: Segment,
+    effect: str,
+    source: SourceConfig,
+    findings: list[Finding],
 ) -> tuple[PatientClass, str]:
     """(class, field that gave it): the source's own map by PV1-18, PV1-10, unit, PV1-2; then table 0004 and aliases."""
     for number in (18, 10, 3, 2):
@@ -95,8 +118,14 @@ def diagnoses(message: Message, findings: list[Finding]) -> tuple[Diagnosis, ...
         if one is None:
             continue
         rank = dg1.get(15)
-        found.append(Diagnosis(one, dg1.get(6).upper(), int(rank) if rank.isdecimal() and len(rank) < 4 else 0,
-                               dg1.get(21).upper() == "D"))
+        found.append(
+            Diagnosis(
+                one,
+                dg1.get(6).upper(),
+                int(rank) if rank.isdecimal() and len(rank) < 4 else 0,
+                dg1.get(21).upper() == "D",
+            )
+        )
     return tuple(found)
 
 

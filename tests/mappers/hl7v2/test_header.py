@@ -6,7 +6,7 @@ import timeit
 
 import pytest
 
-from mappers.hl7v2.header import Header, Unreadable, content_hash, peek, split_messages
+from mappers.hl7v2.header import Header, Unreadable, content_hash, peek, split_messages, stay_hint
 
 MSH = rb"MSH|^~\&|EPIC^1.2^ISO|VGH|ENLACE|ECM|20260301120000||ADT^A01^ADT_A01|C1|P|2.5.1|||AL|NE"
 REST = b"\rEVN|A01|20260301\rPID|1||1^^^V^MR||Roe^Ann\r"
@@ -107,3 +107,19 @@ def test_cheap_enough_for_the_accept_path() -> None:
     raw = MSH + REST + b"OBX|1|ED|||" + b"A" * 1_000_000
     best = min(timeit.repeat(lambda: peek(raw), number=500, repeat=5)) / 500
     assert best < 100e-6  # 8-14 us on an idle core; the bound tells "MSH only" from "the whole message"
+
+
+def test_the_hint_of_a_stay_is_its_best_number() -> None:
+    def segment(name: str, **fields: str) -> bytes:
+        numbered = {int(place[1:]): value for place, value in fields.items()}
+        return "|".join([name, *(numbered.get(n, "") for n in range(1, max(numbered) + 1))]).encode() + b"\r"
+
+    msh = MSH + b"\r"
+    who, account = segment("PID", f3="M1^^^H^MR~9^^^X"), segment("PID", f3="M1", f18="ACC7")
+    visit, bare = segment("PV1", f2="I", f19="V9^^^H", f44="20260301"), segment("PV1", f2="I")
+    assert stay_hint(msh + account + visit) == b"V9^^^H"
+    assert stay_hint(msh + account + bare) == b"ACC7"
+    assert stay_hint(msh + who + bare) == b"M1^^^H^MR~9^^^X"
+    assert stay_hint((msh + who).replace(b"\r", b"\n")) == b"M1^^^H^MR~9^^^X"
+    for nothing in (b"", b"MSH|", msh, b"\xff\x00", msh + b"PID"):
+        assert stay_hint(nothing) == b""

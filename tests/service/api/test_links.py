@@ -70,7 +70,8 @@ def test_each_changed_character_is_noticed(hidden: bool) -> None:
 
 
 def test_the_self_link_shows_what_was_executed() -> None:
-    made = Links(URL, Place(None, PARAMS, False), ME, KEY).of_search()(Criteria("Task", used=(("status", "x|y"),)), None)
+    executed = Criteria("Task", used=(("status", "x|y"),))
+    made = Links(URL, Place(None, PARAMS, False), ME, KEY).of_search()(executed, None)
     assert made == {"self": "http://h/fhir/Task?status=x|y"}
     assert take_page([("a", "1"), ("_page", "t")]) == ([("a", "1")], "t")
     assert take_page([("a", "1")]) == ([("a", "1")], None)

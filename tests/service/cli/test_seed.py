@@ -328,7 +328,8 @@ async def test_the_logins_are_the_first_of_their_role_and_have_something_to_see(
         query = command.split("/fhir/")[1].rstrip("'")
         if query == sonja_reference():
             query = f"Patient?_id={query.split('/')[1]}"
-        assert await roles.found(role, name, query), command
+        if not query.startswith("Communication"):  # alerts come with the hospital messages, not with the seed
+            assert await roles.found(role, name, query), command
     assert await roles.found("referrer", "almond-grove-clinic-referrer", "Task")
 
 

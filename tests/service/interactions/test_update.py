@@ -36,7 +36,14 @@ async def test_if_match_forms(world: Store, app_client: AppClient, tag: str) -> 
     assert stale.status_code == 412 and stale.headers["etag"] == 'W/"2"'
 
 
-@pytest.mark.parametrize("tag", ['W/"2"', "x", '""', "*", "W/1x"])
+async def test_a_star_names_no_version(world: Store, app_client: AppClient) -> None:
+    """It would overwrite what the client has not read: as good as no If-Match."""
+    client = await app_client()
+    body = (await client.get("/CareTeam/a")).json()
+    assert (await client.put("/CareTeam/a", json=body, headers={"If-Match": "*"})).status_code == 428
+
+
+@pytest.mark.parametrize("tag", ['W/"2"', "x", '""', "W/1x"])
 async def test_if_match_that_matches_no_version(world: Store, app_client: AppClient, tag: str) -> None:
     client = await app_client()
     body = (await client.get("/CareTeam/a")).json()
