@@ -9,10 +9,13 @@ LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-inde
 	--custom-compile-command "make lock" --quiet
 
 # Tests of each AREA at full counts; an area is a list of folders or files under tests/.
-DEEP_store := tests/service/store
+DEEP_store := tests/service/store tests/service/api tests/fhir_profiles tests/scenarios/test_crash.py
 DEEP_search := tests/service/search tests/service/interactions
 DEEP_access := tests/service/access tests/service/auth
-DEEP_adt := tests/adt_listener tests/mappers/hl7v2 tests/service/workflow
+DEEP_adt := tests/adt_listener tests/mappers tests/service/workflow tests/service/test_worker.py \
+	tests/service/interactions/test_receive_hl7v2.py tests/scenarios/test_adt_alert.py \
+	tests/scenarios/test_adt_fuzz.py tests/scenarios/test_adt_order.py tests/scenarios/test_crash.py \
+	tests/service/cli/test_files.py
 DEEP_notify := tests/service/notify
 DEEP_all := tests
 AREA ?= all
