@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fhir_profiles.catalog import catalog
 from service import web
 from service.api import docs, fhir, health, hl7v2, smart
+from service.api.fhir_front import FhirFront
 from service.api.metadata import software_version
 from service.api.state import Shared
 from service.auth.backend_services import AuthServer
@@ -63,6 +64,8 @@ def build(store: Store, settings: Settings) -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        # Ours is catalogued logging; a trace would carry paths, and asking for providers costs 15 us a request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     shared = Shared(store, settings, page_key=settings.secret_key())
     app.state.enlace = shared
@@ -77,5 +80,6 @@ def build(store: Store, settings: Settings) -> FastAPI:
     app.openapi = document  # type: ignore[method-assign]
     served = (web.routes, docs.routes(document), health.routes, smart.routes, hl7v2.routes, fhir.routes())
     app.router.routes += [route for routes in served for route in routes]
+    app.add_middleware(FhirFront)
     app.add_middleware(SecurityHeaders)
     return app

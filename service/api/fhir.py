@@ -141,14 +141,19 @@ ROWS = (
 )
 
 
-def routes() -> list[Route]:
+def endpoints() -> dict[str, "_Endpoint"]:
+    """Path below /fhir -> the endpoint of all its methods."""
     by_path: dict[str, dict[str, Row]] = {}
     for row in ROWS:
         by_path.setdefault(row.path, {})[row.method] = row
         if row.method == "GET":
             by_path[row.path]["HEAD"] = row
+    return {path: _Endpoint(rows) for path, rows in by_path.items()}
+
+
+def routes() -> list[Route]:
     fixed = [Route(f"/fhir/metadata{slash}", metadata, methods=["GET"]) for slash in ("", "/")]
-    served = [Route(f"/fhir{path}{slash}", _Endpoint(rows)) for path, rows in by_path.items() for slash in ("", "/")]
+    served = [Route(f"/fhir{path}{slash}", at) for path, at in endpoints().items() for slash in ("", "/")]
     base = [Route(f"/fhir{slash}", _Endpoint({})) for slash in ("", "/")]
     rest = [Route("/fhir/{path:anything}", _Endpoint({}))]
     return [*fixed, *served, *base, *rest]
