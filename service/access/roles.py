@@ -4,6 +4,7 @@ A type that is absent from a role's row is neither seen nor written. Scopes narr
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from fhir_profiles.catalog import catalog
 from service.caller import Caller, Role
@@ -111,13 +112,19 @@ def restriction(caller: Caller, keys: Keys, now_us: int, *, env: str) -> Restric
     """The caller's view of the store. An operator sees patients in the sandbox only (break-glass comes with access)."""
     if caller.role is Role.SYSTEM or (caller.role is Role.ADMIN and env == "sandbox"):
         return EVERYTHING
-    organization = keys.resource(caller.organization)
+    organization = _key(keys, caller.organization)
     if caller.role is Role.ADMIN:
         return Restriction(types=_OPERATOR, own=(organization,), now_us=now_us)
-    person = (keys.resource(caller.person),) if caller.person else ()
+    person = (_key(keys, caller.person),) if caller.person else ()
     # A lead care manager has the members assigned to the person; a system those of its organization.
     subjects = person if caller.role is Role.LCM and person else (organization, *person)
     return Restriction(subjects=subjects, own=(organization,), types=rights(caller.role).sees, now_us=now_us)
+
+
+@lru_cache(maxsize=4096)
+def _key(keys: Keys, reference: str) -> int:
+    """Callers are few and ask often."""
+    return keys.resource(reference)
 
 
 _OPERATOR = dict.fromkeys(OPEN_TYPES, See.OPEN)

@@ -2,6 +2,7 @@
 
 import re
 from email.utils import formatdate
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -26,7 +27,12 @@ def _versions(request: Request, name: str) -> tuple[int, ...] | None:
     return tuple(int(match[1]) for match in matches if match) or (-1,)
 
 
+_NO_CONDITION = Preconditions()
+
+
 def preconditions(request: Request) -> Preconditions:
+    if not any(name.startswith(b"if-") for name, _ in request.headers.raw):
+        return _NO_CONDITION
     exist = request.headers.get("if-none-exist")
     return Preconditions(
         if_match=_versions(request, "if-match"),
@@ -49,7 +55,7 @@ def url_query(request: Request) -> list[tuple[str, str]]:
     raw = request.scope.get("query_string", b"")
     if len(raw) > _MAX_QUERY:
         raise FhirError(Category.TOO_LARGE, "The URL is longer than 8 KB: use POST [type]/_search.")
-    return query(raw.decode("latin-1"))
+    return query(raw.decode("latin-1")) if raw else []
 
 
 def check_accept(request: Request, params: list[tuple[str, str]]) -> None:
@@ -85,7 +91,12 @@ def answer_headers(answer: Answer, base_url: str) -> dict[str, str]:
     if answer.version is not None:
         headers["ETag"] = f'W/"{answer.version}"'
     if answer.vid is not None:
-        headers["Last-Modified"] = formatdate(updated_us(answer.vid) / 1e6, usegmt=True)
+        headers["Last-Modified"] = _http_date(updated_us(answer.vid) // 1_000_000)
     if answer.location and answer.status in (200, 201):
         headers["Location"] = f"{base_url}/{answer.location}/_history/{answer.version}"
     return headers
+
+
+@lru_cache(maxsize=4096)
+def _http_date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
