@@ -1,8 +1,6 @@
 """One request from bytes to bytes: authenticate, decide, commit, answer; refusals become OperationOutcome and audit."""
 
-import asyncio
 import itertools
-import random
 import re
 import secrets
 import time
@@ -19,19 +17,16 @@ from service.api.state import Shared
 from service.auth.bearer import bearer_digest, caller_of
 from service.caller import Caller, Role
 from service.errors import Category, FhirError, Issue
-from service.interactions.decision import Answer, Decision
-from service.log_events import COMMIT_RETRIED, REQUEST_DONE, REQUEST_FAILED, REQUEST_ID, REQUEST_REFUSED, log
+from service.interactions.decision import Answer
+from service.interactions.settle import Decide, settled
+from service.log_events import REQUEST_DONE, REQUEST_FAILED, REQUEST_ID, REQUEST_REFUSED, log
 from service.store import read
-from service.store.change import Change, ClaimTaken, Stale
+from service.store.change import Change
 from service.store.database import TooCostly, Unavailable
 
-TRIES = 6
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
-_LOST_RACE = "Other requests changed the same resource at the same time: read it again and repeat the change."
 _PROCESS, _COUNT = secrets.token_hex(10), itertools.count(1)
 _NOBODY = Caller("anonymous", Role.HOSPITAL, "Organization/unknown")
-
-Decide = Callable[[Context], Awaitable[Decision]]
 
 
 async def exchange(
@@ -48,7 +43,7 @@ async def exchange(
         ctx = await _context(request, shared, request_id, params)
         check_accept(request, params)
         decide = await prepare(ctx, params)
-        answer = await _settled(ctx, decide)
+        answer = await settled(ctx, decide)
         response = _response(request, answer, shared)
         _log_done(request, response.status_code, started)
     except ClientDisconnect:
@@ -66,26 +61,6 @@ async def _context(request: Request, shared: Shared, request_id: str, params: li
     digest = bearer_digest(request.headers.get("authorization"), [name for name, _ in params])
     caller = caller_of(await read.token(shared.store, digest), now, shared.settings.env)
     return Context(shared.store, caller, now, shared.behaviour, request_id)
-
-
-async def _settled(ctx: Context, decide: Decide) -> Answer:
-    """Decides and commits; a race that was lost is decided again on what is there now, at most six times."""
-    for attempt in range(1, TRIES + 1):
-        decision = await decide(ctx)
-        try:
-            return decision.answer(await ctx.store.commit(decision.change))
-        except Stale as error:
-            if not decision.retry:
-                text = (
-                    "The resource was changed since the version in If-Match: read it again and repeat the change on it."
-                )
-                raise FhirError(Category.STALE, [Issue(text, code="conflict")], reason="if-match") from error
-            log(COMMIT_RETRIED, attempts=attempt, reason="stale", changes=1)
-        except ClaimTaken:
-            log(COMMIT_RETRIED, attempts=attempt, reason="claim", changes=1)
-        await asyncio.sleep(random.uniform(0, 0.004 * 2**attempt))
-        ctx.at(ctx.store.clock.now_us())
-    raise FhirError(Category.CONFLICT, _LOST_RACE, headers={"Retry-After": "1"}, reason="lost-race")
 
 
 def _response(request: Request, answer: Answer, shared: Shared) -> Response:

@@ -17,7 +17,7 @@ from fhir_profiles.catalog import TypeEntry, catalog
 from service.access.context import Context
 from service.api import links
 from service.api.body import form, resource
-from service.api.exchange import Decide, exchange
+from service.api.exchange import exchange
 from service.api.headers import check_content_type, preconditions, prefers
 from service.api.metadata import metadata
 from service.api.state import Shared
@@ -28,6 +28,7 @@ from service.interactions.delete import delete
 from service.interactions.history import history
 from service.interactions.read import read
 from service.interactions.search import search
+from service.interactions.settle import Decide
 from service.interactions.update import update
 from service.interactions.vread import vread
 from service.operations.validate import validate

@@ -1,23 +1,23 @@
 """One page request from start to end: decide and commit, or say in words what went wrong. Never a traceback."""
 
-import asyncio
-import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
 from service.access.context import Context
 from service.errors import Category, FhirError
+from service.interactions import settle
 from service.interactions.decision import Answer, Decision
-from service.log_events import COMMIT_RETRIED, REQUEST_FAILED, REQUEST_ID, REQUEST_REFUSED, log, where
-from service.store.change import AuditRow, Change, ClaimTaken, Stale
+from service.interactions.settle import Decide
+from service.log_events import REQUEST_FAILED, REQUEST_ID, REQUEST_REFUSED, log, where
+from service.store.change import AuditRow, Change, Stale
 from service.store.database import TooCostly, Unavailable
 from service.web.rendering import HEADERS, render
 from service.web.session import NotSignedIn, PageRefused, SignedIn, SigninLimits, of_app, shared_of
 
 Handler = Callable[[Request], Awaitable[Response]]
-TRIES = 6
 
 WORDS: dict[Category, tuple[str, str]] = {
     Category.FORBIDDEN: ("Not allowed", "Your account may not do this. Ask your supervisor if you should."),
@@ -59,23 +59,21 @@ def _answering(handler: Handler, not_signed_in: Callable[[], Response]) -> Handl
     return answer
 
 
-async def settled(who: SignedIn, decide: Callable[[Context], Awaitable[Decision]]) -> Answer:
-    """Decides and commits, with the note that the person was here; a lost race is decided again."""
-    for attempt in range(1, TRIES + 1):
+async def settled(who: SignedIn, decide: Decide) -> Answer:
+    """As settle.settled, with the note that the person was here. No client named a version: what moved is read anew."""
+
+    async def noted(ctx: Context) -> Decision:
         try:
-            decision = await decide(who.ctx)
-            if who.touch is not None:
-                decision.change.statements.append(who.touch)
-            return decision.answer(await who.ctx.store.commit(decision.change))
-        except (Stale, ClaimTaken):
-            log(COMMIT_RETRIED, attempts=attempt, reason="stale", changes=1)
+            decision = await decide(ctx)
         except FhirError as error:
-            if error.category is not Category.STALE:
-                raise
-            log(COMMIT_RETRIED, attempts=attempt, reason="stale", changes=1)
-        await asyncio.sleep(random.uniform(0, 0.004 * 2**attempt))
-        who.ctx.at(who.ctx.store.clock.now_us())
-    raise FhirError(Category.UNAVAILABLE, "Others changed the same at the same time.", reason="lost-race")
+            if error.category is Category.STALE:
+                raise Stale("version") from error
+            raise
+        if who.touch is not None:
+            decision.change.statements.append(who.touch)
+        return replace(decision, retry=True)
+
+    return await settle.settled(who.ctx, noted)
 
 
 async def _refused(request: Request, error: Exception, request_id: str) -> Response:
