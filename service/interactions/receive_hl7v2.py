@@ -89,8 +89,6 @@ class Receiver:
         inbox_id = self.store.next_id(now_us)
         state = "unreadable" if unreadable else "stored" if config else "unregistered"
         reason = header.reason if isinstance(header, Unreadable) else ""
-        if not unreadable and await inbox.same_id(self.store, source, control_id):
-            reason = "same-control-id"  # counters are reset and ids reused: stored as new, and flagged
         event = "" if isinstance(header, Unreadable) else _plain(header.event)[:8]
         ack = self._answer(header, config, "unreadable" if unreadable else "stored", now_us, str(inbox_id))
         change = Change(

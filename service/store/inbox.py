@@ -40,10 +40,12 @@ def insert(
     state: str,
     reason: str = "",
 ) -> Statement:
+    """Counters are reset and ids are reused: another content under a known control id is stored as new, and flagged."""
     return Statement(
         "INSERT INTO inbox (id, source, control_id, hash, received_us, event, raw, ack, state, reason, patient, stay) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '')",
-        (id, source, control_id, hash, received_us, event, raw, ack, state, reason),
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, CASE WHEN EXISTS (SELECT 1 FROM inbox WHERE source = ? AND control_id = ? "
+        "AND state <> 'unreadable') THEN 'same-control-id' ELSE ? END, '', '')",
+        (id, source, control_id, hash, received_us, event, raw, ack, state, source, control_id, reason),
     )
 
 
@@ -98,12 +100,6 @@ async def listed(store: Store, *, state: str | None, limit: int, before: int | N
         params.append(before)
     sql = f"SELECT {_LISTED} FROM inbox WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"
     return [Received(*row) for row in await store.fetch(sql, (*params, limit))]
-
-
-async def same_id(store: Store, source: str, control_id: str) -> bool:
-    """Whether the source used this control id before: another content under it is stored as new, and flagged."""
-    rows = await store.fetch("SELECT 1 FROM inbox WHERE source = ? AND control_id = ? LIMIT 1", (source, control_id))
-    return bool(rows)
 
 
 async def counts(store: Store) -> dict[str, int]:
