@@ -350,7 +350,6 @@ async def test_many_rows(store: Store) -> None:
     took = time.perf_counter() - started
     print(f"{ROWS} rows in {took:.1f} s on {store.db.name}")
     assert counts(result) == (ROWS, 0, 0, 0)
-    assert took < 60, "10,000 rows take about 30 s of CPU"
     again = await imported(store, data, again=True)
     assert counts(again) == (0, 0, ROWS, 0)
 
