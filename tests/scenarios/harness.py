@@ -123,7 +123,7 @@ class Service:
         """
         begun = [self._spawn(part) for part in self.parts if not names or part[0] in names]
         for name, log in begun:
-            wait_for(lambda name=name, log=log: self._ready(name, log), 30)  # type: ignore[misc]
+            wait_for(lambda name=name, log=log: self._ready(name, log), 60)  # type: ignore[misc]
 
     def _spawn(self, part: tuple[str, ...]) -> tuple[str, Path]:
         self._starts += 1
