@@ -1,7 +1,7 @@
 """The shortcut to the FHIR base: the same endpoints as THE route table, found by splitting the path.
 
-Measured: FastAPI's router tries some thirty patterns and passes five layers before it reaches a FHIR route, a fifth of
-a read. What this does not know at once (an unknown type, odd slashes) goes the long way and is answered there.
+FastAPI's router tries some thirty patterns and passes five layers before it reaches a FHIR route (bench/README.md says
+what that cost). What this does not know at once (an unknown type, odd slashes) goes the long way and is answered there.
 """
 
 from starlette.types import ASGIApp, Receive, Scope, Send
