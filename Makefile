@@ -16,6 +16,7 @@ DEEP_adt := tests/adt_listener tests/mappers tests/service/workflow tests/servic
 	tests/service/interactions/test_receive_hl7v2.py tests/scenarios/test_adt_alert.py \
 	tests/scenarios/test_adt_fuzz.py tests/scenarios/test_adt_order.py tests/scenarios/test_crash.py \
 	tests/service/cli/test_files.py
+DEEP_operations := tests/scenarios/operations tests/scenarios/test_lifecycle.py tests/service/cli tests/deploy
 DEEP_notify := tests/service/notify
 DEEP_all := tests
 AREA ?= all
@@ -39,7 +40,7 @@ define setup
 	printf '%s' $(call stamp,$(1)) > .venv/.enlace-stamp
 endef
 
-.PHONY: help setup setup-run lock run check test test-deep test-long bench openapi
+.PHONY: help setup setup-run lock run check test test-deep test-long bench openapi docs
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -69,9 +70,9 @@ check: setup ## Lint, format, strict types, who imports whom, architecture tests
 test: setup ## The whole test suite
 	$(BIN)/pytest -q -n 2 --dist loadfile -rs tests $(ARGS)
 
-test-deep: setup ## Full counts of one AREA (store, search, access, adt, notify), or of all
+test-deep: setup ## Full counts of one AREA (store, search, access, adt, operations, notify), or of all
 	@paths="$(wildcard $(DEEP_$(AREA)))"; \
-	[ -n "$$paths" ] || { echo "AREA=$(AREA) has no tests: use one of store, search, access, adt, notify, all." >&2; exit 2; }; \
+	[ -n "$$paths" ] || { echo "AREA=$(AREA) has no tests: use one of store, search, access, adt, operations, notify, all." >&2; exit 2; }; \
 	ENLACE_TEST_DEEP=1 $(BIN)/pytest -q --timeout 3600 -rs $$paths $(ARGS)
 
 test-long: setup ## Mutation testing, fuzzing and million-message runs (tests marked long)
@@ -81,4 +82,8 @@ bench: setup ## Repeatable measurements, as ratios inside one run
 	$(BIN)/python -m bench $(ARGS)
 
 openapi: setup ## Write openapi/openapi.yaml from the catalog
+	$(BIN)/enlace openapi
+
+docs: setup ## Write what of the documents comes from the code: docs/settings.md, openapi/openapi.yaml
+	$(BIN)/enlace settings --markdown > docs/settings.md
 	$(BIN)/enlace openapi

@@ -96,6 +96,40 @@ class Settings(BaseModel):
     worker_concurrency: Annotated[int, Field(ge=1, le=256)] = Field(
         8, description="Background jobs that one worker process runs at a time."
     )
+    max_in_flight: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        256, description="Requests that one API process works on at a time; more are answered 503 with Retry-After."
+    )
+    client_rate: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        500,
+        description="Requests a second of one client at one API process, twice that in a burst; more are answered 429 "
+        "with Retry-After. 0: no limit.",
+    )
+    drain_seconds: Annotated[int, Field(ge=0, le=600)] = Field(
+        0, description="After SIGTERM, seconds in which requests are still answered while `/readyz` says stopping."
+    )
+    health_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        0,
+        description="Port on which `enlace worker` and `enlace adt-listener` answer `/healthz`, `/readyz` and "
+        "`/metrics`; 0: none.",
+    )
+    disk_reserve_mb: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        64,
+        description="SQLite: free space, MB, below which writes are refused, so that reads and their audit rows go on.",
+    )
+    database_limit_mb: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="PostgreSQL: size of the database, MB, from which writes are refused, so that reads and their audit "
+        "rows go on; 0: no limit.",
+    )
+    feed_silence_hours: Annotated[int, Field(ge=1, le=8760)] = Field(
+        24, description="Hours without a message after which `enlace doctor` calls a hospital feed silent."
+    )
+    backup_age_hours: Annotated[int, Field(ge=1, le=8760)] = Field(
+        26, description="Hours after which `enlace doctor` calls the last `enlace backup` too old."
+    )
+    otel_endpoint: str = Field(
+        "", description="OTLP/HTTP collector for traces, `http://host:4318`; unset: none. Needs the extra `otel`."
+    )
 
     @property
     def sandbox(self) -> bool:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from service.cli import adt, client, files, run, setup, token
+from service.cli import adt, client, files, run, settings, setup, token
 from service.log_events import configure, where
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command("demo")(run.demo)
 app.command("migrate")(setup.migrate)
 app.command("seed")(setup.seed)
 app.command("openapi")(setup.openapi)
+app.command("settings")(settings.settings)
 app.command("token")(token.token)
 app.add_typer(client.app, name="client")
 app.add_typer(adt.app, name="adt")
