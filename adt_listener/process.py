@@ -5,6 +5,8 @@ import os
 import signal
 
 from adt_listener.server import MllpServer
+from service.api.server import health_server
+from service.api.state import Shared
 from service.interactions.receive_hl7v2 import Receiver
 from service.log_events import READY, STOPPED, STOPPING, configure, log, route_libraries
 from service.settings import Settings, SettingsError
@@ -35,14 +37,21 @@ async def run(settings: Settings, host: str | None = None, port: int | None = No
     server = listener(store)
     bound = await listen(server, host or settings.mllp_host, port or settings.mllp_port)
     log(READY, process="adt-listener", host=host or settings.mllp_host, port=bound)
+    shared = Shared(store, settings, page_key=b"")
+    async with health_server(shared, settings):
+        await _until_stopped(store)
+        shared.ready = False
+        log(STOPPING, process="adt-listener")
+        await server.stop()
+    await store.close()
+    log(STOPPED, process="adt-listener")
+
+
+async def _until_stopped(store: Store) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     watch = [asyncio.create_task(stop.wait()), asyncio.create_task(store.lost.wait())]
     await asyncio.wait(watch, return_when=asyncio.FIRST_COMPLETED)
-    log(STOPPING, process="adt-listener")
     for task in watch:
         task.cancel()
-    await server.stop()
-    await store.close()
-    log(STOPPED, process="adt-listener")

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fhir_profiles.catalog import catalog
 from service import web
 from service.api import docs, fhir, health, hl7v2, smart
+from service.api.admission import Gate
 from service.api.fhir_front import FhirFront
 from service.api.metadata import software_version
 from service.api.state import Shared
@@ -30,8 +31,8 @@ _HEADERS = [
 class SecurityHeaders:
     """Sets the headers that every response bears, without touching the body."""
 
-    def __init__(self, app: ASGIApp):
-        self._app = app
+    def __init__(self, app: ASGIApp, shared: Shared):
+        self._app, self._shared = app, shared
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,6 +42,8 @@ class SecurityHeaders:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", []), *_HEADERS]
+                if not self._shared.ready:  # we are about to stop: the next request goes elsewhere
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         await self._app(scope, receive, sending)
@@ -81,5 +84,6 @@ def build(store: Store, settings: Settings) -> FastAPI:
     served = (web.routes, docs.routes(document), health.routes, smart.routes, hl7v2.routes, fhir.routes())
     app.router.routes += [route for routes in served for route in routes]
     app.add_middleware(FhirFront)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(Gate, most=settings.max_in_flight)
+    app.add_middleware(SecurityHeaders, shared=shared)
     return app

@@ -118,8 +118,8 @@ class Settings(BaseModel):
     )
     database_limit_mb: Annotated[int, Field(ge=0)] = Field(
         0,
-        description="PostgreSQL: size of the database, MB, from which writes are refused, so that reads and their audit "
-        "rows go on; 0: no limit.",
+        description="PostgreSQL: size of the database, MB, from which writes are refused, so that reads and their "
+        "audit rows go on; 0: no limit.",
     )
     feed_silence_hours: Annotated[int, Field(ge=1, le=8760)] = Field(
         24, description="Hours without a message after which `enlace doctor` calls a hospital feed silent."

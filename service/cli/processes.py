@@ -5,22 +5,18 @@ import contextlib
 import ctypes
 import os
 import signal
-import socket
 import time
-from collections.abc import Generator
 from dataclasses import dataclass
-
-import uvicorn
 
 from adt_listener.process import listen, listener
 from service.access.context import Settings as Behaviour
+from service.api.server import GRACE_S, Server, bind, config, health_server, serving
+from service.api.state import Shared
 from service.log_events import READY, STARTING, STOPPED, STOPPING, configure, log, route_libraries
 from service.main import build
-from service.settings import Settings, SettingsError
+from service.settings import Settings
 from service.store.engine import Store, open_store
 from service.worker import Worker
-
-GRACE_S = 20
 
 
 @dataclass(frozen=True)
@@ -33,14 +29,6 @@ class Parts:
     reuse_port: bool = False
 
 
-class _Server(uvicorn.Server):
-    """uvicorn raises a caught signal again after shutdown; ours stops worker and listener first, then exits with 0."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
-
-
 async def serve(settings: Settings, parts: Parts, *, ready: asyncio.Event | None = None) -> None:
     """Runs until SIGTERM or SIGINT, finishes what it holds, returns."""
     started = time.perf_counter()
@@ -50,19 +38,27 @@ async def serve(settings: Settings, parts: Parts, *, ready: asyncio.Event | None
     log(STARTING, process=_name(parts), env=settings.env, pid=os.getpid())
     store = await open_store(settings.database_url.get_secret_value())
     try:
-        await _run(settings, parts, store, started, ready)
+        async with contextlib.AsyncExitStack() as stack:
+            await _run(settings, parts, store, started, ready, stack)
     finally:
         await store.close()
     log(STOPPED, process=_name(parts))
 
 
-async def _run(settings: Settings, parts: Parts, store: Store, started: float, ready: asyncio.Event | None) -> None:
+async def _run(
+    settings: Settings,
+    parts: Parts,
+    store: Store,
+    started: float,
+    ready: asyncio.Event | None,
+    stack: contextlib.AsyncExitStack,
+) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    app = build(store, settings)
-    shared = app.state.enlace
-    server = _Server(_config(app, settings)) if parts.api else None
+    app = build(store, settings) if parts.api else None
+    shared: Shared = app.state.enlace if app else Shared(store, settings, page_key=b"")
+    server = Server(config(app)) if app else None
     tasks: list[asyncio.Task[None]] = []
     worker = Worker(store, shared.behaviour, settings.worker_concurrency) if parts.worker else None
     if worker:
@@ -71,10 +67,10 @@ async def _run(settings: Settings, parts: Parts, store: Store, started: float, r
     if mllp:
         await listen(mllp, settings.mllp_host, settings.mllp_port)
     if server:
-        sock = _bind(settings, parts.reuse_port)
-        tasks.append(asyncio.create_task(server.serve(sockets=[sock])))
-        while not server.started and not tasks[-1].done():
-            await asyncio.sleep(0.01)
+        sock = bind(settings.http_host, settings.http_port, "http_port", reuse_port=parts.reuse_port)
+        tasks.append(await serving(server, sock))
+    else:
+        await stack.enter_async_context(health_server(shared, settings))
     ms = int((time.perf_counter() - started) * 1000)
     log(READY, process=_name(parts), host=settings.http_host, port=settings.http_port, ms=ms)
     if ready:
@@ -83,6 +79,8 @@ async def _run(settings: Settings, parts: Parts, store: Store, started: float, r
     await asyncio.wait(watch, return_when=asyncio.FIRST_COMPLETED)
     log(STOPPING, process=_name(parts))
     shared.ready = False
+    if stop.is_set() and settings.drain_seconds:
+        await _drain(stop, settings.drain_seconds)
     if mllp:
         await mllp.stop()
     if server:
@@ -97,38 +95,11 @@ async def _run(settings: Settings, parts: Parts, store: Store, started: float, r
             raise task.exception() or RuntimeError
 
 
-def _config(app: object, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        host=settings.http_host,
-        port=settings.http_port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=GRACE_S,
-        limit_concurrency=2000,
-        h11_max_incomplete_event_size=16_384,
-        ws="none",
-    )
-
-
-def _bind(settings: Settings, reuse_port: bool) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET
-    sock = socket.socket(family)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if reuse_port:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        sock.bind((settings.http_host, settings.http_port))
-    except OSError as error:
-        sock.close()
-        place = f"{settings.http_host}:{settings.http_port}"
-        raise SettingsError(
-            [f"ENLACE_HTTP_PORT: {place} cannot be used ({error.strerror}): choose another."]
-        ) from error
-    return sock
+async def _drain(stop: asyncio.Event, seconds: int) -> None:
+    """A proxy sees /readyz say stopping and sends no more; until then all is answered. A second signal ends it."""
+    stop.clear()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
 
 
 def _name(parts: Parts) -> str:

@@ -9,8 +9,8 @@ from service.settings import describe
 
 _HEAD = """# Settings
 
-Environment variables, read once at start. An unknown `ENLACE_*` name or a bad value stops the start with a sentence that
-names it. Written from the code by `make docs`; `enlace settings` prints the same.
+Environment variables, read once at start. An unknown `ENLACE_*` name or a bad value stops the start with a sentence
+that names it. Written from the code by `make docs`; `enlace settings` prints the same.
 
 | variable | default | meaning |
 |---|---|---|

@@ -263,6 +263,7 @@ class Inbox(SQLModel, table=True):
         UniqueConstraint("source", "control_id", "hash", name="inbox_once"),
         Index("inbox_state", "state", "id"),
         Index("inbox_received", "received_us"),
+        Index("inbox_source", "source", "received_us"),
         Index("inbox_stay", "stay"),
     )
     id: int = _rowid()

@@ -91,14 +91,18 @@ def test_an_unknown_revision_is_refused(database_url: str, tmp_path: Path) -> No
 
 
 def _revision(url: str, revision: str) -> None:
-    statement = f"UPDATE alembic_version SET version_num = '{revision}'"
+    statements = [
+        f"UPDATE alembic_version SET version_num = '{revision}'",
+        f"UPDATE meta SET value = '{revision}' WHERE name = 'serves_from'",
+    ]
     if not url.startswith("sqlite"):
-        postgres_server.on_server(url, statement)
+        postgres_server.on_server(url, *statements)
         return
     import sqlite3
 
     with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
-        connection.execute(statement)
+        for statement in statements:
+            connection.execute(statement)
     connection.close()
 
 

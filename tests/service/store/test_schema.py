@@ -32,11 +32,19 @@ async def test_an_empty_database_is_refused(tmp_path: Path, postgres_url: str) -
 async def test_an_older_and_a_newer_revision_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     await check_schema(store.db)
     await store.db.execute("UPDATE alembic_version SET version_num = '9999' RETURNING version_num")
+    await store.db.execute("UPDATE meta SET value = '9998' WHERE name = 'serves_from' RETURNING name")
     with pytest.raises(SchemaError, match="newer"):
         await check_schema(store.db)
     await store.db.execute("UPDATE alembic_version SET version_num = ? RETURNING version_num", (revisions()[-1],))
     monkeypatch.setattr("service.store.schema.revisions", lambda: (revisions()[-1], "0099_later"))
     with pytest.raises(SchemaError, match="run `enlace migrate`"):
+        await check_schema(store.db)
+
+
+async def test_a_newer_revision_that_serves_this_code_is_taken(store: Store) -> None:
+    await store.db.execute("UPDATE alembic_version SET version_num = '9999' RETURNING version_num")
+    for serves_from in revisions():
+        await store.db.execute("UPDATE meta SET value = ? WHERE name = 'serves_from' RETURNING name", (serves_from,))
         await check_schema(store.db)
 
 

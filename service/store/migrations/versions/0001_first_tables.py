@@ -5,6 +5,7 @@ from alembic import context, op
 
 revision = "0001"
 down_revision = None
+serves_from = "0001"
 
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
