@@ -43,11 +43,13 @@ from tests.scenarios.people import (
     rows,
     write_world,
 )
+from tests.scenarios.proxy import Proxy
 
 __all__ = [
     "ALL",
     "CIN_SYSTEM",
     "CLIENTS",
+    "FIVE",
     "HOSPITAL",
     "LUIS",
     "MINUTE",
@@ -78,6 +80,8 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 ALL = ("serve", "--all")
 THREE = (("serve",), ("worker",), ("adt-listener",))
+FIVE = (("serve",), ("serve",), ("worker",), ("worker",), ("adt-listener",))
+"""Behind a proxy: two of each that may be several. ENLACE_TEST_TOPOLOGY=five runs every PostgreSQL scenario so."""
 
 
 def wait_for(what: Callable[[], T], seconds: float = 15.0, every: float = 0.02) -> T:
@@ -115,25 +119,40 @@ class Service:
         }
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._starts = 0
+        self._named: dict[str, tuple[str, ...]] = {}
+        for part in parts:
+            number = sum(1 for named in self._named.values() if named == part) + 1
+            self._named[part[0] if number == 1 else f"{part[0]}-{number}"] = part
+        self.proxy: Proxy | None = None
+        self.ports = {name: free_port() for name in self.names if name.startswith("serve-")} | {"serve": self.http_port}
+        if len(self.ports) > 1:
+            self.proxy = Proxy(home, tuple(self.ports.values()))
+            self._env["ENLACE_PUBLIC_URL"] = self.base
+
+    @property
+    def names(self) -> list[str]:
+        """Of the parts: serve, worker, adt-listener; a second one of a kind is `serve-2`."""
+        return list(self._named)
 
     def start(self, *names: str) -> None:
-        """Starts the named parts ("serve", "worker", "adt-listener"), all by default; returns when they take work.
+        """Starts the named parts, all by default; returns when they take work.
 
         Call it from the main thread: children end with the thread that started them.
         """
-        begun = [self._spawn(part) for part in self.parts if not names or part[0] in names]
+        begun = [self._spawn(name) for name in self.names if not names or name in names]
         for name, log in begun:
             wait_for(lambda name=name, log=log: self._ready(name, log), 60)  # type: ignore[misc]
 
-    def _spawn(self, part: tuple[str, ...]) -> tuple[str, Path]:
+    def _spawn(self, name: str) -> tuple[str, Path]:
         self._starts += 1
-        log = self._home / f"{self._starts:03d}-{part[0]}.log"
+        log = self._home / f"{self._starts:03d}-{name}.log"
+        env = self._env | ({"ENLACE_HTTP_PORT": str(self.ports[name])} if name in self.ports else {})
         with log.open("wb") as output:
-            self._running[part[0]] = subprocess.Popen(
-                [sys.executable, "-m", "service.cli", *part],
-                env=self._env, cwd=self._home, stdout=output, stderr=output, preexec_fn=_die_with_parent,
+            self._running[name] = subprocess.Popen(
+                [sys.executable, "-m", "service.cli", *self._named[name]],
+                env=env, cwd=self._home, stdout=output, stderr=output, preexec_fn=_die_with_parent,
             )  # fmt: skip
-        return part[0], log
+        return name, log
 
     def _ready(self, name: str, log: Path) -> bool:
         text = log.read_text(errors="replace")
@@ -141,8 +160,20 @@ class Service:
         if '"service.ready"' not in text:
             return False
         with suppress(httpx.TransportError):
-            return name != "serve" or httpx.get(f"{self.base}/readyz").status_code == 200
+            if name not in self.ports:
+                return True
+            own = httpx.get(f"http://127.0.0.1:{self.ports[name]}/readyz").status_code == 200
+            return own and httpx.get(f"{self.base}/readyz").status_code == 200
         return False
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of what is started from now on."""
+        return self._env
+
+    def use(self, **env: str) -> None:
+        """Other settings for what is started from now on."""
+        self._env |= env
 
     def pid(self, name: str = "serve") -> int:
         return self._running[name].pid
@@ -170,7 +201,8 @@ class Service:
 
     @property
     def base(self) -> str:
-        return f"http://127.0.0.1:{self.http_port}"
+        """Where clients go: the API process, or the proxy before several."""
+        return f"http://127.0.0.1:{self.proxy.port if self.proxy else self.http_port}"
 
     def client(self, token: str, **more: Any) -> httpx.Client:
         """An HTTP client of the FHIR base; use it with `with`."""
@@ -214,17 +246,22 @@ class Service:
 
 
 @contextmanager
-def running(url: str, home: Path, *, three: bool | None = None, **env: str) -> Iterator[Service]:
+def running(
+    url: str, home: Path, *, three: bool | None = None, parts: tuple[tuple[str, ...], ...] | None = None, **env: str
+) -> Iterator[Service]:
     """The service over a migrated database: one process on SQLite, three (API, worker, listener) on PostgreSQL."""
     split = not url.startswith("sqlite") if three is None else three
     home = home / "service"
     home.mkdir(exist_ok=True)
-    service = Service(url, home, THREE if split else (ALL,), **env)
+    several = os.environ.get("ENLACE_TEST_TOPOLOGY") == "five" and not url.startswith("sqlite")
+    service = Service(url, home, parts or (FIVE if several else THREE if split else (ALL,)), **env)
     try:
         service.start()
         yield service
     finally:
         service.kill()
+        if service.proxy:
+            service.proxy.close()
 
 
 # --- MLLP --------------------------------------------------------------------------------------------------------

@@ -118,7 +118,7 @@ def test_nothing_acknowledged_is_lost_and_no_alert_doubles(database_url: str, tm
         try:
             for kill in range(KILLS):
                 time.sleep(rng.uniform(0.3, 2.0))
-                names = [part[0] for part in service.parts]
+                names = service.names
                 victims = names if rng.random() < 0.3 else [rng.choice(names)]
                 print(f"kill {kill + 1}: {' '.join(victims)} at {len(load.acked)} acknowledged")
                 service.kill(*victims)

@@ -1,0 +1,99 @@
+"""A migration is applied while the version before serves; then the processes are replaced; then a release is taken back.
+
+The next version is this tree with one migration more, which does what migrations may do: a column, a table, an index.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+
+import httpx
+import pytest
+
+from service.store.schema import revisions
+from tests.scenarios.harness import ALL, FIVE, ROOT, THREE, Service, adt, running, write_world
+from tests.scenarios.operations.traffic import Traffic
+from tests.scenarios.people import ROSA
+from tests.scenarios.proxy import Proxy
+
+NEXT = "9001"
+MIGRATION = f'''"""What a next version may do to a database that is being served."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{NEXT}"
+down_revision = "{revisions()[-1]}"
+serves_from = "{{serves_from}}"
+
+
+def upgrade() -> None:
+    op.add_column("job", sa.Column("later", sa.Text(), nullable=False, server_default=""))
+    op.create_table("later", sa.Column("id", sa.BigInteger(), primary_key=True))
+    with op.get_context().autocommit_block():
+        op.create_index("version_later", "version", ["rtype", "vid"], postgresql_concurrently=True)
+'''
+
+
+def next_version(folder: Path, *, serves_from: str = revisions()[-1]) -> str:
+    """The tree of the next version: what to put into PYTHONPATH."""
+    for package in ("fhir_profiles", "mappers", "adt_listener", "openapi"):
+        (folder / package).symlink_to(ROOT / package)
+    copytree(ROOT / "service", folder / "service", ignore=ignore_patterns("__pycache__"))
+    versions = folder / "service" / "store" / "migrations" / "versions"
+    (versions / f"{NEXT}_later.py").write_text(MIGRATION.replace("{serves_from}", serves_from))
+    return str(folder)
+
+
+def migrate(service: Service, path: str) -> str:
+    command = [sys.executable, "-m", "service.cli", "migrate"]
+    env = service.environment | {"PYTHONPATH": path}
+    done = subprocess.run(command, env=env, cwd=path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.timeout(180)
+def test_migrated_while_the_version_before_serves(database_url: str, tmp_path: Path) -> None:
+    tokens = write_world(database_url)
+    later = tmp_path / "next"
+    later.mkdir()
+    path = next_version(later)
+    parts = (ALL,) if database_url.startswith("sqlite") else THREE if Proxy.missing() else FIVE
+    with running(database_url, tmp_path, parts=parts, ENLACE_DRAIN_SECONDS="1") as service:
+        with Traffic(service.base, tokens["ada"], ROSA.reference, patient=ROSA.reference) as traffic:
+            traffic.settle()
+            assert NEXT in migrate(service, path)
+            traffic.settle(100)
+            assert service.send(adt("A01", visit="V1")) == ["AA"]
+            if parts == FIVE:
+                service.use(PYTHONPATH=path)
+                _replace(service, "serve", "serve-2", "worker", "worker-2")
+                traffic.settle(100)
+                service.use(PYTHONPATH=str(ROOT))  # the release is taken back, the database stays as it is
+                _replace(service, "serve")
+            traffic.settle(100)
+        assert set(traffic.answers) == {"200", "201"}, traffic.answers
+        traffic.check_written(service.base)
+        service.drained()
+        assert [row["state"] for row in service.inbox()] == ["applied"]
+        assert "Traceback" not in service.output()
+
+
+def _replace(service: Service, *names: str) -> None:
+    for name in names:
+        assert service.terminate(name) == {name: 0}
+        service.start(name)
+
+
+def test_a_schema_that_older_code_cannot_use_takes_it_out_of_service(sqlite_url: str, tmp_path: Path) -> None:
+    write_world(sqlite_url)
+    later = tmp_path / "next"
+    later.mkdir()
+    path = next_version(later, serves_from=NEXT)
+    with running(sqlite_url, tmp_path) as service:
+        migrate(service, path)
+        answer = httpx.get(f"{service.base}/readyz")
+        assert answer.status_code == 503
+        assert "use a newer one" in answer.json()["reason"]
