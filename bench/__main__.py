@@ -15,7 +15,7 @@ from statistics import median
 
 import psutil
 
-from bench import http_rounds, messages
+from bench import http_rounds, messages, overload
 from bench.county import County, build
 from bench.processes import service, static_server
 from bench.results import Row, table
@@ -23,7 +23,7 @@ from service.store.engine import open_store
 from service.store.migrate import migrate
 from tests import postgres_server
 
-PARTS = ("start", "http", "visible", "acks", "drain")
+PARTS = ("start", "http", "visible", "overload", "acks", "drain")
 START_S, IDLE_MB = 3.0, 200.0
 
 
@@ -38,9 +38,10 @@ class Counts:
     visible_s: float = 20.0
     drain: int = 2_000
     starts: int = 3
+    overload_s: float = 60.0
 
 
-QUICK = Counts(tasks=10_000, plans=500, rounds=2, seconds=1.0, visible_s=4.0, drain=300, starts=1)
+QUICK = Counts(tasks=10_000, plans=500, rounds=2, seconds=1.0, visible_s=4.0, drain=300, starts=1, overload_s=10.0)
 
 
 @contextlib.contextmanager
@@ -95,7 +96,7 @@ def measure(name: str, counts: Counts, parts: set[str], only: str) -> list[Row]:
         print(f"{name}: {counts.tasks:,} Tasks loaded in {time.monotonic() - began:.0f} s", flush=True)
         if "start" in parts:
             rows += starts(url, folder, counts.starts)
-        if parts & {"http", "visible"}:
+        if parts & {"http", "visible", "overload"}:
             with service(url, folder) as server, static_server(folder) as static:
                 if "http" in parts:
                     rows += http_rounds.measure(
@@ -103,6 +104,8 @@ def measure(name: str, counts: Counts, parts: set[str], only: str) -> list[Row]:
                     )
                 if "visible" in parts:
                     rows.append(messages.visible(county, server, server_of, seconds=counts.visible_s))
+                if "overload" in parts:
+                    rows += overload.measure(county, server, server_of, seconds=counts.overload_s)
         if "acks" in parts:
             seconds, rounds = min(counts.seconds, 2.0), min(counts.rounds, 3)
             rows += messages.acknowledgements(county, url, folder, server_of, seconds=seconds, rounds=rounds)

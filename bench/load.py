@@ -15,6 +15,8 @@ from typing import Any, cast
 
 import uvloop
 
+from bench.open_load import offered
+
 
 class Exchanges(asyncio.Protocol):
     """Sends the next payload when the former is answered; notes when each answer came."""
@@ -155,7 +157,7 @@ async def paced(order: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     order = json.load(sys.stdin)
-    work = paced(order) if order.get("rate") else full_speed(order)
+    work = offered(order) if order["kind"] == "open" else paced(order) if order.get("rate") else full_speed(order)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         print(json.dumps(runner.run(work)), flush=True)
 

@@ -55,6 +55,7 @@ def environment(url: str, folder: Path, port: int, mllp_port: int) -> dict[str, 
         "ENLACE_HTTP_PORT": str(port),
         "ENLACE_MLLP_PORT": str(mllp_port),
         "ENLACE_LOG_LEVEL": "warning",
+        "ENLACE_CLIENT_RATE": "0",
         "ENLACE_SECRET_KEY_FILE": str(folder / "secret.key"),
         "ENLACE_AUDIT_KEY_FILE": str(folder / "audit.key"),
     }
