@@ -10,15 +10,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fhir_profiles.catalog import catalog
 from service import web
 from service.api import docs, fhir, health, hl7v2, smart
-from service.api.admission import Gate
 from service.api.fhir_front import FhirFront
 from service.api.metadata import software_version
 from service.api.state import Shared
+from service.api.unavailable import unavailable
 from service.auth.backend_services import AuthServer
 from service.auth.jwks_fetch import fetcher
 from service.auth.key_sets import KeySets
 from service.egress import Egress
 from service.settings import Settings
+from service.store.database import TooCostly, Unavailable
 from service.store.engine import Store
 
 _HEADERS = [
@@ -83,7 +84,8 @@ def build(store: Store, settings: Settings) -> FastAPI:
     app.openapi = document  # type: ignore[method-assign]
     served = (web.routes, docs.routes(document), health.routes, smart.routes, hl7v2.routes, fhir.routes())
     app.router.routes += [route for routes in served for route in routes]
+    app.add_exception_handler(Unavailable, unavailable)
+    app.add_exception_handler(TooCostly, unavailable)
     app.add_middleware(FhirFront)
-    app.add_middleware(Gate, most=settings.max_in_flight)
     app.add_middleware(SecurityHeaders, shared=shared)
     return app

@@ -97,7 +97,9 @@ class Settings(BaseModel):
         8, description="Background jobs that one worker process runs at a time."
     )
     max_in_flight: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        256, description="Requests that one API process works on at a time; more are answered 503 with Retry-After."
+        64,
+        description="Requests that one API process works on at a time; more wait half a second, then get 503 with "
+        "Retry-After.",
     )
     client_rate: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
         500,

@@ -1,10 +1,12 @@
-"""How much work a process takes at a time: what is more is turned away at once, with a time to come back.
+"""How much work a process takes at a time: what is more waits a moment, then is turned away with a time to come back.
 
-A request that waits costs memory and answers late; one that is turned away costs 50 us, and its sender knows. Bounds:
-ENLACE_MAX_IN_FLIGHT for the process, half of that and ENLACE_CLIENT_RATE for one client (docs/limits.md).
+More at once makes nothing faster: it costs memory and everybody's time. Up to ENLACE_MAX_IN_FLIGHT requests are in
+work; the next wait for half a second at most, the senders (by their token) in turn, so that one who floods delays only
+itself; then 503. One client's rate is bounded by ENLACE_CLIENT_RATE: 429. docs/limits.md
 """
 
-from collections import Counter, OrderedDict
+import asyncio
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +16,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.errors import Category, FhirError
 from service.log_events import REQUEST_SHED, log
 from service.metrics import COUNTERS, request_shed
-from service.settings import Settings
 
 ALWAYS = frozenset({"/healthz", "/readyz", "/metrics", "/inbox/events"})
 """What tells whether we are alive must answer under load; the live inbox holds its connection for hours."""
+WAIT_S = 0.5
+MOST_WAITING = 1000
 BURST_S = 2
 MOST_CLIENTS = 20_000
 LOG_EVERY = 100
@@ -38,24 +41,58 @@ _BODY = orjson.dumps(
 
 
 class Gate:
-    """The outermost layer: counts requests in work, turns away what is more than `most`."""
+    """The outermost layer, an ASGI application around another."""
 
     def __init__(self, app: ASGIApp, most: int):
         self._app, self._most = app, most
-        self._shed = 0
+        self._waiting: OrderedDict[bytes, deque[asyncio.Future[bool]]] = OrderedDict()
+        """Those who wait, by sender; the first sender has the next turn."""
+        self._count = self._shed = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in ALWAYS:
             await self._app(scope, receive, send)
             return
-        if COUNTERS.in_flight >= self._most:
+        if COUNTERS.in_flight < self._most:
+            COUNTERS.in_flight += 1
+        elif not await self._wait(_sender(scope)):
             await self._turn_away(send)
             return
-        COUNTERS.in_flight += 1
         try:
             await self._app(scope, receive, send)
         finally:
-            COUNTERS.in_flight -= 1
+            self._leave()
+
+    def _leave(self) -> None:
+        """Hands the place to the next sender's oldest request, or gives it back."""
+        while self._waiting:
+            sender, queue = self._waiting.popitem(last=False)
+            place = queue.popleft()
+            if queue:
+                self._waiting[sender] = queue
+            self._count -= 1
+            if not place.done():
+                place.set_result(True)
+                return
+        COUNTERS.in_flight -= 1
+
+    async def _wait(self, sender: bytes) -> bool:
+        """Whether a place came free in time; it is taken then."""
+        if self._count >= MOST_WAITING:
+            return False
+        loop = asyncio.get_running_loop()
+        place: asyncio.Future[bool] = loop.create_future()
+        self._waiting.setdefault(sender, deque()).append(place)
+        self._count += 1
+        late = loop.call_later(WAIT_S, lambda: place.done() or place.set_result(False))
+        try:
+            return await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled() and place.result():
+                self._leave()  # the place came in the moment in which the request was given up
+            raise
+        finally:
+            late.cancel()
 
     async def _turn_away(self, send: Send) -> None:
         """The body of the request is not read. Retry-After spreads those who come back over some seconds."""
@@ -68,47 +105,48 @@ class Gate:
             (b"content-length", b"%d" % len(_BODY)),
             (b"retry-after", b"%d" % (1 + self._shed % 3)),
             (b"cache-control", b"no-store"),
+            (b"x-content-type-options", b"nosniff"),
         ]
         await send({"type": "http.response.start", "status": 503, "headers": headers})
         await send({"type": "http.response.body", "body": _BODY})
 
 
+def _sender(scope: Scope) -> bytes:
+    """Who asks, as far as one can tell unread: the token, else the address."""
+    for name, value in scope["headers"]:
+        if name in (b"authorization", b"cookie"):
+            return bytes(value)
+    return str((scope.get("client") or ("",))[0]).encode()
+
+
 @dataclass
-class Share:
-    """What one client may take of this process: a rate with a burst, and half of the requests in work."""
+class ClientRates:
+    """A token bucket for each client: `per_second` requests, twice that in a burst; 0: no limit."""
 
     per_second: int
-    most: int
-    in_work: Counter[str] = field(default_factory=Counter)
     _levels: OrderedDict[str, tuple[float, int]] = field(default_factory=OrderedDict)
     _told: OrderedDict[str, int] = field(default_factory=OrderedDict)
 
-    def enter(self, client: str, now_us: int) -> None:
-        """Takes a place, to be given back by leave(). Raises FhirError 429 with Retry-After."""
-        if self.per_second and not self._take(client, now_us):
-            raise _too_many("client-rate", f"This client sends more than {self.per_second} requests a second")
-        if self.in_work[client] >= self.most:
-            raise _too_many("client-share", f"This client has {self.most} requests in work")
-        self.in_work[client] += 1
-
-    def leave(self, client: str) -> None:
-        self.in_work[client] -= 1
-        if self.in_work[client] <= 0:
-            del self.in_work[client]
-
-    def tell(self, client: str, now_us: int) -> bool:
-        """Whether this refusal is to be audited: one a second of a client: a flood writes nothing."""
-        if now_us - self._told.get(client, 0) < 1_000_000:
-            return False
-        _remember(self._told, client, now_us)
-        return True
-
-    def _take(self, client: str, now_us: int) -> bool:
+    def take(self, client: str, now_us: int) -> None:
+        """Raises FhirError 429 with Retry-After."""
+        if not self.per_second:
+            return
         most = float(self.per_second * BURST_S)
         level, at_us = self._levels.get(client, (most, now_us))
         level = min(most, level + max(now_us - at_us, 0) * self.per_second / 1e6)
         _remember(self._levels, client, (level - 1 if level >= 1 else level, now_us))
-        return level >= 1
+        if level >= 1:
+            return
+        request_shed("client-rate")
+        text = f"This client sends more than {self.per_second} requests a second: try again after Retry-After seconds."
+        raise FhirError(Category.TOO_MANY, text, {"Retry-After": "1"}, reason="client-rate")
+
+    def tell(self, client: str, now_us: int) -> bool:
+        """Whether this refusal is to be audited: one a second of a client, since a flood must write nothing."""
+        if now_us - self._told.get(client, 0) < 1_000_000:
+            return False
+        _remember(self._told, client, now_us)
+        return True
 
 
 def _remember(rows: OrderedDict[str, Any], client: str, value: Any) -> None:
@@ -116,14 +154,3 @@ def _remember(rows: OrderedDict[str, Any], client: str, value: Any) -> None:
     rows.move_to_end(client)
     if len(rows) > MOST_CLIENTS:
         rows.popitem(last=False)
-
-
-def _too_many(reason: str, sentence: str) -> FhirError:
-    request_shed(reason)
-    return FhirError(
-        Category.TOO_MANY, f"{sentence}: try again after Retry-After seconds.", {"Retry-After": "1"}, reason=reason
-    )
-
-
-def share(settings: Settings) -> Share:
-    return Share(settings.client_rate, max(1, settings.max_in_flight // 2))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from service.access.context import Settings as Behaviour
-from service.api.admission import Share, share
+from service.api.admission import ClientRates
 from service.settings import Settings
 from service.store.engine import Store
 
@@ -14,9 +14,9 @@ class Shared:
     settings: Settings
     page_key: bytes
     behaviour: Behaviour = field(init=False)
-    share: Share = field(init=False)
+    rates: ClientRates = field(init=False)
     ready: bool = True
 
     def __post_init__(self) -> None:
-        self.share = share(self.settings)
+        self.rates = ClientRates(self.settings.client_rate)
         self.behaviour = Behaviour(env=self.settings.env, base_url=f"{self.settings.base_url}/fhir")

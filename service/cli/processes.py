@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from adt_listener.process import listen, listener
 from service.access.context import Settings as Behaviour
+from service.api.admission import Gate
 from service.api.server import GRACE_S, Server, bind, config, health_server, serving
 from service.api.state import Shared
 from service.log_events import READY, STARTING, STOPPED, STOPPING, configure, log, route_libraries
@@ -36,7 +37,11 @@ async def serve(settings: Settings, parts: Parts, *, ready: asyncio.Event | None
     route_libraries()
     settings.check()
     log(STARTING, process=_name(parts), env=settings.env, pid=os.getpid())
-    store = await open_store(settings.database_url.get_secret_value())
+    store = await open_store(
+        settings.database_url.get_secret_value(),
+        disk_reserve_mb=settings.disk_reserve_mb,
+        database_limit_mb=settings.database_limit_mb,
+    )
     try:
         async with contextlib.AsyncExitStack() as stack:
             await _run(settings, parts, store, started, ready, stack)
@@ -58,7 +63,7 @@ async def _run(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     app = build(store, settings) if parts.api else None
     shared: Shared = app.state.enlace if app else Shared(store, settings, page_key=b"")
-    server = Server(config(app)) if app else None
+    server = Server(config(Gate(app, settings.max_in_flight))) if app else None
     tasks: list[asyncio.Task[None]] = []
     worker = Worker(store, shared.behaviour, settings.worker_concurrency) if parts.worker else None
     if worker:
