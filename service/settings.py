@@ -5,13 +5,14 @@ Source: contract.md "Settings", decisions.md 26 and 36. pydantic-settings ignore
 """
 
 import difflib
+import ipaddress
 import os
 import secrets
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -23,7 +24,11 @@ IGNORED = "ENLACE_TEST_"
 SANDBOX_MARK = b"sandbox-"
 """First bytes of a key that the sandbox made for itself: production refuses it."""
 
-DEFAULT_PASSWORDS = frozenset({"", "enlace", "postgres", "password", "changeme", "secret"})
+DEFAULT_PASSWORDS = frozenset(
+    ("", *"enlace postgres password changeme change-me replace-me secret admin root test example 123456".split())
+)
+NEAR_NAMES = ("localhost", ".localhost", ".local", ".internal", ".svc", ".cluster.local")
+"""Names that no public address answers to; so does every name without a dot."""
 
 
 class SettingsError(Exception):
@@ -98,7 +103,7 @@ class Settings(BaseModel):
     )
     max_in_flight: Annotated[int, Field(ge=1, le=10_000)] = Field(
         64,
-        description="Requests that one API process works on at a time; more wait half a second, then get 503 with "
+        description="Requests that one API process works on at a time; more wait a second, then get 503 with "
         "Retry-After.",
     )
     client_rate: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
@@ -266,14 +271,52 @@ def _production_problems(settings: Settings) -> Iterable[str]:
         yield "ENLACE_EGRESS_ALLOW must be empty in production: requests go out to public addresses only."
     if settings.sms_url and not settings.sms_url.get_secret_value().startswith("https://"):
         yield "ENLACE_SMS_URL must be an https URL in production."
-    for name in ("database_url", "database_reader_url"):
-        url: SecretStr | None = getattr(settings, name)
-        if url and _password(url.get_secret_value()) in DEFAULT_PASSWORDS:
-            yield f"{variable(name)} must not hold an empty or a default password in production."
-    for name in ("secret_key_file", "audit_key_file"):
-        problem = _key_problem(name, getattr(settings, name), sandbox=False)
-        if problem:
-            yield problem
+    if settings.smtp_url and not settings.smtp_url.get_secret_value().startswith("smtps://"):
+        yield "ENLACE_SMTP_URL must begin with smtps:// in production: mail goes out under TLS only."
+    if settings.otel_endpoint and not _stays_near(settings.otel_endpoint):
+        yield "ENLACE_OTEL_ENDPOINT must be an https URL in production, or http to an address of your own network."
+    if settings.log_level == "debug":
+        yield "ENLACE_LOG_LEVEL must not be debug in production: set info."
+    if settings.client_rate == 0:
+        yield "ENLACE_CLIENT_RATE must not be 0 in production: set the requests a second that one client may send."
+    yield from _database_problems(settings)
+    yield from _key_problems(settings)
+
+
+def _database_problems(settings: Settings) -> Iterable[str]:
+    """SQLite is allowed: one process on one machine is a choice, and its file has no password."""
+    store, reader = settings.database_url, settings.database_reader_url
+    for name, url in (("database_url", store), ("database_reader_url", reader)):
+        if url and _default_password(url.get_secret_value()):
+            yield (
+                f"{variable(name)} must not hold an empty or a default password in production: give the role a long "
+                "random one."
+            )
+    if reader and _login(reader.get_secret_value())[0] == _login(store.get_secret_value())[0]:
+        yield "ENLACE_DATABASE_READER_URL must name another role than ENLACE_DATABASE_URL in production: or unset it."
+
+
+def _key_problems(settings: Settings) -> Iterable[str]:
+    names = ("secret_key_file", "audit_key_file")
+    found = [problem for name in names if (problem := _key_problem(name, getattr(settings, name), sandbox=False))]
+    yield from found
+    if not found and settings.secret_key() == settings.audit_key():
+        yield (
+            "ENLACE_AUDIT_KEY_FILE must not hold the key of ENLACE_SECRET_KEY_FILE in production: make another with "
+            "`openssl rand -hex 32`."
+        )
+
+
+def _stays_near(url: str) -> bool:
+    """Whether nobody on the public network can read along: TLS, or an address that is not public."""
+    host = _hostname(url)
+    if host is None or url.startswith("https://"):
+        return host is not None
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return url.startswith("http://") and ("." not in host or host.endswith(NEAR_NAMES))
+    return url.startswith("http://") and (address.is_private or address.is_loopback)
 
 
 def _hostname(url: str) -> str | None:
@@ -283,13 +326,21 @@ def _hostname(url: str) -> str | None:
         return None
 
 
-def _password(url: str) -> str | None:
-    """Password in a database URL; None where the URL names no user (peer or certificate login, SQLite)."""
+def _default_password(url: str) -> bool:
+    """Whether a database URL logs in with a password that anybody would try first."""
+    user, password = _login(url)
+    return password is not None and (password.lower() in DEFAULT_PASSWORDS or password == user)
+
+
+def _login(url: str) -> tuple[str, str | None]:
+    """(user, password) of a database URL; no password where it names no user (peer or certificate login, SQLite)."""
     try:
         parts = urlsplit(url)
-        return (parts.password or "") if parts.username and parts.hostname else None
+        if not (parts.username and parts.hostname):
+            return "", None
+        return unquote(parts.username), unquote(parts.password or "")
     except ValueError:
-        return ""
+        return "", ""
 
 
 def _key_problem(name: str, path: Path, sandbox: bool) -> str | None:

@@ -1,7 +1,7 @@
 """How much work a process takes at a time: what is more waits a moment, then is turned away with a time to come back.
 
 More at once makes nothing faster: it costs memory and everybody's time. Up to ENLACE_MAX_IN_FLIGHT requests are in
-work; the next wait for half a second at most, the senders (by their token) in turn, so that one who floods delays only
+work; the next wait for a second at most, the senders (by their token) in turn, so that one who floods delays only
 itself; then 503. One client's rate is bounded by ENLACE_CLIENT_RATE: 429. docs/limits.md
 """
 
@@ -19,8 +19,9 @@ from service.metrics import COUNTERS, request_shed
 
 ALWAYS = frozenset({"/healthz", "/readyz", "/metrics", "/inbox/events"})
 """What tells whether we are alive must answer under load; the live inbox holds its connection for hours."""
-WAIT_S = 0.5
-MOST_WAITING = 1000
+WAIT_S = 1.0
+MOST_WAITING = 10_000
+"""Who is turned away at once comes back at once: a wait costs less than the answer, up to here."""
 BURST_S = 2
 MOST_CLIENTS = 20_000
 LOG_EVERY = 100

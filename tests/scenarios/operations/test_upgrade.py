@@ -1,4 +1,4 @@
-"""A migration is applied while the version before serves; then the processes are replaced; then a release is taken back.
+"""A migration is applied while the version before serves; then processes are replaced; then a release is taken back.
 
 The next version is this tree with one migration more, which does what migrations may do: a column, a table, an index.
 """

@@ -3,14 +3,13 @@
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
 from typing import Any
 
 import httpx
 
 
 class Traffic:
-    """Readers, searchers and writers with kept-alive connections. `answers`: status, or the name of a failure, -> count."""
+    """Readers, searchers and writers with kept-alive connections. answers: status or failure -> count."""
 
     def __init__(self, base: str, token: str, read: str, *, threads: int = 2, patient: str = "Patient/m0"):
         self._base, self._read, self._patient = base, read, patient
@@ -21,9 +20,7 @@ class Traffic:
         self.written: dict[str, str] = {}
         """Location -> text of the Observation that was acknowledged."""
         work = [self._reads, self._searches, self._writes]
-        self._threads = [
-            threading.Thread(target=one, args=(n,), daemon=True) for n in range(threads) for one in work
-        ]
+        self._threads = [threading.Thread(target=one, args=(n,), daemon=True) for n in range(threads) for one in work]
 
     def __enter__(self) -> "Traffic":
         for thread in self._threads:
@@ -102,5 +99,3 @@ def _observation(text: str, patient: str) -> dict[str, Any]:
         "subject": {"reference": patient},
         "valueString": text,
     }
-
-
