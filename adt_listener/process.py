@@ -7,6 +7,7 @@ import signal
 from adt_listener.server import MllpServer
 from service.api.server import health_server
 from service.api.state import Shared
+from service.api.traced import traced
 from service.interactions.receive_hl7v2 import Receiver
 from service.log_events import READY, STOPPED, STOPPING, configure, log, route_libraries
 from service.settings import Settings, SettingsError
@@ -33,12 +34,16 @@ async def run(settings: Settings, host: str | None = None, port: int | None = No
     settings.check()
     configure(settings.log_format, settings.log_level)
     route_libraries()
-    store = await open_store(settings.database_url.get_secret_value())
+    store = await open_store(
+        settings.database_url.get_secret_value(),
+        disk_reserve_mb=settings.disk_reserve_mb,
+        database_limit_mb=settings.database_limit_mb,
+    )
     server = listener(store)
     bound = await listen(server, host or settings.mllp_host, port or settings.mllp_port)
     log(READY, process="adt-listener", host=host or settings.mllp_host, port=bound)
     shared = Shared(store, settings, page_key=b"")
-    async with health_server(shared, settings):
+    async with traced(settings, store.clock, "adt-listener"), health_server(shared, settings):
         await _until_stopped(store)
         shared.ready = False
         log(STOPPING, process="adt-listener")

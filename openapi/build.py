@@ -3,15 +3,13 @@
 `enlace openapi` writes it to openapi/openapi.yaml, which is committed and served at /openapi.json.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from fhir_profiles.catalog import HERE as PROFILES
 from fhir_profiles.catalog import catalog
-from openapi import fhir_paths, other_paths
+from openapi import examples, fhir_paths, limits, other_paths
 from openapi.components import HEADERS, PARAMETERS, Json, responses, security_schemes
 
 FILE = Path(__file__).with_name("openapi.yaml")
@@ -29,6 +27,7 @@ its end, and every GET also HEAD.
   `Allow`; a type that is not listed answers 404.
 * What is absent and what is not yours to see answer alike.
 * Every answer about resources bears `X-Request-Id`.
+* 429 and 503 come with `Retry-After`: wait so many seconds, then repeat the request. Nothing was done.
 """
 OTHER_TAGS = {
     "auth": "OAuth 2.0 client credentials, SMART Backend Services",
@@ -50,19 +49,20 @@ def document(base_url: str = "") -> Json:
             "title": "Enlace",
             "version": VERSION,
             "summary": "Care coordination for CalAIM Enhanced Care Management",
-            "description": DESCRIPTION,
+            "description": f"{DESCRIPTION}\n{limits.as_text()}",
         },
+        "x-enlace-limits": limits.as_values(),
         "servers": [{"url": base_url or "/"}],
         "tags": [{"name": name, "description": text} for name, text in OTHER_TAGS.items()]
         + [{"name": name, "externalDocs": {"url": f"{R4}/{name.lower()}.html"}} for name in types],
         "paths": dict(sorted(paths.items())),
         "components": {
-            "examples": {name: {"value": _example(name)} for name in types},
+            "examples": examples.components(),
             "headers": HEADERS,
             "parameters": PARAMETERS,
             "responses": responses(),
             "schemas": {name: _schema(name) for name in sorted({*types, *OTHER_TYPES})},
-            "securitySchemes": security_schemes(fhir_paths.scopes()),
+            "securitySchemes": security_schemes(fhir_paths.scopes(), base_url),
         },
     }
 
@@ -91,11 +91,6 @@ def _text(dumper: yaml.CSafeDumper, value: str) -> yaml.Node:
 
 
 _Plain.add_representer(str, _text)
-
-
-def _example(rtype: str) -> Json:
-    found: Json = json.loads((PROFILES / "examples" / f"{rtype}-example.json").read_text("utf-8"))
-    return found
 
 
 def _schema(rtype: str) -> Json:

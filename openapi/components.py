@@ -47,11 +47,19 @@ REFUSALS: dict[Category, tuple[str, str]] = {
         "This type is edited by several parties and needs If-Match.",
         'Task is edited by several parties: send If-Match with the version that you read, as W/"3".',
     ),
-    Category.UNAVAILABLE: ("Try again later.", "The store cannot be reached now: try again."),
+    Category.TOO_MANY: (
+        "This client sends more than its share; Retry-After says when to go on.",
+        "This client sends more than 500 requests a second: try again after Retry-After seconds.",
+    ),
+    Category.INTERNAL: ("A fault of ours; the operator finds it by X-Request-Id.", "Our fault: quote X-Request-Id."),
+    Category.UNAVAILABLE: (
+        "Overloaded, stopping, or without its database; Retry-After says when to try again.",
+        "The store cannot be reached now: try again.",
+    ),
 }
 """What a refusal means and an example of its diagnostics; status and code stand in service.errors."""
 
-RETRY = frozenset({Category.CONFLICT, Category.UNAVAILABLE})
+RETRY = frozenset({Category.CONFLICT, Category.TOO_MANY, Category.UNAVAILABLE})
 
 
 def response_name(category: Category) -> str:
@@ -176,18 +184,18 @@ PARAMETERS: Json = {
 }  # fmt: skip
 
 
-def security_schemes(scopes: Json) -> Json:
-    """scopes: scope -> what it allows."""
+def security_schemes(scopes: Json, base_url: str = "") -> Json:
+    """scopes: scope -> what it allows. base_url: where /auth/token lies."""
     return {
         BEARER: {
             "type": "http",
             "scheme": "bearer",
-            "description": "An opaque access token. In the sandbox `enlace token --role lcm` prints one.",
+            "description": "An opaque token from /auth/token. In the sandbox `enlace token --role lcm` prints one.",
         },
         OAUTH: {
             "type": "oauth2",
             "description": "SMART Backend Services: client credentials with private_key_jwt (RS384 or ES384). "
             "https://hl7.org/fhir/smart-app-launch/STU2.2/backend-services.html",
-            "flows": {"clientCredentials": {"tokenUrl": "/auth/token", "scopes": scopes}},
+            "flows": {"clientCredentials": {"tokenUrl": f"{base_url}/auth/token", "scopes": scopes}},
         },
     }

@@ -4,11 +4,16 @@ from typing import Any, NamedTuple
 
 from fhir_profiles.catalog import SearchParameter, TypeEntry, catalog
 from openapi.components import BEARER, OAUTH, Json, content, header, parameter, refusals
+from openapi.examples import HISTORY, SEARCH, search_form
 from service.api.fhir import ROWS, Row
 from service.errors import Category as C
 
 PREFIX = "/fhir"
-ALWAYS = (C.MALFORMED, C.UNAUTHENTICATED, C.FORBIDDEN, C.NOT_ACCEPTABLE, C.TOO_LARGE, C.UNAVAILABLE)
+FORM = "application/x-www-form-urlencoded"
+ALWAYS = (
+    *(C.MALFORMED, C.UNAUTHENTICATED, C.FORBIDDEN, C.NOT_ACCEPTABLE, C.TOO_LARGE),
+    *(C.TOO_MANY, C.INTERNAL, C.UNAVAILABLE),
+)
 """TOO_LARGE: the URL has a limit, whatever the interaction."""
 VERSION_HEADERS = ("ETag", "Last-Modified", "X-Request-Id")
 
@@ -126,6 +131,12 @@ def _operation(row: Row, entry: TypeEntry) -> Json:
     return operation
 
 
+def _examples(schema_name: str, entry: TypeEntry, interaction: str) -> tuple[str, ...]:
+    if schema_name == "Bundle":
+        return (entry.name + (HISTORY if interaction == "history-instance" else SEARCH),)
+    return ("NoProblem", "Problem") if schema_name == "OperationOutcome" else (entry.name,)
+
+
 def _words(interaction: str) -> str:
     first, _, rest = interaction.removeprefix("$").partition("-")
     return first + rest.capitalize()
@@ -188,8 +199,8 @@ def _query(name: str, description: str) -> Json:
 
 def _form(entry: TypeEntry) -> Json:
     text = f"The parameters of GET {PREFIX}/{entry.name}, so that they stand in no log of URLs."
-    fields = {"type": "object", "additionalProperties": {"type": "string"}, "example": {"_count": "10"}}
-    return {"description": text, "content": {"application/x-www-form-urlencoded": {"schema": fields}}}
+    fields = {"type": "object", "additionalProperties": {"type": "string"}}
+    return {"description": text, "content": {FORM: {"schema": fields, "example": search_form(entry)}}}
 
 
 def _answers(does: Interaction, entry: TypeEntry, interaction: str) -> Json:
@@ -204,7 +215,6 @@ def _answers(does: Interaction, entry: TypeEntry, interaction: str) -> Json:
         answer: Json = {"description": sentence, "headers": header(*sorted(headers))}
         if schema_name:
             name = schema_name.replace("{type}", entry.name)
-            examples = (name,) if schema_name == "{type}" else ()
-            answer["content"] = content(name, *examples)
+            answer["content"] = content(name, *_examples(name, entry, interaction))
         found[str(status)] = answer
     return found

@@ -1,6 +1,11 @@
 """The routes beside the FHIR interactions: OAuth, HL7 v2 over HTTP, health. ../shared/contract.md "Addresses" """
 
-from openapi.components import BEARER, OAUTH, Json, content, refusals
+from typing import Any
+
+from openapi.components import BEARER, OAUTH, Json, content, header, refusals
+from openapi.examples import ACKNOWLEDGEMENT, BASE, MESSAGE, METRICS
+from service.api.smart import configuration
+from service.auth.refusal import ClientRefused, OAuthRefused
 from service.errors import Category as C
 
 FORM = "application/x-www-form-urlencoded"
@@ -9,23 +14,17 @@ HL7V2 = "application/hl7-v2"
 OPEN: list[Json] = []
 """`security: []`: no token. [{}, {BEARER: []}]: the client's assertion in the form, or a token."""
 
-MESSAGE = (
-    "MSH|^~\\&|ADT|VALLEY|ENLACE|ENLACE|20260307223000-0800||ADT^A01^ADT_A01|MSG00001|P|2.5.1\r"
-    "EVN|A01|20260307223000-0800\r"
-    "PID|1||MRN0001^^^VALLEY^MR||Example^Made-Up||19700101|F\r"
-    "PV1|1|I|4W^401^1||||||||||||||||V0001\r"
-)
-
 
 def paths() -> Json:
+    smart = configuration(BASE.removesuffix("/fhir"))
     return {
-        "/auth/token": {"post": _oauth("Obtain an access token", "token", _TOKEN_FIELDS, _TOKEN)},
-        "/auth/introspect": {"post": _oauth("Say what a token is", "introspect", _ABOUT_FIELDS, _ACTIVE)},
-        "/auth/revoke": {"post": _oauth("End a token", "revoke", _ABOUT_FIELDS, {})},
+        "/auth/token": {"post": _oauth("Obtain an access token", "token", _TOKEN_FIELDS, _TOKEN, tuple(_TOKEN))},
+        "/auth/introspect": {"post": _oauth("Say what a token is", "introspect", _ABOUT_FIELDS, _ACTIVE, ("active",))},
+        "/auth/revoke": {"post": _oauth("End a token", "revoke", _ABOUT_FIELDS, {}, ())},
         "/auth/jwks": {"get": _open("Keys of the server; none while tokens are opaque", "jwks", {"keys": []}, "auth")},
         "/fhir/metadata": {"get": _metadata()},
         "/fhir/.well-known/smart-configuration": {
-            "get": _open("SMART configuration", "smartConfiguration", {"token_endpoint": "/auth/token"}, "auth")
+            "get": _open("SMART configuration", "smartConfiguration", smart, "auth")
         },
         "/healthz": {"get": _open("Whether the process lives", "healthz", {"status": "ok"}, "health")},
         "/readyz": {"get": _ready()},
@@ -36,50 +35,79 @@ def paths() -> Json:
 
 _JWT = {"type": "string", "description": "A JWT signed by the client's key, RS384 or ES384, five minutes at most."}
 _CLIENT: Json = {"client_assertion_type": {"const": ASSERTION}, "client_assertion": _JWT}
-_TOKEN_FIELDS: Json = {
-    "grant_type": {"const": "client_credentials"},
-    "scope": {"type": "string", "example": "system/Task.rs system/Task.u"},
-    **_CLIENT,
-}
+_TOKEN_FIELDS: Json = {"grant_type": {"const": "client_credentials"}, "scope": {"type": "string"}, **_CLIENT}
 _ABOUT_FIELDS: Json = {"token": {"type": "string"}, **_CLIENT}
-_TOKEN: Json = {"access_token": "opaque", "token_type": "bearer", "expires_in": 300, "scope": "system/Task.rs"}
-_ACTIVE: Json = {"active": True, "scope": "system/Task.rs", "client_id": "valley-ecm"}
-_REFUSED: Json = {"error": "invalid_client"}
-_WRONG = {
-    400: "The request is wrong in form.",
-    401: "The client is not who it says; one answer for all reasons.",
-    413: "The form is longer than 16 KB.",
-    415: "The body is no form.",
-    429: "Too many requests from there: Retry-After says how long.",
+_FORM_EXAMPLE = {
+    "grant_type": "client_credentials",
+    "scope": "system/Task.rs system/Task.u",
+    "client_assertion_type": ASSERTION,
+    "client_assertion": "eyJhbGciOiJFUzM4NCIsImtpZCI6IjEifQ.eyJpc3MiOiJ2YWxsZXktZWNtIn0.c2lnbmF0dXJl",
+    "token": "enl_opaque",
 }
+"""Each form takes the fields that it has."""
+_TOKEN: Json = {
+    "access_token": "enl_opaque",
+    "token_type": "bearer",
+    "expires_in": 300,
+    "scope": "system/Task.rs system/Task.u",
+}
+_ACTIVE: Json = {"active": True, "scope": "system/Task.rs", "client_id": "valley-ecm", "exp": 1772955300}
+_REFUSED: dict[str, OAuthRefused] = {
+    "The request is wrong in form, or asks for what this client cannot be granted.": OAuthRefused(
+        400, "invalid_scope", ""
+    ),
+    "The client is not who it says; one answer for all reasons.": ClientRefused(""),
+    "The form is longer than 16 KB.": OAuthRefused(413, "invalid_request", "", sentence="The body has at most 16 KB."),
+    "The body is no form.": OAuthRefused(415, "invalid_request", "", sentence=f"The body is {FORM}."),
+    "Too many requests from there: Retry-After says how long.": OAuthRefused(429, "slow_down", ""),
+}
+_REFUSAL_HEADERS = {401: ("WWW-Authenticate",), 429: ("Retry-After",)}
 
 
-def _oauth(summary: str, name: str, fields: Json, example: Json) -> Json:
+def _oauth(summary: str, name: str, fields: Json, example: Json, always: tuple[str, ...]) -> Json:
     required = ["token"] if "token" in fields else sorted(set(fields) - {"scope"})
     form = {"type": "object", "properties": fields, "required": required}
+    filled = {field: _FORM_EXAMPLE[field] for field in fields}
     return {
         "tags": ["auth"],
         "operationId": name,
         "summary": summary,
         "description": "https://hl7.org/fhir/smart-app-launch/STU2.2/backend-services.html",
         "security": OPEN if name == "token" else [{}, {BEARER: []}],
-        "requestBody": {"required": True, "content": {FORM: {"schema": form}}},
+        "requestBody": {"required": True, "content": {FORM: {"schema": form, "example": filled}}},
         "responses": {
-            "200": _json("Done.", example),
-            **{str(status): _json(text, _REFUSED) for status, text in _WRONG.items()},
+            "200": _json("Done.", example, always),
+            **{str(refused.status): _refusal(text, refused) for text, refused in _REFUSED.items()},
+            **refusals(C.UNAVAILABLE),
         },
     }
 
 
-def _json(description: str, example: Json) -> Json:
-    media = {"schema": {"type": "object"}, "example": example}
-    return {"description": description, "content": {"application/json": media}}
+def _refusal(text: str, refused: OAuthRefused) -> Json:
+    answer = _json(text, dict(refused.body()), ("error",))
+    names = _REFUSAL_HEADERS.get(refused.status)
+    return {**answer, "headers": header(*names)} if names else answer
+
+
+_KINDS: dict[type, Json] = {
+    str: {"type": "string"},
+    bool: {"type": "boolean"},
+    int: {"type": "integer"},
+    list: {"type": "array"},
+}
+
+
+def _json(description: str, example: Json, always: tuple[str, ...]) -> Json:
+    """always: the members that never lack; the kinds of all are those of the example."""
+    kinds: dict[str, Any] = {name: _KINDS[type(value)] for name, value in example.items()}
+    shape = {"type": "object", "properties": kinds, "required": list(always)}
+    return {"description": description, "content": {"application/json": {"schema": shape, "example": example}}}
 
 
 def _open(summary: str, name: str, example: Json, tag: str) -> Json:
     return {
         "tags": [tag], "operationId": name, "summary": summary, "security": OPEN,
-        "responses": {"200": _json("The answer.", example)},
+        "responses": {"200": _json("The answer.", example, tuple(example))},
     }  # fmt: skip
 
 
@@ -91,23 +119,28 @@ def _metadata() -> Json:
         "description": "https://hl7.org/fhir/R4/http.html#capabilities",
         "security": OPEN,
         "responses": {
-            "200": {"description": "The CapabilityStatement.", "content": content("CapabilityStatement")},
+            "200": {
+                "description": "The CapabilityStatement.",
+                "content": content("CapabilityStatement", "CapabilityStatement"),
+            },
             "304": {"description": "Not changed since the ETag in If-None-Match."},
+            **refusals(C.UNAVAILABLE),
         },
     }
 
 
 def _ready() -> Json:
     ready = _open("Whether the process takes work", "readyz", {"status": "ready"}, "health")
-    ready["responses"]["503"] = _json("Stopping, not migrated, or without its database.", {"status": "unready"})
+    unready = {"status": "unready", "reason": "The database cannot be reached."}
+    ready["responses"]["503"] = _json("Stopping, not migrated, or without its database.", unready, ("status",))
     return ready
 
 
 def _metrics() -> Json:
-    text = {"description": "Prometheus text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    media = {"text/plain": {"schema": {"type": "string"}, "example": METRICS}}
     return {
-        "tags": ["health"], "operationId": "metrics", "summary": "Queue and inbox by state", "security": OPEN,
-        "responses": {"200": text},
+        "tags": ["health"], "operationId": "metrics", "summary": "Figures for Prometheus; no names, no PHI",
+        "security": OPEN, "responses": {"200": {"description": "Prometheus text format.", "content": media}},
     }  # fmt: skip
 
 
@@ -122,8 +155,14 @@ def _hl7v2() -> Json:
         "security": [{OAUTH: []}, {BEARER: []}],
         "requestBody": {"required": True, "content": {HL7V2: {**text, "example": MESSAGE}}},
         "responses": {
-            "200": {"description": "The acknowledgement.", "content": {HL7V2: text}},
+            "200": {
+                "description": "The acknowledgement.",
+                "content": {HL7V2: {**text, "example": ACKNOWLEDGEMENT}},
+            },
             "204": {"description": "The message is stored and asked for no acknowledgement."},
-            **refusals(C.MALFORMED, C.UNAUTHENTICATED, C.FORBIDDEN, C.TOO_LARGE, C.UNSUPPORTED_MEDIA, C.UNAVAILABLE),
+            **refusals(
+                *(C.MALFORMED, C.UNAUTHENTICATED, C.FORBIDDEN, C.TOO_LARGE, C.UNSUPPORTED_MEDIA),
+                *(C.INTERNAL, C.UNAVAILABLE),
+            ),
         },
     }

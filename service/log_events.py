@@ -108,6 +108,12 @@ EGRESS_REFUSED = _row("egress.refused", WARNING, "An outbound request was refuse
 
 COMMIT_RETRIED = _row("commit.retried", INFO, "A commit lost a race and was decided again.", "attempts reason changes")
 COMMIT_FAILED = _row("commit.failed", ERROR, "A group commit failed.", "changes error at")
+STORE_AWAY = _row("store.away", WARNING, "The database cannot be reached; requests are answered 503.", "error at")
+STORE_BACK = _row("store.back", INFO, "The database answers again.", "ms")
+STORE_FULL = _row(
+    "store.full", ERROR, "The store has no space left for writes: they are refused, reads go on.", "free_mb reserve_mb"
+)
+STORE_ROOM = _row("store.room", INFO, "The store has space again: writes are taken.", "free_mb reserve_mb")
 STORE_SLOW = _row("store.slow", WARNING, "A statement took long.", "statement ms rows")
 MIGRATED = _row("store.migrated", INFO, "The database schema was brought up to date.", "from_revision to_revision ms")
 REINDEXED = _row("store.reindexed", INFO, "Resources were indexed anew.", "type count ms")
@@ -221,16 +227,18 @@ class _Library(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         fields: dict[str, Value] = {
-            "logger": _short(record.name),
-            "severity": _short(record.levelname.lower()),
-            "at": _short(f"{record.module}:{record.lineno}"),
+            "logger": identifier(record.name),
+            "severity": identifier(record.levelname.lower()),
+            "at": identifier(f"{record.module}:{record.lineno}"),
         }
         if error is not None:
-            fields["error"], fields["error_at"] = _short(type(error).__name__), _short(_innermost(error.__traceback__))
+            fields["error"] = identifier(type(error).__name__)
+            fields["error_at"] = identifier(_innermost(error.__traceback__))
         log(LIBRARY, **fields)
 
 
-def _short(text: str) -> str:
+def identifier(text: str) -> str:
+    """The text where a line may show it, `other` where not; labels of metrics and attributes of traces obey it too."""
     return text if _IDENTIFIER(text) else "other"
 
 

@@ -1,14 +1,18 @@
-"""What this process counts and times for Prometheus: plain numbers here, rendered at a scrape by api/health.py.
+"""What this process counts and times for Prometheus: plain numbers here, rendered at a scrape by api/metrics.py.
 
-Plain dictionaries, because prometheus_client costs 0.1 s at start and its locks 2 us an observation; the library renders
+Plain dictionaries, because prometheus_client costs 0.1 s at start and 2 us an observation; the library renders
 them when somebody asks. Labels are of closed sets (types, interactions, outcomes): never an id, a name or a text.
 """
 
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+OUTCOMES = ("0xx", "1xx", "2xx", "3xx", "4xx", "5xx")
+UNREGISTERED = "unregistered"
+"""The source of all messages whose sender is not registered: what a stranger calls itself is no label."""
 
 
 @dataclass
@@ -40,23 +44,31 @@ class Counters:
     group_size: Histogram = field(default_factory=lambda: Histogram(SIZES))
     group_seconds: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     in_flight: int = 0
-    messages: dict[str, int] = field(default_factory=dict)
-    """acknowledgement code (AA, AE, ...) -> HL7 v2 messages answered"""
+    answers: dict[str, int] = field(default_factory=dict)
+    """acknowledgement code (AA, AE, ...; none) -> HL7 v2 messages answered"""
+    received: dict[str, int] = field(default_factory=dict)
+    """name of the registered source, or `unregistered` -> HL7 v2 messages stored"""
     jobs: dict[tuple[str, str], int] = field(default_factory=dict)
     """(kind, outcome: done retried dead) -> jobs"""
+    job_latency: dict[str, Histogram] = field(default_factory=dict)
+    """kind -> seconds of an attempt"""
 
 
 COUNTERS = Counters()
 """Of this process."""
 
+GROUP_WATCHERS: list[Callable[[int, float], None]] = []
+"""Who else is told of each durable group (tracing, where it is on)."""
+
 
 def request_done(interaction: str, rtype: str, status: int, seconds: float) -> None:
-    """One answered request. interaction: FHIR's code or `page`, `token`, `hl7v2`; rtype: a served type or ""."""
-    key = (interaction, rtype, f"{status // 100}xx")
-    COUNTERS.requests[key] = COUNTERS.requests.get(key, 0) + 1
-    found = COUNTERS.latency.get(interaction)
+    """One answered request. interaction: FHIR's code, none, page, token, hl7v2...; rtype: a served type or ""."""
+    counters = COUNTERS
+    key = (interaction, rtype, OUTCOMES[status // 100])
+    counters.requests[key] = counters.requests.get(key, 0) + 1
+    found = counters.latency.get(interaction)
     if found is None:
-        found = COUNTERS.latency[interaction] = Histogram(SECONDS)
+        found = counters.latency[interaction] = Histogram(SECONDS)
     found.observe(seconds)
 
 
@@ -65,14 +77,27 @@ def request_shed(reason: str) -> None:
 
 
 def group_committed(size: int, seconds: float) -> None:
-    """One durable group of Changes."""
+    """One durable group of Changes. SQLite's writer thread calls it: one thread a process, so nothing is lost."""
     COUNTERS.group_size.observe(size)
     COUNTERS.group_seconds.observe(seconds)
+    for told in GROUP_WATCHERS:
+        told(size, seconds)
 
 
 def message_answered(code: str) -> None:
-    COUNTERS.messages[code] = COUNTERS.messages.get(code, 0) + 1
+    """One HL7 v2 message answered, over MLLP or HTTP; code: MSA-1, or `none` where no answer was due."""
+    COUNTERS.answers[code] = COUNTERS.answers.get(code, 0) + 1
 
 
-def job_ended(kind: str, outcome: str) -> None:
+def message_stored(source: str) -> None:
+    """One HL7 v2 message committed to the inbox; source: the name of the registration, or UNREGISTERED."""
+    COUNTERS.received[source] = COUNTERS.received.get(source, 0) + 1
+
+
+def job_ended(kind: str, outcome: str, seconds: float) -> None:
+    """One attempt at a job; outcome: done, retried, dead."""
     COUNTERS.jobs[kind, outcome] = COUNTERS.jobs.get((kind, outcome), 0) + 1
+    found = COUNTERS.job_latency.get(kind)
+    if found is None:
+        found = COUNTERS.job_latency[kind] = Histogram(SECONDS)
+    found.observe(seconds)

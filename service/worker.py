@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from service import metrics, tracing
 from service.access.context import Context
 from service.access.context import Settings as Behaviour
 from service.caller import system_caller
@@ -57,6 +58,9 @@ class Worker:
         swept = 0.0
         while not self._stopping:
             self._wake.clear()
+            if self._store.full:  # what jobs write would be refused: they wait in the queue, not as failed attempts
+                await asyncio.sleep(POLL_S)
+                continue
             try:
                 found = await self._claim()
                 if time.monotonic() - swept > 600:
@@ -124,14 +128,29 @@ class Worker:
             await self._settle(job)
             ms = int((time.perf_counter() - started) * 1000)
             log(JOB_DONE, job=job.id, queue=job.kind, attempts=job.attempts, ms=ms)
+            _measure(job, "done", started)
             return True
         except Unavailable:
-            return False  # the lease ends by itself and the job comes again
+            await self._give_back(job)
+            return False
         except Exception as error:
             await self._failed(job, error)
-            return job.attempts >= work.MAX_ATTEMPTS
+            over = job.attempts >= work.MAX_ATTEMPTS
+            _measure(job, "dead" if over else "retried", started)
+            return over
         finally:
             REQUEST_ID.reset(marker)
+
+    async def _give_back(self, job: work.Claimed) -> None:
+        """The store took no result, and that is no failed attempt of the job. Where it stays away, the lease ends."""
+        until = time.monotonic() + work.LEASE_US / 1e6
+        while time.monotonic() < until and not self._stopping:
+            try:
+                due_us = self._store.clock.now_us() + int(POLL_S * 1e6)
+                await self._store.commit(Change(statements=[work.release(job, due_us)]))
+                return
+            except Unavailable:
+                await asyncio.sleep(0.5)
 
     async def _settle(self, job: work.Claimed) -> None:
         """Decides again where another worker moved what the decision relied on."""
@@ -174,3 +193,9 @@ class Worker:
             statements = [work.retry(job, due, f"{name} at {at}")]
         with contextlib.suppress(Unavailable):
             await self._store.commit(Change(statements=statements))
+
+
+def _measure(job: work.Claimed, outcome: str, started: float) -> None:
+    seconds = time.perf_counter() - started
+    metrics.job_ended(job.kind, outcome, seconds)
+    tracing.job_ended(job.kind, outcome, job.attempts, seconds)

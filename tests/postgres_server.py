@@ -6,6 +6,7 @@
 import asyncio
 import os
 import pwd
+import random
 import secrets
 import shutil
 import signal
@@ -15,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -96,59 +97,129 @@ def _as_user() -> list[str]:
     return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=INT"]
 
 
+class Server:
+    """An installed server of one's own: it can be stopped in every way, frozen, and started again over the same data.
+
+    options: of postgresql.conf. initdb: further arguments. Durable, unless fsync=False.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        binaries: Path | None = None,
+        fsync: bool = True,
+        initdb: tuple[str, ...] = (),
+        **options: Any,
+    ):
+        found = binaries or installed()
+        assert found is not None
+        self._binaries, self._home, self._log = found, home, home / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        user = _user("postgres") if os.geteuid() == 0 else None
+        if user:
+            os.chown(home, user.pw_uid, user.pw_gid)
+        kind = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync", *initdb]
+        command: list[str | Path] = [*_as_user(), found / "initdb", "-D", home / "data", *kind]
+        subprocess.run(command, check=True, capture_output=True, cwd="/")
+        own = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": "",
+            "max_connections": 200,
+        }
+        if not fsync:
+            own |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+        self._flags = [part for name, value in (own | options).items() for part in ("-c", f"{name}={value}")]
+
+    def start(self, *, wait: bool = True) -> None:
+        """Returns when it takes connections."""
+        self._spawn()
+        if wait:
+            self.wait()
+
+    def _spawn(self) -> None:
+        with self._log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [*_as_user(), self._binaries / "postgres", "-D", self._home / "data", *self._flags],
+                stdout=output, stderr=output, cwd="/",
+            )  # fmt: skip
+
+    def wait(self, seconds: float = 30) -> None:
+        """Until it takes connections. After a kill its children may hold the shared memory a moment longer."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return on_server(self.url, "SELECT 1")
+            except (OSError, asyncpg.PostgresError):
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"PostgreSQL did not start: {self.log()[-2000:]}") from None
+                if not self.alive():
+                    time.sleep(0.1)
+                    self._spawn()
+                time.sleep(0.05)
+
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        """SIGINT: fast; SIGQUIT: immediate, as after a crash; SIGKILL: with all its processes, as by the kernel."""
+        if self._process is None:
+            return
+        victims = self._processes() if number is signal.SIGKILL else [self._process.pid]
+        for pid in victims:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def kill_backend(self) -> None:
+        """SIGKILL of one client's backend: the server ends all others and recovers by itself."""
+        backends = [pid for pid in self._processes()[1:] if b"127.0.0.1(" in _command_line(pid)]
+        os.kill(random.choice(backends), signal.SIGKILL)
+
+    def freeze(self, number: signal.Signals = signal.SIGSTOP) -> None:
+        """All its processes stand still: connections stay open and nobody answers. SIGCONT ends it."""
+        for pid in self._processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def _processes(self) -> list[int]:
+        """The postmaster, then its children."""
+        assert self._process is not None
+        parent, found = self._process.pid, [self._process.pid]
+        for entry in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                if int(entry.read_text().rpartition(")")[2].split()[1]) == parent:
+                    found.append(int(entry.parent.name))
+        return found
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 @contextmanager
 def _started(binaries: Path) -> Iterator[str]:
     home = Path(tempfile.mkdtemp(prefix="enlace-pg-"))
-    data, log = home / "data", home / "log"
-    user = _user("postgres") if os.geteuid() == 0 else None
-    if user:
-        os.chown(home, user.pw_uid, user.pw_gid)
-    initdb: list[str | Path] = [
-        binaries / "initdb",
-        "-D",
-        data,
-        "-U",
-        "postgres",
-        "-A",
-        "trust",
-        "-E",
-        "UTF8",
-        "--no-locale",
-        "--no-sync",
-    ]
-    subprocess.run([*_as_user(), *initdb], check=True, capture_output=True, cwd="/")
-    port = free_port()
-    options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "max_connections": 200}
-    if os.environ.get("ENLACE_TEST_FSYNC") != "1":
-        options |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
-    flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*_as_user(), binaries / "postgres", "-D", data, *flags], stdout=output, stderr=output, cwd="/"
-        )
+    own = Server(home, binaries=binaries, fsync=os.environ.get("ENLACE_TEST_FSYNC") == "1")
     try:
-        url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        _wait(url, process, log)
-        yield url
+        own.start()
+        yield own.url
     finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        own.stop()
         shutil.rmtree(home, ignore_errors=True)
-
-
-def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            return on_server(url, "SELECT 1")
-        except (OSError, asyncpg.PostgresError):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"PostgreSQL did not start: {log.read_text(errors='replace')[-2000:]}") from None
-            time.sleep(0.05)
 
 
 @contextmanager

@@ -85,7 +85,7 @@ class Gate:
         place: asyncio.Future[bool] = loop.create_future()
         self._waiting.setdefault(sender, deque()).append(place)
         self._count += 1
-        late = loop.call_later(WAIT_S, lambda: place.done() or place.set_result(False))
+        late = loop.call_later(WAIT_S, _late, place)
         try:
             return await place
         except asyncio.CancelledError:
@@ -110,6 +110,11 @@ class Gate:
         ]
         await send({"type": "http.response.start", "status": 503, "headers": headers})
         await send({"type": "http.response.body", "body": _BODY})
+
+
+def _late(place: "asyncio.Future[bool]") -> None:
+    if not place.done():
+        place.set_result(False)
 
 
 def _sender(scope: Scope) -> bytes:

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from fhir_profiles.catalog import catalog
+from service import metrics, tracing
 from service.access.context import Context
 from service.api.headers import FHIR_JSON, answer_headers, check_accept, prefers, url_query
 from service.api.state import Shared
@@ -19,10 +20,10 @@ from service.caller import Caller, Role
 from service.errors import Category, FhirError, Issue
 from service.interactions.decision import Answer
 from service.interactions.settle import Decide, settled
-from service.log_events import REQUEST_DONE, REQUEST_FAILED, REQUEST_ID, REQUEST_REFUSED, log
+from service.log_events import REQUEST_DONE, REQUEST_FAILED, REQUEST_ID, REQUEST_REFUSED, identifier, log
 from service.store import read
 from service.store.change import Change
-from service.store.database import TooCostly, Unavailable
+from service.store.database import Full, TooCostly, Unavailable
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _PROCESS, _COUNT = secrets.token_hex(10), itertools.count(1)
@@ -30,9 +31,14 @@ _NOBODY = Caller("anonymous", Role.HOSPITAL, "Organization/unknown")
 
 
 async def exchange(
-    request: Request, prepare: Callable[[Context, list[tuple[str, str]]], Awaitable[Decide]]
+    request: Request,
+    prepare: Callable[[Context, list[tuple[str, str]]], Awaitable[Decide]],
+    interaction: str = "none",
 ) -> Response:
-    """prepare reads the request once and gives the function that decides; that is called again after a lost race."""
+    """prepare reads the request once and gives the function that decides; that is called again after a lost race.
+
+    interaction: that of the route's row, for metrics and traces.
+    """
     shared: Shared = request.app.state.enlace
     started = time.perf_counter()
     request_id = _request_id(request, shared)
@@ -41,6 +47,7 @@ async def exchange(
     try:
         params = url_query(request)
         ctx = await _context(request, shared, request_id, params)
+        shared.rates.take(ctx.caller.client_id, ctx.now_us)
         check_accept(request, params)
         decide = await prepare(ctx, params)
         answer = await settled(ctx, decide)
@@ -53,6 +60,7 @@ async def exchange(
     finally:
         REQUEST_ID.reset(marker)
     response.headers["X-Request-Id"] = request_id
+    _measure(request, response.status_code, interaction, time.perf_counter() - started, request_id)
     return response
 
 
@@ -113,15 +121,19 @@ async def _refusal(
             issues=len(refusal.issues),
             client=ctx.caller.client_id if ctx else None,
         )
+    away = isinstance(error, Unavailable) and not isinstance(error, Full)  # nothing was seen, nothing can be recorded
+    unheard = refusal.reason == "client-rate" and ctx and not shared.rates.tell(ctx.caller.client_id, ctx.now_us)
     try:
         audited = ctx or Context(shared.store, _NOBODY, shared.store.clock.now_us(), shared.behaviour, request_id)
         outcome = 8 if refusal.category.status >= 500 else 4
         row = audited.audit("E", "refusal", rtype, outcome=outcome, reason=refusal.reason)
-        await shared.store.commit(Change(audit=[row]))
+        if not unheard and not away:
+            await shared.store.commit(Change(audit=[row]))
     except Exception:
-        refusal = FhirError(
-            Category.UNAVAILABLE, "The request cannot be recorded now: try again.", {"Retry-After": "1"}
-        )
+        if refusal.category is not Category.UNAVAILABLE:  # what says 503 already says it better
+            refusal = FhirError(
+                Category.UNAVAILABLE, "The request cannot be recorded now: try again.", {"Retry-After": "1"}
+            )
     headers = {"Cache-Control": "no-store", **refusal.headers}
     body = b"" if request.method == "HEAD" else orjson.dumps(refusal.outcome())
     return Response(body, refusal.category.status, headers, media_type=FHIR_JSON)
@@ -134,6 +146,11 @@ def _as_refusal(error: Exception) -> FhirError:
         case TooCostly():
             text = "The request took too long: narrow the search."
             return FhirError(Category.UNAVAILABLE, [Issue(text, code="too-costly")], {"Retry-After": "5"})
+        case Full():
+            text = "The store has no space for this: it waits until an operator has made some. Nothing was written."
+            return FhirError(
+                Category.UNAVAILABLE, [Issue(text, code="no-store")], {"Retry-After": "30"}, reason="no-space"
+            )
         case Unavailable():
             return FhirError(Category.UNAVAILABLE, "The store cannot be reached now: try again.", {"Retry-After": "1"})
         case _:
@@ -164,6 +181,16 @@ def _request_id(request: Request, shared: Shared) -> str:
     given = request.headers.get("x-request-id", "")
     # Not a random id each: the system call gives up the GIL, and under load gets it back 0.2 ms later.
     return given if _REQUEST_ID.match(given) else f"{_PROCESS}-{next(_COUNT)}"
+
+
+def _measure(request: Request, status: int, interaction: str, seconds: float, request_id: str) -> None:
+    rtype = request.path_params.get("type", "")
+    if rtype not in catalog().types:
+        rtype, interaction = "", "none"
+    metrics.request_done(interaction, rtype, status, seconds)
+    if tracing.active is not None:
+        parent = request.headers.get("traceparent", "")
+        tracing.request_done(interaction, rtype, status, seconds, identifier(request_id), parent)
 
 
 def _log_done(request: Request, status: int, started: float) -> None:

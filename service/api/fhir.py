@@ -174,6 +174,7 @@ class _Endpoint:
 
     def __init__(self, rows: dict[str, Row]):
         self._rows = rows
+        self._interactions = {method: row.interaction for method, row in rows.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -182,7 +183,7 @@ class _Endpoint:
             row = _row(request, self._rows)
             return await row.handler(request, ctx, params)
 
-        response: Response = await exchange(request, prepare)
+        response: Response = await exchange(request, prepare, self._interactions.get(request.method, "none"))
         await response(scope, receive, send)
 
 

@@ -3,10 +3,13 @@
 HTTP 200 for AA, AE and AR alike: the ACK is the answer. The caller needs a token of the role hospital (or admin).
 """
 
+import time
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from service import metrics, tracing
 from service.api.body import raw
 from service.api.state import Shared
 from service.auth.bearer import authenticate
@@ -21,6 +24,18 @@ MEDIA_TYPE = "application/hl7-v2; charset=utf-8"
 
 
 async def receive(request: Request) -> Response:
+    started, status = time.perf_counter(), 500
+    try:
+        response = await _received(request)
+        status = response.status_code
+        return response
+    finally:
+        seconds = time.perf_counter() - started
+        metrics.request_done("hl7v2", "", status, seconds)
+        tracing.request_done("hl7v2", "", status, seconds, "", request.headers.get("traceparent", ""))
+
+
+async def _received(request: Request) -> Response:
     shared: Shared = request.app.state.enlace
     caller: Caller | None = None
     try:

@@ -4,6 +4,7 @@ HTTP only: read the form, let service/auth decide, commit its Change with the au
 `app.state.auth` to an AuthServer; `routes` are flat rows for it to mount.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from service import metrics
 from service.api.oauth_form import read_form
 from service.auth import token_management
 from service.auth.backend_services import Answer, AuthServer, claimed_client, grant
@@ -78,6 +80,16 @@ routes = [
 
 
 async def _answered(request: Request, kind: str, decide: Decide) -> Response:
+    started, status = time.perf_counter(), 500
+    try:
+        response = await _decided(request, kind, decide)
+        status = response.status_code
+        return response
+    finally:
+        metrics.request_done(kind, "", status, time.perf_counter() - started)
+
+
+async def _decided(request: Request, kind: str, decide: Decide) -> Response:
     """The way of every OAuth request: limits, form, decision, commit, answer; each refusal leaves an audit row."""
     server: AuthServer = request.app.state.auth
     now_us = server.store.clock.now_us()

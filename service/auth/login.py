@@ -1,4 +1,4 @@
-"""Sessions of people on the pages: who may sign in, how long it lasts, how it ends; security.md B11, A28, A30.
+"""Sessions on the pages: who may sign in, how long it lasts, how it ends; security.md B11, A28, A30.
 
 The cookie is 256 random bits, known to the store by its SHA-256; each sign-in makes a new one, sign-out ends it here.
 """
@@ -21,6 +21,8 @@ SECOND = 1_000_000
 IDLE_S = {"production": 15 * 60, "sandbox": 60 * 60}
 """Without a sign of the person. A trial is shown to others and left open: there an hour spares signing in again."""
 ABSOLUTE_S = 12 * 3600
+SYSTEMS = (Role.ECM_PROVIDER, Role.MCP, Role.CBO)
+"""Systems that a visitor of the sandbox may look through. In production a session is a person's, always."""
 TOUCH_S = 60
 """A person's steps are noted at most once a minute: a session never ends more than a minute early by it."""
 
@@ -35,11 +37,12 @@ class LoginRefused(Exception):
 
 @dataclass(frozen=True)
 class Person:
-    """Who may sign in in the sandbox: a client of role lcm that stands for a person."""
+    """Who may sign in in the sandbox: a client of role lcm that stands for a person, or a system."""
 
     client_id: str
     display: str
     organization: str
+    role: Role = Role.LCM
 
 
 @dataclass(frozen=True)
@@ -61,19 +64,28 @@ class Session:
 
 async def people(store: Store) -> list[Person]:
     """Lead care managers who can sign in in the sandbox, by name. Directory data only."""
-    clients = [c for c in await credentials.clients_by_role(store, Role.LCM) if c.active and c.person]
-    wanted = {str(c.person) for c in clients} | {c.organization for c in clients}
+    out = await _known(store, (Role.LCM,))
+    return sorted(out, key=lambda person: (person.display.casefold(), person.client_id))
+
+
+async def visitors(store: Store) -> dict[Role, list[Person]]:
+    """Everybody as whom a visitor of the sandbox may sign in: by role, the oldest client of each role first."""
+    found = await _known(store, (Role.LCM, *SYSTEMS))
+    return {role: [one for one in found if one.role is role] for role in (Role.LCM, *SYSTEMS)}
+
+
+async def _known(store: Store, roles: tuple[Role, ...]) -> list[Person]:
+    rows = [row for role in roles for row in await credentials.clients_by_role(store, role)]
+    clients = [c for c in rows if c.active and (c.person or c.role != Role.LCM)]
+    wanted = {str(c.person) for c in clients if c.person} | {c.organization for c in clients}
     found = await read.heads(store, sorted(wanted), EVERYTHING) if wanted else {}
     bodies = {reference: json.loads(one.body) for reference, one in found.items() if one.body is not None}
-    out = [
-        Person(
-            c.id,
-            name_of(bodies.get(str(c.person), {})) or c.name,
-            str(bodies.get(c.organization, {}).get("name") or ""),
-        )
-        for c in clients
-    ]
-    return sorted(out, key=lambda person: (person.display.casefold(), person.client_id))
+    out = []
+    for c in clients:
+        organization = str(bodies.get(c.organization, {}).get("name") or "")
+        name = name_of(bodies.get(str(c.person), {})) if c.role == Role.LCM else organization
+        out.append(Person(c.id, name or c.name, organization, Role(c.role)))
+    return out
 
 
 def name_of(resource: dict[str, object]) -> str:
@@ -96,7 +108,7 @@ async def sign_in(
     if env != "sandbox":
         raise LoginRefused("production")
     client = await credentials.client_by_id(store, client_id)
-    if client is None or not client.active or client.role != Role.LCM or not client.person:
+    if client is None or not client.active or not may_sign_in(client.role, client.person, env):
         raise LoginRefused("unknown")
     cookie, digest = tokens.new_token()
     expires_us = now_us + ABSOLUTE_S * SECOND
@@ -111,7 +123,7 @@ async def sign_in(
             "E",
             "login",
             0,
-            client.person,
+            client.person or client.id,
             client.organization,
             f"client/{client.id}",
             request_id=request_id,
@@ -119,6 +131,11 @@ async def sign_in(
         )
     )
     return cookie, change
+
+
+def may_sign_in(role: str, person: str | None, env: str) -> bool:
+    """A lead care manager who is a person; in the sandbox the systems too."""
+    return (role == Role.LCM and bool(person)) or (role in SYSTEMS and env == "sandbox")
 
 
 def refusal(reason: str, request_id: str = "") -> Change:
@@ -129,9 +146,8 @@ def refusal(reason: str, request_id: str = "") -> Change:
 def sign_out(session: Session, request_id: str = "") -> Change:
     caller = session.caller
     target = f"client/{caller.client_id}"
-    row = AuditRow(
-        "E", "logout", 0, caller.agent, caller.organization, target, request_id=request_id, purpose=caller.purpose
-    )
+    actor = caller.person or caller.client_id
+    row = AuditRow("E", "logout", 0, actor, caller.organization, target, request_id=request_id, purpose=caller.purpose)
     return Change(statements=[sessions.delete_session(session.digest)], audit=[row])
 
 
@@ -143,7 +159,7 @@ async def session_of(store: Store, cookie: str, env: str, now_us: int) -> Sessio
         return None
     caller = Caller(
         row.client_id,
-        Role.LCM,
+        Role(row.role),
         row.organization,
         row.person,
         row.scopes,
@@ -154,13 +170,12 @@ async def session_of(store: Store, cookie: str, env: str, now_us: int) -> Sessio
 
 
 def alive(row: SessionRow, env: str, now_us: int) -> bool:
-    """Neither too old nor too long unused, and its client still stands for a lead care manager."""
+    """Neither too old nor too long unused, and its client may still sign in here."""
     return (
         now_us < row.expires_us
         and now_us < row.seen_us + IDLE_S[env] * SECOND
         and row.client_active
-        and row.role == Role.LCM
-        and bool(row.person)
+        and may_sign_in(row.role, row.person, env)
     )
 
 

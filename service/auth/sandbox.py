@@ -2,7 +2,8 @@
 
 from service.auth import tokens
 from service.auth.registration import OPERATOR, insertion, new_client
-from service.caller import Role
+from service.auth.scopes import compile_allows
+from service.caller import Caller, Role
 from service.store import credentials
 from service.store.change import AuditRow, Change
 from service.store.credentials import CredentialStore, RegisteredClient
@@ -40,6 +41,30 @@ async def issue_sandbox_token(
     change.audit.append(AuditRow("E", "sandbox-token", 0, OPERATOR, client.organization, target))
     await store.commit(change)
     return token
+
+
+async def stand_in(store: CredentialStore, settings_env: str, role: Role) -> list[Caller]:
+    """Everybody of a role, the oldest client first, for whom the sandbox acts in a trial. Raises SandboxRefused."""
+    if settings_env != "sandbox":
+        raise SandboxRefused("Sandbox events need ENLACE_ENV=sandbox: in production nobody acts for others.")
+    found = [client for client in await credentials.clients_by_role(store, role) if client.active]
+    if not found:
+        raise SandboxRefused(f"There is no active client of the role {role} yet: make some with `enlace seed`.")
+    return [Caller(c.id, role, c.organization, c.person, c.scopes, compile_allows(c.scopes), c.purpose) for c in found]
+
+
+def curl_lines(base_url: str, record: str, lcm: str, cbo: str) -> list[tuple[str, str]]:
+    """(what it shows, command to paste). record: reference of Sonja's Patient; lcm, cbo: names of clients."""
+
+    def curl(role: Role, client: str, query: str) -> str:
+        token = f"$(.venv/bin/enlace token --role {role} --client {client})"
+        return f"curl -s -H \"Authorization: Bearer {token}\" '{base_url}/fhir/{query}'"
+
+    return [
+        ("Sonja's record, as her lead care manager sees it", curl(Role.LCM, lcm, record)),
+        ("her newest alerts", curl(Role.LCM, lcm, "Communication?category=enlace-alert&_count=3")),
+        ("what a community organization was asked", curl(Role.CBO, cbo, "Task?_include=Task:focus")),
+    ]
 
 
 async def _client(store: CredentialStore, role: str, name: str | None) -> RegisteredClient | None:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from service.cli import adt, client, files, run, settings, setup, token
+from service.cli import adt, backup, client, doctor, files, health, run, sandbox, settings, setup, token
 from service.log_events import configure, where
 
 app = typer.Typer(
@@ -19,13 +19,18 @@ app.command("worker")(run.worker)
 app.command("adt-listener")(run.adt_listener)
 app.command("demo")(run.demo)
 app.command("migrate")(setup.migrate)
+app.command("health")(health.health)
 app.command("seed")(setup.seed)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
+app.command("doctor")(doctor.doctor)
 app.command("openapi")(setup.openapi)
 app.command("settings")(settings.settings)
 app.command("token")(token.token)
 app.add_typer(client.app, name="client")
 app.add_typer(adt.app, name="adt")
 app.add_typer(files.app, name="files")
+app.add_typer(sandbox.app, name="sandbox")
 
 
 def main() -> None:

@@ -1,8 +1,13 @@
-"""`enlace demo`: the whole service on an embedded database with the synthetic county and a paced ADT feed."""
+"""`enlace demo`: the whole service on an embedded database with the synthetic county and a paced ADT feed.
+
+With a story it plays that one instead of the feed, and says what happens (service/cli/stories/).
+"""
 
 import asyncio
 import contextlib
+import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
@@ -20,11 +25,48 @@ RATE = 0.2
 """One message in five seconds: an inbox that visibly moves."""
 
 
-async def play(settings: Settings, *, feed: bool) -> None:
-    """Migrates, seeds an empty database, prints addresses and logins, serves until Ctrl-C."""
+@dataclass(frozen=True)
+class Telling:
+    """A story to be played. pace: seconds between steps. once: the service stops after it."""
+
+    story: str
+    pace: float
+    once: bool
+
+
+async def play(settings: Settings, *, feed: bool, telling: Telling | None = None) -> None:
+    """Migrates, seeds an empty database, prints addresses and logins, serves until Ctrl-C.
+
+    Raises StoryFailed, after the service has stopped, where the story did not go as it should.
+    """
+    if telling:
+        _check(settings)
+    started = time.perf_counter()
+    text = await _prepared(settings)
+    ready = asyncio.Event()
+    serving = asyncio.create_task(serve(settings, Parts(worker=True, listener=True), ready=ready))
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    playing: asyncio.Task[None] | None = None
+    if not serving.done():
+        typer.echo("" if telling else text)
+        typer.echo(f"Ready after {time.perf_counter() - started:.1f} s. Ctrl-C stops it; the data stays.")
+        work = _tell(settings, telling) if telling else _feed(settings) if feed else None
+        playing = asyncio.create_task(work) if work else None
+    waiting.cancel()
+    try:
+        await serving
+    finally:
+        if playing and not playing.done():
+            playing.cancel()
+    if playing and playing.done():
+        playing.result()
+
+
+async def _prepared(settings: Settings) -> str:
+    """Migrates and seeds; what to print when all is ready."""
     url = settings.database_url.get_secret_value()
     fresh = url.startswith("sqlite") and not Path(sqlite_path(url)).exists()
-    started = time.perf_counter()
     from service.store.migrate import migrate
 
     await asyncio.to_thread(migrate, url)
@@ -34,24 +76,36 @@ async def play(settings: Settings, *, feed: bool) -> None:
             typer.echo("Writing the synthetic county (made-up people only) ...")
             counts = await fill(store, settings, MEMBERS, SEED)
             typer.echo("  " + ", ".join(f"{count} {name}" for name, count in counts.items()))
-        text = await welcome(store, settings)
+        return await welcome(store, settings)
     finally:
         await store.close()
-    ready = asyncio.Event()
-    serving = asyncio.create_task(serve(settings, Parts(worker=True, listener=True), ready=ready))
-    waiting = asyncio.create_task(ready.wait())
-    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    playing: asyncio.Task[None] | None = None
-    if not serving.done():
-        typer.echo(text)
-        typer.echo(f"Ready after {time.perf_counter() - started:.1f} s. Ctrl-C stops it; the data stays.")
-        playing = asyncio.create_task(_feed(settings)) if feed else None
-    waiting.cancel()
+
+
+def _check(settings: Settings) -> None:
+    """A story needs tokens that only a sandbox gives; better said before anything is written."""
+    from service.cli.stories.story import StoryFailed
+
+    if not settings.sandbox:
+        raise StoryFailed("Stories are played in a sandbox only: set ENLACE_ENV=sandbox and name a database for it.")
+
+
+async def _tell(settings: Settings, telling: Telling) -> None:
+    """The service stops as for an operator, by the signal: after the story where it is told once, or where it fails."""
+    from service.cli.stories.player import play as play_story
+    from service.cli.stories.player import story, where_to_look
+    from service.cli.stories.story import Stopped
+
     try:
-        await serving
-    finally:
-        if playing:
-            playing.cancel()
+        stage = await play_story(settings, story(telling.story), pace=telling.pace)
+    except Stopped:  # Ctrl-C while a request was on its way
+        return
+    except Exception:
+        signal.raise_signal(signal.SIGTERM)
+        raise
+    if telling.once:
+        signal.raise_signal(signal.SIGTERM)
+    else:
+        typer.echo(where_to_look(stage))
 
 
 async def _feed(settings: Settings) -> None:

@@ -13,6 +13,7 @@ from service.access.context import Settings as Behaviour
 from service.api.admission import Gate
 from service.api.server import GRACE_S, Server, bind, config, health_server, serving
 from service.api.state import Shared
+from service.api.traced import traced
 from service.log_events import READY, STARTING, STOPPED, STOPPING, configure, log, route_libraries
 from service.main import build
 from service.settings import Settings
@@ -44,6 +45,7 @@ async def serve(settings: Settings, parts: Parts, *, ready: asyncio.Event | None
     )
     try:
         async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(traced(settings, store.clock, _name(parts)))
             await _run(settings, parts, store, started, ready, stack)
     finally:
         await store.close()

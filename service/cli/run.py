@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from service.cli.stories import NAMES as STORIES
 from service.settings import Settings, load
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; default ENLACE_HTTP_HOST.")]
@@ -79,14 +80,28 @@ def demo(
     port: Port = None,
     mllp_port: Annotated[int | None, typer.Option(help="Port of the ADT listener.")] = None,
     no_feed: Annotated[bool, typer.Option("--no-feed", help="Do not play the ADT feed.")] = False,
+    story: Annotated[str | None, typer.Option(help=f"Play one story instead: {', '.join(STORIES)}.")] = None,
+    pace: Annotated[float, typer.Option(min=0, help="Seconds between the steps of the story.")] = 1.5,
+    once: Annotated[bool, typer.Option("--once", help="Stop after the story.")] = False,
 ) -> None:
     """What `make run` starts: database, county, everything in one process, a paced ADT feed.
 
-    Example: enlace demo --port 8000
+    Example: enlace demo --story sonja
     """
-    from service.cli.demo import play
+    from service.cli.demo import Telling, play
+    from service.cli.stories.story import StoryFailed
 
-    _run(play(settings_with(http_port=port, mllp_port=mllp_port, log_format="console"), feed=not no_feed))
+    if story not in (None, *STORIES):
+        raise typer.BadParameter(f"there is no such story; use {', '.join(STORIES)}.", param_hint="--story")
+    if once and not story:
+        raise typer.BadParameter("it says when to stop after a story: name one with --story.", param_hint="--once")
+    level = "warning" if story and not os.environ.get("ENLACE_LOG_LEVEL") else None
+    settings = settings_with(http_port=port, mllp_port=mllp_port, log_format="console", log_level=level)
+    try:
+        _run(play(settings, feed=not no_feed, telling=Telling(story, pace, once) if story else None))
+    except StoryFailed as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
 
 
 def _run(work: object) -> None:

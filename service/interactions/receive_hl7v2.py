@@ -11,6 +11,7 @@ from hashlib import blake2b
 from mappers.hl7v2.ack import Outcome, acknowledge
 from mappers.hl7v2.header import Header, Unreadable, content_hash, peek, split_messages, stay_hint
 from mappers.hl7v2.source import SourceConfig
+from service import metrics
 from service.log_events import (
     ADT_REPEATED,
     ADT_STORED,
@@ -30,6 +31,8 @@ from service.workflow.sending_systems import config_of
 SOURCES_S = 2.0
 MAX_TEXT = 200
 TRIES = 5
+CODES = frozenset({"AA", "AE", "AR", "CA", "CE", "CR"})
+"""https://terminology.hl7.org/CodeSystem-v2-0008.html"""
 
 
 @dataclass
@@ -51,13 +54,16 @@ class Receiver:
         answer: bytes | None = None
         for message in split_messages(raw):
             answer, stored = await self._one(message, audit)
+            metrics.message_answered(_code(answer))
             if not stored:
                 break
         return answer
 
     async def refuse_oversize(self, head: bytes) -> bytes | None:
         """The negative answer to a message over the cap, of which only the beginning is held; nothing is stored."""
-        return self._answer(peek(head), None, "oversize", self.store.clock.now_us(), "0")
+        answer = self._answer(peek(head), None, "oversize", self.store.clock.now_us(), "0")
+        metrics.message_answered(_code(answer))
+        return answer
 
     async def _one(self, raw: bytes, audit: AuditRow | None) -> tuple[bytes | None, bool]:
         started = time.perf_counter()
@@ -126,6 +132,7 @@ class Receiver:
                 return first[1]
         else:
             raise Unavailable("the same message kept arriving")
+        metrics.message_stored(config.name if config else metrics.UNREGISTERED)
         ms = int((time.perf_counter() - started) * 1000)
         _log(state, inbox_id, config, event, len(raw), ms)
         return ack
@@ -151,6 +158,13 @@ class Receiver:
             self._read_at = time.monotonic()
         application, facility = header.sender
         return self._known.get((application, facility)) or self._known.get(("", facility))
+
+
+def _code(answer: bytes | None) -> str:
+    """MSA-1 of an acknowledgement of ours; `none` where none is sent."""
+    at = answer.find(b"\rMSA") + 5 if answer else 0
+    code = answer[at : at + 2].decode("ascii", "replace") if answer else "none"
+    return code if code in CODES else "none"
 
 
 def _order(source: str, raw: bytes) -> str:

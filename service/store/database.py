@@ -16,7 +16,11 @@ class TooCostly(Exception):
 
 
 class Unavailable(Exception):
-    """The database cannot be reached or written now; nothing was committed."""
+    """The database cannot be reached or written now. Nothing was committed, or it is unknown: a retry is safe."""
+
+
+class Full(Unavailable):
+    """The store has no space for this Change; nothing of it happened. An operator must make some."""
 
 
 class Database(Protocol):

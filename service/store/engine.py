@@ -13,24 +13,35 @@ from typing import Any
 from service.clock import Clock, SystemClock
 from service.search.keys import Keys
 from service.store.change import Change, Committed
-from service.store.database import Database, Row, Unavailable
+from service.store.database import Database, Full, Row, Unavailable
 from service.store.schema import check_schema
 from service.store.slots import Slot
+from service.store.space import DiskReserve, Room, SizeLimit, Unlimited, grows
 
 SLOTS = 256
 LEASE_US = 60_000_000
+MARGIN_S = 10.0
+"""So long before its lease ends a process that could not renew it stops writing: a commit in hand takes a while."""
+MEASURE_S = 3.0
 
 
 class Store:
     """The one handle on the database: reads by SQL of service/store, writes by Change."""
 
-    def __init__(self, url: str, db: Database, keys: Keys, clock: Clock, slot: Slot, owner: str):
+    def __init__(
+        self, url: str, db: Database, keys: Keys, clock: Clock, slot: Slot, owner: str, room: Room | None = None
+    ):
         self.url, self.db, self.keys, self.clock = url, db, keys, clock
         self._slot, self._owner = slot, owner
+        self._room = room or Unlimited()
+        self._leased_s = time.monotonic()
         self._ids = Slot(slot.number)
         self.batches: dict[object, object] = {}
         """Reads that wait for a shared statement (store/read.py)."""
-        self._renewal = asyncio.get_running_loop().create_task(self._renew())
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._renew())]
+        if isinstance(self._room, SizeLimit):
+            self._tasks.append(loop.create_task(self._measure(self._room)))
         self.lost = asyncio.Event()
         """Set when the slot lease was lost: the process must stop writing and exit."""
 
@@ -39,13 +50,22 @@ class Store:
         return await self.db.fetch(sql, params, heavy=heavy)
 
     async def commit(self, change: Change) -> Committed:
-        """Durable when it returns. Raises Stale or ClaimTaken (nothing happened), Unavailable (unknown: retry)."""
+        """Durable when it returns. Raises Stale, ClaimTaken, Full (nothing happened), Unavailable (unknown: retry)."""
         if self.lost.is_set():
             raise Unavailable("the worker slot was lost")
+        if time.monotonic() - self._leased_s > LEASE_US / 1e6 - MARGIN_S:
+            raise Unavailable("the worker slot could not be renewed")  # somebody else may be about to take it
+        if self._room.full() and grows(change):
+            raise Full("the reserve of space is reached")
         outcome = await self.db.commit(change)
         if isinstance(outcome, Committed):
             return outcome
         raise outcome
+
+    @property
+    def full(self) -> bool:
+        """Whether resources, messages and files are refused for want of space."""
+        return self._room.full()
 
     def next_id(self, now_us: int) -> int:
         """A number that grows with time and is unique over processes: ids of inbox rows."""
@@ -55,18 +75,31 @@ class Store:
         self.db.on_commit(listener)
 
     async def _renew(self) -> None:
+        """After an outage the slot is kept if nobody took it; so a process goes on where it stood."""
+        pause_s = LEASE_US / 4e6
         while True:
-            await asyncio.sleep(LEASE_US / 4e6)
-            with contextlib.suppress(Exception):  # whatever failed: the next quarter of the lease tries again
+            await asyncio.sleep(pause_s)
+            pause_s = 1.0
+            with contextlib.suppress(Exception):  # whatever failed: the next second tries again
+                asked_s = time.monotonic()
                 kept = await self.db.execute(
                     "UPDATE worker_slot SET lease_until_us = ? WHERE slot = ? AND owner = ? RETURNING slot",
                     (_wall_us() + LEASE_US, self._slot.number, self._owner),
                 )
                 if not kept:
                     self.lost.set()
+                    return
+                self._leased_s, pause_s = asked_s, LEASE_US / 4e6
+
+    async def _measure(self, limit: SizeLimit) -> None:
+        while True:
+            with contextlib.suppress(Exception):  # the server is away: its size is of no interest
+                limit.measured((await self.fetch("SELECT pg_database_size(current_database())"))[0][0])
+            await asyncio.sleep(MEASURE_S)
 
     async def close(self) -> None:
-        self._renewal.cancel()
+        for task in self._tasks:
+            task.cancel()
         with contextlib.suppress(Unavailable, asyncio.CancelledError):
             await self.db.execute(
                 "UPDATE worker_slot SET lease_until_us = 0 WHERE slot = ? AND owner = ?",
@@ -75,22 +108,33 @@ class Store:
         await self.db.close()
 
 
-async def open_store(url: str, clock: Clock | None = None) -> Store:
-    """Opens a migrated database; SchemaError (a sentence with the remedy) where it is absent, older or newer."""
+async def open_store(
+    url: str, clock: Clock | None = None, *, disk_reserve_mb: int = 0, database_limit_mb: int = 0
+) -> Store:
+    """Opens a migrated database; SchemaError (a sentence with the remedy) where it is absent, older or newer.
+
+    disk_reserve_mb: SQLite, database_limit_mb: PostgreSQL; see store/space.py. 0: none. A server gives the settings of
+    these names; a command that a person runs has none, and the disk decides.
+    """
     clock = clock or SystemClock()
     db: Database
+    room: Room = Unlimited()
     if url.startswith("sqlite:///"):
         from service.store.sqlite import Sqlite
 
         path = sqlite_path(url)
         check_file(path)
         db = Sqlite(path)
+        if disk_reserve_mb:
+            room = DiskReserve(str(Path(path).absolute().parent), disk_reserve_mb)
     else:
         from service.store.postgresql import Postgresql
 
         server = Postgresql(url)
         await server.open()
         db = server
+        if database_limit_mb:
+            room = SizeLimit(database_limit_mb)
     await check_schema(db)
     secret = bytes.fromhex((await db.fetch("SELECT value FROM meta WHERE name = 'index_secret'"))[0][0])
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -98,7 +142,7 @@ async def open_store(url: str, clock: Clock | None = None) -> Store:
     slot = Slot(0)
     await db.start(keys, slot, clock.now_us)
     await _lease(db, slot, owner)
-    return Store(url, db, keys, clock, slot, owner)
+    return Store(url, db, keys, clock, slot, owner, room)
 
 
 def sqlite_path(url: str) -> str:

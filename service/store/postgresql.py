@@ -2,37 +2,40 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import asyncpg
 
+from service.log_events import COMMIT_FAILED, log, where
+from service.metrics import group_committed
 from service.search.keys import Keys
 from service.store.change import Change
 from service.store.commit import group
-from service.store.database import Row, TooCostly, Unavailable
+from service.store.database import Row, Unavailable
 from service.store.dialect import columns, dollars, pg_insert
+from service.store.postgresql_faults import Fault, as_unavailable, fault_of, pause_s
+from service.store.postgresql_pool import SETTINGS, Pool, rows_of
 from service.store.slots import Slot
+from service.store.space import grows
 from service.store.steps import Collision, DeleteIn, DeletePairs, FetchIn, Insert, Outcome, Run, Step
+from service.store.waiting import Item, Waiting, fail
 
 GROUP = 128
+GROUP_S = 6.0
+"""A group that takes longer is given up with its connection: the server, or the way to it, stands still."""
+CONNECT_S = 3.0
+LOST_S = 0.05
+"""After a lost group: a server that takes connections and refuses the work (a standby) is not asked without a pause."""
 CHANNEL = "enlace"
-_LOST = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    ConnectionError,
-    OSError,
-    asyncpg.CannotConnectNowError,
-)
-_AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-_SETTINGS = {
-    "plan_cache_mode": "force_custom_plan",  # generic plans were measured ten times slower (stack.md 3)
-    "statement_timeout": "5000",
-    "lock_timeout": "4000",
-    "idle_in_transaction_session_timeout": "10000",
-    "jit": "off",
-    "search_path": "public",
-}
+LISTEN_S = 30.0
+"""So often the listening connection is asked whether it is alive."""
+
+Connection = Any
+"""asyncpg.Connection, or what the pool lends."""
+Former = tuple[int, Any]
+"""Process id and start of the backend that the committer lost."""
 
 
 class Postgresql:
@@ -42,132 +45,169 @@ class Postgresql:
 
     def __init__(self, url: str):
         self._url = url
-        self._queue: asyncio.Queue[tuple[Change, asyncio.Future[Outcome]]] = asyncio.Queue()
+        self._pool = Pool(url)
+        self._waiting = Waiting()
+        self._former: Former | None = None
         self._listeners: list[Callable[[], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._pool: asyncpg.Pool[asyncpg.Record]
         self._notified = False
 
     async def open(self) -> None:
-        self._pool = await asyncpg.create_pool(
-            self._url,
-            min_size=1,
-            max_size=8,
-            server_settings=_SETTINGS,
-            command_timeout=10,
-            reset=_no_reset,
-            timeout=5,
-        )
+        """Raises Unavailable: a sentence with the remedy."""
+        await self._pool.open()
 
     async def start(self, keys: Keys, slot: Slot, now_us: Callable[[], int]) -> None:
         self._keys, self._slot, self._now = keys, slot, now_us
-        self._tasks.append(asyncio.create_task(self._commit_forever()))
+        self._tasks += [asyncio.create_task(self._commit_forever()), asyncio.create_task(self._expire_forever())]
 
     # reads
 
     async def fetch(self, sql: str, params: tuple[Any, ...] = (), *, heavy: bool = False) -> list[Row]:
-        try:
-            return _rows(await self._pool.fetch(dollars(sql), *params))
-        except asyncpg.QueryCanceledError as error:
-            raise TooCostly from error
-        except (*_LOST, TimeoutError) as error:
-            if _is_lost(error):
-                raise Unavailable(type(error).__name__) from error
-            raise
-
-    async def fetch_in(self, sql: str, *params: Any) -> list[Row]:
-        """A SELECT that speaks PostgreSQL's own placeholders, for coalesced reads."""
-        try:
-            return _rows(await self._pool.fetch(sql, *params))
-        except (*_LOST, TimeoutError) as error:
-            raise Unavailable(type(error).__name__) from error
+        return await self._pool.run(dollars(sql), params, repeatable=True)
 
     # writes
 
     async def commit(self, change: Change) -> Outcome:
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait((change, future))
-        return await future
+        return await self._waiting.put(change)
 
     async def execute(self, sql: str, params: tuple[Any, ...] = ()) -> list[Row]:
-        try:
-            return _rows(await self._pool.fetch(dollars(sql), *params))
-        except (*_LOST, TimeoutError) as error:
-            raise Unavailable(type(error).__name__) from error
+        return await self._pool.run(dollars(sql), params, repeatable=False)
+
+    async def _expire_forever(self) -> None:
+        while True:
+            await asyncio.sleep(0.25)
+            self._waiting.expire()
 
     async def _commit_forever(self) -> None:
-        con: asyncpg.Connection[asyncpg.Record] | None = None
-        former: int | None = None
+        con: Connection | None = None
+        try:
+            while True:
+                await self._waiting.some()
+                if con is None or con.is_closed():
+                    con = await self._connected()
+                if not await self._take(con):
+                    con.terminate()
+                    con = None
+                    await asyncio.sleep(LOST_S)
+        finally:
+            self._waiting.end()
+            if con is not None:
+                con.terminate()
+
+    async def _take(self, con: Connection) -> bool:
+        """Commits what waits as one group; False where the connection is of no use any more."""
+        batch = self._waiting.take(GROUP)
+        if not batch:
+            return True
+        good = True
+        began = time.monotonic()
+        cut = asyncio.get_running_loop().call_later(GROUP_S, con.terminate)
+        try:
+            await self._group(batch, con)
+        except asyncio.CancelledError:
+            fail(batch, Unavailable("shutting down"))
+            raise
+        except Exception as error:
+            # Whether the commit happened is unknown: the caller hears 503; a retry is safe by version or claim.
+            good, self._waiting.away = False, True
+            fail(batch, Unavailable(type(error).__name__))
+            self._pool.suspect(error, still=time.monotonic() - began >= GROUP_S)
+        finally:
+            cut.cancel()
+        for listener in self._listeners:
+            listener()
+        return good
+
+    async def _connected(self) -> Connection:
+        """Tries until the server takes us; meanwhile what waits is bounded (store/waiting.py)."""
+        since = time.monotonic()
         while True:
             try:
-                batch = [await self._queue.get()]
-            except asyncio.CancelledError:
-                if con is not None:
-                    con.terminate()
-                raise
-            while len(batch) < GROUP and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-            try:
-                if con is None or con.is_closed():
-                    con = await self._connect(former)
-                    former = con.get_server_pid()
-                await self._group(batch, con)
-            except asyncio.CancelledError:
-                _fail(batch, Unavailable("shutting down"))
-                if con is not None:
-                    con.terminate()
-                raise
-            except (*_LOST, TimeoutError) as error:
-                # Whether the commit happened is unknown: the caller hears 503; a retry is safe by version or claim.
-                _fail(batch, Unavailable(type(error).__name__))
-                if con is not None:
-                    con.terminate()
-                con = None
-            for listener in self._listeners:
-                listener()
-
-    async def _connect(self, former: int | None) -> "asyncpg.Connection[asyncpg.Record]":
-        """After a lost connection nobody knows what was committed: the audit chain goes on from what is stored."""
-        con = await asyncpg.connect(self._url, server_settings=_SETTINGS, timeout=5, command_timeout=10)
-        if former is not None:
-            mine = "FROM pg_stat_activity WHERE pid = $1 AND usename = current_user AND datname = current_database()"
-            await con.fetch(f"SELECT pg_terminate_backend(pid, 4000) {mine}", former)
-            sql = "SELECT seq, digest FROM audit WHERE slot = $1 ORDER BY seq DESC LIMIT 1"
-            head = await con.fetchrow(sql, self._slot.number)
-            self._slot.audit_seq, self._slot.audit_head = tuple(head) if head else (0, b"")
-        return con
-
-    async def _group(
-        self, batch: list[tuple[Change, "asyncio.Future[Outcome]"]], con: "asyncpg.Connection[asyncpg.Record]"
-    ) -> None:
-        kept = self._slot.copy()
-        for attempt in range(5):
-            try:
-                async with con.transaction():
-                    outcomes = await self._drive([change for change, _ in batch], con)
-                break
+                con = await self._connect()
+                self._waiting.away = False
+                return con
             except asyncio.CancelledError:
                 raise
             except Exception as error:
-                if _is_lost(error):
+                self._waiting.away = True
+                if fault_of(error) is not Fault.BUSY:
+                    self._pool.suspect(error)
+            await asyncio.sleep(pause_s(time.monotonic() - since))
+
+    async def _connect(self) -> Connection:
+        """After a lost connection nobody knows what was committed: the audit chain goes on from what is stored."""
+        con = await asyncpg.connect(self._url, server_settings=SETTINGS, timeout=CONNECT_S)
+        cut = asyncio.get_running_loop().call_later(GROUP_S, con.terminate)
+        try:
+            if self._former is not None:
+                await self._take_over(con, self._former)
+            mine = await con.fetchrow("SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+            self._former = (mine["pid"], mine["backend_start"]) if mine else None
+        except BaseException:
+            con.terminate()
+            raise
+        finally:
+            cut.cancel()
+        return con
+
+    async def _take_over(self, con: Connection, former: Former) -> None:
+        """Ends the lost connection's backend, which may still be about to commit; then reads what is stored."""
+        mine = (
+            "FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2 AND usename = current_user "
+            "AND datname = current_database()"
+        )
+        ended = await con.fetch(f"SELECT pg_terminate_backend(pid, 4000) {mine}", *former)
+        if not all(row[0] for row in ended):
+            raise Unavailable("the former connection does not end")
+        sql = "SELECT seq, digest FROM audit WHERE slot = $1 ORDER BY seq DESC LIMIT 1"
+        head = await con.fetchrow(sql, self._slot.number)
+        self._slot.audit_seq, self._slot.audit_head = tuple(head) if head else (0, b"")
+
+    async def _group(self, batch: list[Item], con: Connection) -> None:
+        """Commits the batch and tells each. Raises where the connection is lost: what happened is unknown."""
+        kept = self._slot.copy()
+        for attempt in range(5):
+            began = time.perf_counter()
+            try:
+                async with con.transaction():
+                    outcomes = await self._drive([item.change for item in batch], con)
+                break
+            except Exception as error:
+                fault = fault_of(error)
+                if fault is Fault.LOST:
                     raise
                 vars(self._slot).update(vars(kept))
-                if isinstance(error, _AGAIN) and attempt < 4:
+                if attempt < 4 and (fault is Fault.AGAIN or (isinstance(error, Collision) and len(batch) == 1)):
                     await asyncio.sleep(0.002 * 2**attempt)
                     continue
-                if len(batch) > 1:
-                    for item in batch:
-                        await self._group([item], con)
-                elif isinstance(error, Collision) and attempt < 4:
-                    continue
-                elif not batch[0][1].done():
-                    batch[0][1].set_exception(error)
+                await self._parted(batch, con, error)
                 return
-        for (_, future), outcome in zip(batch, outcomes, strict=True):
-            if not future.done():
-                future.set_result(outcome)
+        group_committed(len(batch), time.perf_counter() - began)
+        for item, outcome in zip(batch, outcomes, strict=True):
+            if not item.future.done():
+                item.future.set_result(outcome)
 
-    async def _drive(self, changes: list[Change], con: "asyncpg.Connection[asyncpg.Record]") -> list[Outcome]:
+    async def _parted(self, batch: list[Item], con: Connection, error: Exception) -> None:
+        """Nothing of the group happened: who is to be tried again, and who hears the error."""
+        fault = fault_of(error)
+        if fault is Fault.AGAIN or fault is None:
+            if fault is None and not isinstance(error, Collision):
+                log(COMMIT_FAILED, changes=len(batch), **where(error))
+            if len(batch) == 1:
+                fail(batch, as_unavailable(error, fault) if fault else error)
+                return
+            for item in batch:
+                await self._group([item], con)
+            return
+        large = [item for item in batch if grows(item.change)] if fault is Fault.FULL else batch
+        fail(large, as_unavailable(error, fault))
+        small = [item for item in batch if not item.future.done()]
+        if small and large:
+            await self._group(small, con)
+        else:
+            fail(small, as_unavailable(error, fault))
+
+    async def _drive(self, changes: list[Change], con: Connection) -> list[Outcome]:
         steps = group(changes, self._keys, self._slot, self._now)
         answer: Any = None
         while True:
@@ -189,16 +229,18 @@ class Postgresql:
 
     async def _listen(self) -> None:
         """NOTIFY of other processes; on a lost connection the one-second poll of the worker bridges the gap."""
+        since = time.monotonic()
         while True:
-            with contextlib.suppress(*_LOST, TimeoutError):
-                con = await asyncpg.connect(self._url, timeout=5)
+            with contextlib.suppress(Exception):  # whatever ended it: connect anew
+                con = await asyncpg.connect(self._url, timeout=CONNECT_S)
                 try:
                     await con.add_listener(CHANNEL, self._notify)
-                    while not con.is_closed():
-                        await asyncio.sleep(0.5)
+                    since = time.monotonic()
+                    self._notify()  # of what was committed meanwhile nobody told us
+                    await _watch(con)
                 finally:
-                    await con.close(timeout=1)
-            await asyncio.sleep(0.5)
+                    con.terminate()
+            await asyncio.sleep(pause_s(time.monotonic() - since) * 5)
 
     def _notify(self, *_facts: object) -> None:
         for listener in self._listeners:
@@ -208,13 +250,19 @@ class Postgresql:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._pool.close(), 2)
+        await self._pool.close()
 
 
-def _rows(records: "list[asyncpg.Record]") -> list[Row]:
-    """A Record is read like a tuple everywhere here."""
-    return cast("list[Row]", records)
+async def _watch(con: Connection) -> None:
+    """Returns or raises once the connection is dead, also where nobody told us (a half-open one)."""
+    looked = time.monotonic()
+    while not con.is_closed():
+        await asyncio.sleep(0.5)
+        if time.monotonic() - looked > LISTEN_S:
+            looked = time.monotonic()
+            cut = asyncio.get_running_loop().call_later(CONNECT_S, con.terminate)
+            await con.execute("SELECT 1")
+            cut.cancel()
 
 
 def _wakes(change: Change) -> bool:
@@ -222,30 +270,15 @@ def _wakes(change: Change) -> bool:
     return bool(change.jobs) or any(write.rtype == "Communication" for write in change.writes)
 
 
-async def _no_reset(_connection: object) -> None:
-    """Our connections hold no session state; the default RESET ALL would cost a round trip per query."""
-
-
-def _is_lost(error: Exception) -> bool:
-    """Whether the connection is gone. asyncpg's word for a wrong parameter is an InterfaceError and a ValueError."""
-    return isinstance(error, (*_LOST, TimeoutError)) and not isinstance(error, ValueError)
-
-
-def _fail(batch: list[tuple[Change, "asyncio.Future[Outcome]"]], error: Exception) -> None:
-    for _, future in batch:
-        if not future.done():
-            future.set_exception(error)
-
-
-async def _run(con: "asyncpg.Connection[asyncpg.Record]", step: Step) -> list[Row]:
+async def _run(con: Connection, step: Step) -> list[Row]:
     match step:
         case FetchIn(table, names, column, values):
             lock = "" if table == "version" else " FOR UPDATE"
             sql = f"SELECT {names} FROM {table} WHERE {column} = ANY($1::int8[]) ORDER BY {column}{lock}"
-            return _rows(await con.fetch(sql, list(values)))
+            return rows_of(await con.fetch(sql, list(values)))
         case Insert(table, rows, on_conflict, returning, params):
             arrays = list(zip(*rows, strict=True)) if rows else [()] * len(columns(table))
-            return _rows(await con.fetch(pg_insert(table, on_conflict, returning), *arrays, *params))
+            return rows_of(await con.fetch(pg_insert(table, on_conflict, returning), *arrays, *params))
         case DeletePairs(pairs):
             keys, vids = zip(*pairs, strict=True)
             await con.execute(

@@ -11,21 +11,30 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from service.log_events import COMMIT_FAILED, log, where
+from service.metrics import group_committed
 from service.search.keys import Keys
 from service.store.change import Change
 from service.store.commit import group
-from service.store.database import Row, TooCostly, Unavailable
+from service.store.database import Full, Row, TooCostly, Unavailable
 from service.store.dialect import lite_insert, marks
 from service.store.slots import Slot
+from service.store.space import grows
+from service.store.sqlite_faults import fault_of
 from service.store.steps import DeleteIn, DeletePairs, FetchIn, Insert, Outcome, Run, Step
 
 GROUP = 256
 DEADLINE_S = 5.0
-BUSY_S = 10.0
+BUSY_S = 5.0
 _CHUNK = 500
 
 T = TypeVar("T")
 Waiting = tuple[Change | tuple[str, tuple[Any, ...]], "asyncio.Future[Any]"]
+Results = list[tuple["asyncio.Future[Any]", Any]]
+
+
+class Locked(Unavailable):
+    """Another process holds the file for seconds: who waits behind need not wait as long again."""
 
 
 def connect(path: str, *, writer: bool) -> sqlite3.Connection:
@@ -51,7 +60,7 @@ def _retry(call: Callable[[], T]) -> T:
             if "locked" not in str(error) and "busy" not in str(error):
                 raise
             if time.monotonic() > until:
-                raise Unavailable("the database file is locked by another process") from error
+                raise Locked("the database file is locked by another process") from error
             time.sleep(0.0005)
 
 
@@ -77,6 +86,7 @@ class Sqlite:
         sys.setswitchinterval(0.0002)  # hands the GIL over quickly between the loop and the writer thread
         self._keys, self._slot, self._now = keys, slot, now_us
         self._loop = asyncio.get_running_loop()
+        self._writer = connect(self._path, writer=True)
         self._thread = threading.Thread(target=self._write_forever, name="sqlite-writer", daemon=True)
         self._thread.start()
 
@@ -101,7 +111,10 @@ class Sqlite:
                 raise TooCostly from error
             if "locked" in str(error) or "busy" in str(error):
                 return _retry(lambda: con.execute(sql, params).fetchall())
-            raise
+            fault = fault_of(error)
+            if fault is None:
+                raise
+            raise fault from error
 
     # writes
 
@@ -122,50 +135,75 @@ class Sqlite:
         return await future
 
     def _write_forever(self) -> None:
-        con = connect(self._path, writer=True)
         while self._wake.get():
-            self._take_all(con)
-        self._take_all(con)  # what came in the turn of the loop that closed us
-        con.close()
+            self._take_all()
+        self._take_all()  # what came in the turn of the loop that closed us
+        self._writer.close()
 
-    def _take_all(self, con: sqlite3.Connection) -> None:
+    def _take_all(self) -> None:
         """Groups until nothing waits. A wake-up more than needed finds nothing and does no harm."""
         while True:
             while self._waiting:
                 batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP))]
-                self._settle(batch, con)
+                self._settle(batch)
             self._idle = True
             if not self._waiting:
                 return
             self._idle = False
 
-    def _settle(self, batch: list[Waiting], con: sqlite3.Connection) -> None:
-        results: list[tuple[asyncio.Future[Any], Any]] = []
+    def _settle(self, batch: list[Waiting]) -> None:
+        results: Results = []
         changes = [(item, future) for item, future in batch if isinstance(item, Change)]
         if changes:
-            results += self._group(changes, con)
+            results += self._group(changes, self._writer)
+        locked = next((result for _, result in results if isinstance(result, Locked)), None)
         for item, future in batch:
             if not isinstance(item, Change):
-                results.append((future, self._alone(item, con)))
+                results.append((future, locked or self._alone(item, self._writer)))
+        if locked:
+            results += [(self._waiting.popleft()[1], locked) for _ in range(len(self._waiting))]
+        if any(isinstance(result, Unavailable) and not isinstance(result, (Full, Locked)) for _, result in results):
+            self._reopen()
         with contextlib.suppress(RuntimeError):  # the loop may be gone at shutdown: the work is committed all the same
             self._loop.call_soon_threadsafe(self._resolve, results)
 
-    def _group(
-        self, items: list[tuple[Change, "asyncio.Future[Any]"]], con: sqlite3.Connection
-    ) -> list[tuple["asyncio.Future[Any]", Any]]:
+    def _reopen(self) -> None:
+        """A connection that met an error of the disk may stay broken: try with a new one, else go on with this."""
+        with contextlib.suppress(sqlite3.Error, Unavailable):
+            fresh = connect(self._path, writer=True)
+            self._writer.close()
+            self._writer = fresh
+
+    def _group(self, items: list[tuple[Change, "asyncio.Future[Any]"]], con: sqlite3.Connection) -> Results:
         kept = self._slot.copy()
+        began = time.perf_counter()
         try:
             _retry(lambda: con.execute("BEGIN IMMEDIATE"))
             outcomes = self._drive([change for change, _ in items], con)
             con.execute("COMMIT")
-            return [(future, outcome) for (_, future), outcome in zip(items, outcomes, strict=True)]
         except BaseException as error:
             with contextlib.suppress(sqlite3.Error):
                 con.execute("ROLLBACK")
             vars(self._slot).update(vars(kept))
+            return self._parted(items, con, error)
+        group_committed(len(items), time.perf_counter() - began)
+        return [(future, outcome) for (_, future), outcome in zip(items, outcomes, strict=True)]
+
+    def _parted(
+        self, items: list[tuple[Change, "asyncio.Future[Any]"]], con: sqlite3.Connection, error: BaseException
+    ) -> Results:
+        """Nothing of the group happened: who is tried again, and who hears the error."""
+        fault = fault_of(error)
+        if fault is None:
+            log(COMMIT_FAILED, changes=len(items), **where(error))
             if len(items) == 1:
                 return [(items[0][1], error)]
             return [pair for item in items for pair in self._group([item], con)]
+        large = [item for item in items if grows(item[0])]
+        if isinstance(fault, Full) and 0 < len(large) < len(items):
+            small = [item for item in items if not grows(item[0])]
+            return [(future, fault) for _, future in large] + self._group(small, con)
+        return [(future, fault) for _, future in items]
 
     def _drive(self, changes: list[Change], con: sqlite3.Connection) -> list[Outcome]:
         steps = group(changes, self._keys, self._slot, self._now)
@@ -186,9 +224,9 @@ class Sqlite:
         except BaseException as error:
             with contextlib.suppress(sqlite3.Error):
                 con.execute("ROLLBACK")
-            return error
+            return fault_of(error) or error
 
-    def _resolve(self, results: list[tuple["asyncio.Future[Any]", Any]]) -> None:
+    def _resolve(self, results: Results) -> None:
         for future, result in results:
             if future.done():
                 continue
@@ -213,7 +251,9 @@ class Sqlite:
         try:
             while True:
                 await asyncio.sleep(0.02)
-                now = con.execute("PRAGMA data_version").fetchone()
+                now = seen
+                with contextlib.suppress(sqlite3.Error):  # a disk in trouble: the next look may do
+                    now = con.execute("PRAGMA data_version").fetchone()
                 if now != seen:
                     seen = now
                     for listener in self._listeners:

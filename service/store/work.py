@@ -66,11 +66,11 @@ def retry(job: Claimed, due_us: int, error: str) -> Statement:
     )
 
 
-def release(job: Claimed) -> Statement:
-    """Given back untried, because a job before it in its order has to be tried again."""
+def release(job: Claimed, due_us: int = 0) -> Statement:
+    """Given back untried: one before it in its order has to be tried again, or the store could not take its result."""
     return Statement(
-        "UPDATE job SET state = 'ready', due_us = 0, attempts = attempts - 1, lease = 0 WHERE id = ? AND lease = ?",
-        (job.id, job.token),
+        "UPDATE job SET state = 'ready', due_us = ?, attempts = attempts - 1, lease = 0 WHERE id = ? AND lease = ?",
+        (due_us, job.id, job.token),
     )
 
 

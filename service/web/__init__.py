@@ -7,16 +7,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.web import acknowledge, inbox, live, login
-from service.web.pages import fragment, page
+from service.web import acknowledge, first, inbox, live, login, sandbox, sandbox_token, sees
+from service.web.pages import fragment, page, sandbox_only
 from service.web.rendering import static_file
-from service.web.session import signed_in
+from service.web.session import shared_of, signed_in
 
 
 async def first_page(request: Request) -> Response:
-    """The inbox of whoever is signed in, else the way in."""
-    session = await signed_in(request)
-    return await inbox.inbox(request, session) if session else await login.signin_page(request)
+    """The inbox of the person who is signed in, what a system sees, else the way in."""
+    who = await signed_in(request)
+    if who is None:
+        return await (first.first_page if shared_of(request).settings.sandbox else login.signin_page)(request)
+    return await inbox.inbox(request, who) if who.session.caller.person else await sees.overview(request)
 
 
 routes = [
@@ -27,5 +29,11 @@ routes = [
     Route("/inbox/events", fragment(live.events), methods=["GET"]),
     Route("/inbox/{id}/acknowledge", page(acknowledge.acknowledge), methods=["POST"]),
     Route("/inbox/{id}/unacknowledge", page(acknowledge.unacknowledge), methods=["POST"]),
+    Route("/sees", sandbox_only(page(sees.overview)), methods=["GET"]),
+    Route("/sees/{type}", sandbox_only(page(sees.newest)), methods=["GET"]),
+    Route("/sees/{type}/{id}", sandbox_only(page(sees.resource)), methods=["GET"]),
+    Route("/sandbox", sandbox_only(page(sandbox.show)), methods=["GET"]),
+    Route("/sandbox/token", sandbox_only(sandbox_token.token), methods=["GET"]),
+    Route("/sandbox/{action}", sandbox_only(page(sandbox.press)), methods=["POST"]),
     Route("/static/{name}", static_file, methods=["GET"]),
 ]

@@ -18,7 +18,7 @@ from service.web.alert_card import can_undo
 from service.web.inbox import list_page, view_of
 from service.web.pages import settled
 from service.web.rendering import HEADERS
-from service.web.session import PageRefused, check_csrf, read_form, require, shared_of
+from service.web.session import PageRefused, check_csrf, read_form, require_person, shared_of
 from service.workflow.alert_text import date_time
 from service.workflow.alerts import is_alert
 
@@ -48,7 +48,7 @@ async def unacknowledge(request: Request) -> Response:
 
 async def _change(request: Request, wanted: Callable[[Context, Resource], Resource | None], *, done: bool) -> Response:
     """wanted(ctx, alert): the alert as it shall be, or None where it is so already."""
-    who = await require(request)
+    who = await require_person(request)
     form = await read_form(request)
     check_csrf(form, who.session)
     fhir_id = str(request.path_params["id"])

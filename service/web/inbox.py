@@ -26,9 +26,10 @@ from service.store.alerts import Whose
 from service.store.change import Change
 from service.store.find import search as find
 from service.web.alert_card import Card, card
+from service.web.navigation import nav
 from service.web.pages import settled
 from service.web.rendering import render
-from service.web.session import SignedIn, require, shared_of
+from service.web.session import SignedIn, require_person, shared_of
 from service.workflow.alerts import CATEGORY, CATEGORY_SYSTEM, is_alert
 from service.workflow.parties import reference_of
 
@@ -79,7 +80,7 @@ async def inbox(request: Request, who: SignedIn) -> Response:
 
 async def list_fragment(request: Request) -> Response:
     """The list alone, for the script: it asks by itself, so it does not keep the session alive."""
-    who = await require(request, active=False)
+    who = await require_person(request, active=False)
     return await list_page(request, who, view_of(dict(request.query_params)), "_list.html")
 
 
@@ -94,6 +95,7 @@ async def list_page(request: Request, who: SignedIn, view: View, template: str) 
         new_count=count,
         csrf=who.session.csrf,
         name=(name_of(found[0]) if found else "") or who.session.client_name,
+        nav=nav(shared_of(request), "/"),
     )
 
 

@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from service.store.database import TooCostly, Unavailable
 from service.store.engine import Store
 from service.web.inbox import fingerprint, whose_alerts
 from service.web.rendering import HEADERS
-from service.web.session import Shared, of_app, require, shared_of, signed_in
+from service.web.session import Shared, of_app, require_person, shared_of, signed_in
 
 GATHER_S = 0.1
 PAUSE_S = 1.0
@@ -75,7 +76,7 @@ class Live:
 
 async def events(request: Request) -> Response:
     """text/event-stream: `seen` with an opaque mark after each change, `ended` when the session is over. No PHI."""
-    who = await require(request, active=False)
+    who = await require_person(request, active=False)
     shared = shared_of(request)
     live: Live = of_app(request, "live", lambda: Live(shared.store, shared))
     if live.open[who.session.digest] >= MOST_PER_SESSION:
@@ -92,7 +93,11 @@ async def _stream(request: Request, live: Live, digest: bytes) -> AsyncIterator[
         while not live.ending:
             live.checks += 1
             looked_at = live.generation
-            mark = await _mark(request)
+            try:
+                mark = await _mark(request)
+            except (Unavailable, TooCostly):  # the connection outlasts the trouble: the page looks again by itself
+                await _pause(live)
+                continue
             if mark is None:
                 yield b"event: ended\ndata: 1\n\n"
                 return

@@ -1,11 +1,14 @@
 """One page request from start to end: decide and commit, or say in words what went wrong. Never a traceback."""
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
+from service import metrics
 from service.access.context import Context
 from service.errors import Category, FhirError
 from service.interactions import settle
@@ -13,7 +16,7 @@ from service.interactions.decision import Answer, Decision
 from service.interactions.settle import Decide
 from service.log_events import REQUEST_FAILED, REQUEST_ID, REQUEST_REFUSED, log, where
 from service.store.change import AuditRow, Change, Stale
-from service.store.database import TooCostly, Unavailable
+from service.store.database import Full, TooCostly, Unavailable
 from service.web.rendering import HEADERS, render
 from service.web.session import NotSignedIn, PageRefused, SignedIn, SigninLimits, of_app, shared_of
 
@@ -26,6 +29,7 @@ WORDS: dict[Category, tuple[str, str]] = {
     Category.UNAVAILABLE: ("Try again", "The service cannot answer right now. Wait a moment, then try again."),
     Category.INTERNAL: ("Our fault", "Something went wrong on our side, and nothing was changed. Try again."),
 }
+NO_SPACE = "The service has no space left to store this. Nothing was changed; tell your administrator."
 _NOT_DONE = ("Not done", "The request could not be carried out. Go back, reload the page and try again.")
 
 
@@ -39,9 +43,20 @@ def fragment(handler: Handler) -> Handler:
     return _answering(handler, lambda: Response("Sign in again.", 401, HEADERS, media_type="text/plain"))
 
 
+def sandbox_only(handler: Handler) -> Handler:
+    """In production this address is as unknown as any other: the same 404, and nothing is read."""
+
+    async def answer(request: Request) -> Response:
+        if not shared_of(request).settings.sandbox:
+            raise HTTPException(404)
+        return await handler(request)
+
+    return answer
+
+
 def _answering(handler: Handler, not_signed_in: Callable[[], Response]) -> Handler:
     async def answer(request: Request) -> Response:
-        request_id = shared_of(request).store.clock.new_id()
+        started, request_id = time.perf_counter(), shared_of(request).store.clock.new_id()
         marker = REQUEST_ID.set(request_id)
         try:
             response = await handler(request)
@@ -54,6 +69,7 @@ def _answering(handler: Handler, not_signed_in: Callable[[], Response]) -> Handl
         finally:
             REQUEST_ID.reset(marker)
         response.headers["X-Request-Id"] = request_id
+        metrics.request_done("page", "", response.status_code, time.perf_counter() - started)
         return response
 
     return answer
@@ -85,15 +101,20 @@ async def _refused(request: Request, error: Exception, request_id: str) -> Respo
     else:
         log(REQUEST_REFUSED, method=request.method, type="page", status=status, reason=refusal.reason)
     try:
-        await _audit(request, refusal, request_id)
+        if not isinstance(error, Unavailable) or isinstance(error, Full):  # else nothing can be recorded now
+            await _audit(request, refusal, request_id)
     except Exception:
-        refusal = FhirError(Category.UNAVAILABLE, "The request cannot be recorded now.")
+        if refusal.category is not Category.UNAVAILABLE:
+            refusal = FhirError(Category.UNAVAILABLE, "The request cannot be recorded now.")
         status = refusal.category.status
     title, words = WORDS.get(refusal.category, _NOT_DONE)
     if isinstance(refusal, PageRefused):
         words = refusal.sentence
     quote = request_id if status >= 500 else ""
-    return render("error.html", status, title=title, words=words, request_id=quote, name="", csrf="")
+    response = render("error.html", status, title=title, words=words, request_id=quote, name="", csrf="", nav=())
+    if refusal.category is Category.UNAVAILABLE:
+        response.headers["Retry-After"] = "30" if refusal.reason == "no-space" else "1"
+    return response
 
 
 async def _audit(request: Request, refusal: FhirError, request_id: str) -> None:
@@ -117,6 +138,8 @@ def _as_refusal(error: Exception) -> FhirError:
             return FhirError(Category.NOT_FOUND, "gone", reason=error.reason)
         case FhirError():
             return error
+        case Full():
+            return PageRefused(Category.UNAVAILABLE, NO_SPACE, "no-space")
         case TooCostly() | Unavailable():
             return FhirError(Category.UNAVAILABLE, "The store does not answer.")
         case _:

@@ -1,5 +1,6 @@
 """Who looks at the page: session cookie, forms that are really ours, and the Context with that person's restriction."""
 
+import secrets
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -10,7 +11,7 @@ from starlette.responses import Response
 from service.access.context import Context
 from service.access.context import Settings as Behaviour
 from service.auth.limits import Buckets
-from service.auth.login import Session, same, session_of
+from service.auth.login import Session, same, session_of, signin_token
 from service.errors import Category, FhirError
 from service.log_events import REQUEST_ID
 from service.settings import Settings
@@ -39,9 +40,13 @@ class Shared(Protocol):
 
 @dataclass
 class SigninLimits:
-    """How often a source may try to sign in, and cause an audit row about being refused (security.md A30)."""
+    """How often a source may try to sign in, and cause an audit row about being refused (security.md A30).
+
+    events: how often it may press a button of the sandbox.
+    """
 
     tries: Buckets = field(default_factory=lambda: Buckets(30))
+    events: Buckets = field(default_factory=lambda: Buckets(60))
     told: Buckets = field(default_factory=lambda: Buckets(5))
 
 
@@ -98,6 +103,14 @@ async def require(request: Request, *, active: bool = True) -> SignedIn:
     return found
 
 
+async def require_person(request: Request, *, active: bool = True) -> SignedIn:
+    """Whoever has an inbox. A system that a visitor of the sandbox looks through has none."""
+    who = await require(request, active=active)
+    if who.session.caller.person is None:
+        raise PageRefused(Category.FORBIDDEN, "An inbox is a person's: sign in as a lead care manager.", "no-inbox")
+    return who
+
+
 def https(shared: Shared) -> bool:
     return shared.settings.base_url.startswith("https://")
 
@@ -129,6 +142,21 @@ async def read_form(request: Request) -> dict[str, str]:
         return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=20))
     except ValueError:
         raise PageRefused(Category.MALFORMED, STALE_FORM, "form") from None
+
+
+def form_nonce(request: Request) -> str:
+    """What forms are bound to while nobody is signed in: the browser's own cookie, made where it has none."""
+    return request.cookies.get(SIGNIN_COOKIE) or secrets.token_urlsafe(32)
+
+
+def set_form_cookie(response: Response, shared: Shared, nonce: str) -> None:
+    response.set_cookie(SIGNIN_COOKIE, nonce, path="/", httponly=True, samesite="strict", secure=https(shared))
+
+
+def check_form_token(request: Request, form: dict[str, str]) -> None:
+    nonce = request.cookies.get(SIGNIN_COOKIE, "")
+    if not nonce or not same(signin_token(shared_of(request).page_key, nonce), form.get("csrf", "")):
+        raise PageRefused(Category.FORBIDDEN, STALE_FORM, "csrf")
 
 
 def check_csrf(form: dict[str, str], session: Session) -> None:

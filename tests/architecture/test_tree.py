@@ -21,6 +21,7 @@ FILES = {
 MADE_BY_TOOLS = re.compile(
     r"\.git|\.venv|\..*_cache|\.hypothesis|__pycache__|.*\.egg-info|build|dist|\.coverage|\.idea|\.vscode"
 )
+BINARY = {".png", ".jpg", ".svg", ".webp", ".pdf", ".gz", ".tgz", ".xlsx"}
 WALL = 400
 WALL_TIME = ("service/clock.py", "service/log_events.py", "service/store/engine.py", "service/cli/")
 """The clock itself; when a line was written; leases between processes, which a frozen or moved clock must not end."""
@@ -131,7 +132,8 @@ def test_every_setting_is_documented() -> None:
 def test_no_setting_is_named_that_does_not_exist() -> None:
     known = {name for name, _default, _sentence in describe()}
     texts = [*sources(*PACKAGES), *(ROOT / name for name in ("README.md", "Dockerfile", "compose.yaml", "Makefile"))]
-    for path in (path for path in texts if path.exists()):
+    texts += [path for folder in ("deploy", "docs") for path in (ROOT / folder).rglob("*") if path.suffix not in BINARY]
+    for path in (path for path in texts if path.is_file()):
         named = set(re.findall(r"\bENLACE_[A-Z][A-Z_]*[A-Z]\b", path.read_text()))
         unknown = {name for name in named - known if not name.startswith("ENLACE_TEST")}
         assert not unknown, f"{relative(path)} names {sorted(unknown)}"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -53,9 +54,9 @@ def test_it_is_a_valid_openapi_document(made: dict[str, Any]) -> None:
 
 def test_every_type_has_a_true_example(made: dict[str, Any]) -> None:
     examples = made["components"]["examples"]
-    assert set(examples) == set(catalog().types)
-    for rtype, example in examples.items():
-        resource = json.loads(json.dumps(example["value"]), parse_float=Decimal)
+    assert set(catalog().types) <= set(examples)
+    for rtype in catalog().types:
+        resource = json.loads(json.dumps(examples[rtype]["value"]), parse_float=Decimal)
         assert [p for p in validate(resource, rtype) if p.severity in ("error", "fatal")] == []
 
 
@@ -128,9 +129,9 @@ async def test_each_type_serves_the_documented_methods_and_no_other(client: http
 @pytest.mark.timeout(240)
 async def test_each_operation_answers_as_documented(client: httpx.AsyncClient, store: Store, made: Any) -> None:
     """With the example of each type stored: no 404, no 405, no 5xx, and no status that the document does not name."""
-    for rtype, example in made["components"]["examples"].items():
-        if rtype != "AuditEvent":
-            await put(store, json.loads(json.dumps(example["value"]), parse_float=Decimal))
+    for rtype in set(catalog().types) - {"AuditEvent"}:
+        example = made["components"]["examples"][rtype]
+        await put(store, json.loads(json.dumps(example["value"]), parse_float=Decimal))
     ordered = sorted(operations(made), key=lambda one: ("GET", "POST", "PUT", "DELETE").index(one[0]))
     events = (await client.get("/fhir/AuditEvent?_count=1")).json()
     seen = set()
@@ -139,9 +140,19 @@ async def test_each_operation_answers_as_documented(client: httpx.AsyncClient, s
         seen.add(answer.status_code)
         assert answer.status_code not in (404, 405) and answer.status_code < 500, (method, path, answer.text)
         assert str(answer.status_code) in operation["responses"], (method, path, answer.status_code, answer.text)
+        if answer.content:
+            documented = _resolved(made, operation["responses"][str(answer.status_code)])["content"]
+            assert answer.headers["content-type"].partition(";")[0] in documented, (method, path, answer.status_code)
         if _types(path):
             assert answer.headers["x-request-id"]
     assert {200, 201, 204} <= seen
+
+
+def _resolved(made: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" not in value:
+        return value
+    found: dict[str, Any] = made["components"]["responses"][value["$ref"].rpartition("/")[2]]
+    return found
 
 
 def _address(made: dict[str, Any], path: str, events: Any) -> tuple[str]:
@@ -158,8 +169,10 @@ def _sent(made: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
     for kind, media in operation.get("requestBody", {}).get("content", {}).items():
         headers["Content-Type"] = kind
         examples = [made["components"]["examples"][name]["value"] for name in media.get("examples", {})]
-        body = json.dumps(examples[0]) if examples else media.get("example", "_count=1")
-        return {"headers": headers, "content": body}
+        body = examples[0] if examples else media["example"]
+        if kind == "application/x-www-form-urlencoded":
+            return {"headers": headers, "content": urlencode(body)}
+        return {"headers": headers, "content": body if isinstance(body, str) else json.dumps(body)}
     return {"headers": headers}
 
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 
 import httpx
@@ -168,21 +169,53 @@ def test_every_verb_that_the_readme_names_exists() -> None:
 
 
 def test_what_the_demo_prints(demo: Demo) -> None:
+    """Every printed command is executed: tokens, calls, the feed, and the sandbox's events in their order."""
     lines = [line.strip() for line in demo.text.splitlines()]
     commands = [line for line in lines if line.startswith((".venv/bin/enlace ", "curl "))]
     tokens = [line for line in commands if " token --role" in line and not line.startswith("curl ")]
     curls = [line for line in commands if line.startswith("curl ")]
-    rest = [line for line in commands if line not in tokens and line not in curls]
+    events = [line for line in commands if line.startswith(".venv/bin/enlace sandbox ")]
+    rest = [line for line in commands if line not in (*tokens, *curls, *events)]
     roles = {line.split()[3] for line in tokens}
     assert roles == {"admin", "ecm-provider", "lcm", "mcp", "cbo", "hospital", "referrer"}
     assert len(curls) == 3 and all(f"http://127.0.0.1:{demo.http_port}/fhir/" in line for line in curls)
+    assert [line.split()[2] for line in events] == ["admit", "discharge", "refer", "accept", "complete"]
     assert [line for line in rest if " adt simulate " in line] == rest
     with ThreadPoolExecutor(1) as pool:
         simulated = pool.submit(works, demo, *rest)  # ten seconds: the tokens and calls go on beside it
         printed = works(demo, *tokens)
         assert len(set(re.findall(r"^[A-Za-z0-9_-]{43}$", printed, re.M))) == len(tokens)
         answered_with_entries(works(demo, *curls))
+        happened(works(demo, *events))
     assert re.search(r"^(\d+) sent, \1 accepted\.$", simulated.result(), re.M)
+
+
+def happened(output: str) -> None:
+    """Both messages were acknowledged and told to Maria; the referral went through its loop."""
+    assert re.findall(r"^(?:AA|CA)  (A0[13]): ", output, re.M) == ["A01", "A03"]
+    assert len(re.findall(r"^    Alert: .* was (?:admitted to|discharged home from) ", output, re.M)) == 2
+    assert re.findall(r"^(requested|accepted|completed)  ", output, re.M) == ["requested", "accepted", "completed"]
+
+
+def test_the_first_page_of_the_demo(demo: Demo) -> None:
+    """Four roles, one click each; the three curl lines are those that the terminal shows, and so are executed."""
+    base = f"http://127.0.0.1:{demo.http_port}"
+    page = httpx.get(f"{base}/", timeout=15).text
+    before_the_fold = page.partition("<details>")[0]
+    assert before_the_fold.count("Sign in as ") == 4
+    shown = [unescape(line) for line in re.findall(r"<code>(curl .*?)</code>", page)]
+    assert shown == [line.strip() for line in demo.text.splitlines() if line.strip().startswith("curl ")]
+    for client in re.findall(r'name="client" value="([^"]+)"', page):
+        signed_in(base, client)
+
+
+def signed_in(base: str, client_id: str) -> None:
+    """One click leads to the role's own page."""
+    with httpx.Client(base_url=base, timeout=15, follow_redirects=True) as browser:
+        csrf = re.findall(r'name="csrf" value="([^"]+)"', browser.get("/").text)[0]
+        page = browser.post("/login", data={"csrf": csrf, "client": client_id})
+    heading = "Inbox" if client_id.endswith("-lcm") else "What this organization sees"
+    assert page.status_code == 200 and f"<h1>{heading}</h1>" in page.text, client_id
 
 
 def test_the_printed_addresses_answer(demo: Demo) -> None:

@@ -33,6 +33,8 @@ def test_each_name_of_the_contract_and_decisions_is_known() -> None:
         "DATABASE_URL ENV HTTP_HOST HTTP_PORT MLLP_HOST MLLP_PORT PUBLIC_URL TIME_ZONE LOG_FORMAT LOG_LEVEL"
         " SECRET_KEY_FILE AUDIT_KEY_FILE AUTH_MODE EGRESS_ALLOW SMTP_URL SMS_URL IG_PACKAGES"
         " DATABASE_READER_URL WORKER_CONCURRENCY"
+        " MAX_IN_FLIGHT CLIENT_RATE DRAIN_SECONDS HEALTH_PORT DISK_RESERVE_MB DATABASE_LIMIT_MB FEED_SILENCE_HOURS"
+        " BACKUP_AGE_HOURS OTEL_ENDPOINT"
     )
     assert {f"ENLACE_{name}" for name in names.split()} == {name for name, _default, _sentence in describe()}
 
@@ -119,7 +121,7 @@ def test_secrets_do_not_show() -> None:
 
 def production(tmp_path: Path, **changed: str) -> Settings:
     for name in ("secret", "audit"):
-        (tmp_path / name).write_text(KEY)
+        (tmp_path / name).write_text(name + KEY)
         (tmp_path / name).chmod(0o600)
     return load(
         {
@@ -137,6 +139,24 @@ def test_production_in_order_starts(tmp_path: Path) -> None:
     production(tmp_path).check()
     production(tmp_path, DATABASE_URL="sqlite:////srv/enlace.db").check()
     production(tmp_path, DATABASE_URL="postgresql:///enlace?host=/run/postgresql").check()
+    production(tmp_path, DATABASE_READER_URL="postgresql://reader:y8Hr0@db/enlace").check()
+    production(tmp_path, SMTP_URL="smtps://enlace:z9@mail.example.org:465").check()
+
+
+@pytest.mark.parametrize(
+    "near",
+    [
+        "https://otel.example.org",
+        "http://127.0.0.1:4318",
+        "http://[::1]:4318",
+        "http://10.1.2.3:4318",
+        "http://collector:4318",
+        "http://otel.monitoring.svc:4318",
+        "http://otel.monitoring.svc.cluster.local:4318",
+    ],
+)
+def test_traces_may_go_to_a_collector_nearby(near: str, tmp_path: Path) -> None:
+    production(tmp_path, OTEL_ENDPOINT=near).check()
 
 
 @pytest.mark.parametrize(
@@ -147,7 +167,17 @@ def test_production_in_order_starts(tmp_path: Path) -> None:
         ("EGRESS_ALLOW", "127.0.0.1:9000"),
         ("SMS_URL", "http://sms.example.org"),
         ("DATABASE_URL", "postgresql://enlace:enlace@db/enlace"),
+        ("DATABASE_URL", "postgresql://enlace:%63hangeme@db/enlace"),
+        ("DATABASE_URL", "postgresql://pilot7:pilot7@db/enlace"),
         ("DATABASE_READER_URL", "postgresql://reader@db/enlace"),
+        ("DATABASE_READER_URL", "postgresql://enlace:x7Gq9@replica/enlace"),
+        ("SMTP_URL", "smtp://enlace:z9@mail.example.org:25"),
+        ("OTEL_ENDPOINT", "http://otel.example.org:4318"),
+        ("OTEL_ENDPOINT", "http://203.0.113.7.example.org:4318"),
+        ("OTEL_ENDPOINT", "http://8.8.8.8:4318"),
+        ("OTEL_ENDPOINT", "otel.example.org:4318"),
+        ("LOG_LEVEL", "debug"),
+        ("CLIENT_RATE", "0"),
         ("SECRET_KEY_FILE", "/nowhere/secret.key"),
         ("AUDIT_KEY_FILE", "/nowhere/audit.key"),
     ],
@@ -156,6 +186,20 @@ def test_production_refuses_what_only_a_trial_may_do(name: str, value: str, tmp_
     with pytest.raises(SettingsError, match=f"^ENLACE_{name} ") as caught:
         production(tmp_path, **{name: value}).check()
     assert len(caught.value.problems) == 1
+
+
+def test_production_refuses_one_key_for_both(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^ENLACE_AUDIT_KEY_FILE must not hold the key of ENLACE_SECRET_KEY_FILE"):
+        production(tmp_path, AUDIT_KEY_FILE=str(tmp_path / "secret")).check()
+    settings = production(tmp_path)
+    (tmp_path / "audit").write_text((tmp_path / "secret").read_text() + "\n")
+    with pytest.raises(SettingsError, match=r"^ENLACE_AUDIT_KEY_FILE "):
+        settings.check()
+
+
+def test_a_sandbox_takes_all_that_production_refuses() -> None:
+    names = {"LOG_LEVEL": "debug", "CLIENT_RATE": "0", "SMTP_URL": "smtp://m", "OTEL_ENDPOINT": "http://8.8.8.8:4318"}
+    load({f"ENLACE_{name}": value for name, value in names.items()}).check()
 
 
 @pytest.mark.parametrize(

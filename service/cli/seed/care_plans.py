@@ -1,6 +1,6 @@
 """What is found and planned: Conditions, Observations, answers to the forms, Goals, CarePlan. US Core 6.1 shapes.
 
-A Condition of the sensitive group SUD bears its label, so that it stays with the organization that wrote it.
+A Condition of a sensitive group bears its label (sensitive.py), so that it stays with the organization that wrote it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,6 +12,7 @@ from service.cli.seed.forms import SCREENING, answers
 from service.cli.seed.parts import BASE, ICD10, LOINC, TERMINOLOGY, Days, Entry, coded, filled, ref
 from service.cli.seed.people import Member
 from service.cli.seed.referrals import Referral
+from service.cli.seed.sensitive import BY_CODE
 
 DISEASES = (
     ("E11.9", "Type 2 diabetes"),
@@ -21,8 +22,6 @@ DISEASES = (
     ("F33.1", "Depression"),
     ("M17.0", "Arthritis of both knees"),
 )
-SENSITIVE = frozenset({"F10.20"})
-_LABEL = {"system": f"{TERMINOLOGY}/v3-ActCode", "code": "ETHUD"}
 _DISEASE_GOALS = {
     "E11.9": "Keep my A1c below 8",
     "I50.9": "Weigh myself every morning",
@@ -58,7 +57,7 @@ def condition(who: Member, role: str, what: tuple[str, str], recorded: str) -> R
     return filled(
         resourceType="Condition",
         id=who.id(role),
-        meta={"security": [_LABEL]} if code in SENSITIVE else None,
+        meta={"security": list(BY_CODE[code])} if code in BY_CODE else None,
         clinicalStatus=coded(f"{TERMINOLOGY}/condition-clinical", "active"),
         verificationStatus=coded(f"{TERMINOLOGY}/condition-ver-status", "confirmed"),
         category=[coded(f"{TERMINOLOGY}/condition-category", *kind)],

@@ -197,10 +197,13 @@ SNF = Party("willow-court-snf", "Willow Court Skilled Nursing", 52, "90 Willow C
 HOME_HEALTH = Party("poppy-home-health", "Poppy Home Health", 53, "33 Meadowlark Row")
 COUNTY_IHSS = Party("poppy-county-ihss", "Poppy County In-Home Supportive Services", 54, "2 Civic Green")
 CBAS = Party("golden-day-cbas", "Golden Day Adult Center", 55, "71 Sunbeam Street")
+CAREGIVERS = Party("poppy-caregiver-center", "Poppy Caregiver Resource Center", 59, "26 Rocking Chair Lane", 1)
 OPERATOR = Party("enlace", "Enlace, Poppy County exchange", 60, "1 Civic Green")
 PHYSICIANS = (
     Person("dr-ines-calloway", "Ines", "Calloway", "female", CLINIC.slug, "pcp", 56, "MD"),
     Person("dr-owen-thrale", "Owen", "Thrale", "male", CLINIC.slug, "pcp", 57, "DO"),
 )
 PHARMACIST = Person("faye-renquist", "Faye", "Renquist", "female", "valley-oak", "pharmacist", 58, "PharmD")
-EVERYONE = (*LEAD_CARE_MANAGERS, *PHYSICIANS, PHARMACIST)
+TCS_MANAGER = Person("gil-paredes", "Gil", "Paredes", "male", "plan-sierra-valley", "care-coordinator", 61, "RN")
+"""Transitional care services of the plan: the one contact of a member who leaves a hospital and is not in ECM."""
+EVERYONE = (*LEAD_CARE_MANAGERS, *PHYSICIANS, PHARMACIST, TCS_MANAGER)

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from mappers.hl7v2.simulate import MINUTE, message
+from service.cli.seed import felix, sonja_transition, susan
 from service.cli.seed.directory import HOSPITALS, LEAD_CARE_MANAGERS, Hospital
 from service.cli.seed.parts import Days, made_up_npi
 from service.cli.seed.people import Member, member
-from service.cli.seed.sonja_transition import ADMITTED, DISCHARGED
+from service.cli.seed.story_people import FELIX, SONJA, SUSAN
 from service.store.sources import RegisteredSource
 
 HOUR = 60 * MINUTE
@@ -79,7 +80,10 @@ def history(members: int, seed: int, now_us: int, days: Days) -> list[tuple[str,
 
 def _stays(members: int, seed: int, now_us: int, days: Days) -> Iterator[_Stay]:
     people = [member(seed, number, days) for number in range(min(members, 600))]
-    yield _Stay(HOSPITALS[0], _facts(people[0]), _sonja(now_us, days), "sonja")
+    told = ((SONJA, 0, _sonja, "sonja"), (FELIX, 1, _felix, "felix"), (SUSAN, 2, _susan, "susan"))
+    for number, place, happened, label in told:
+        if number < len(people):
+            yield _Stay(HOSPITALS[place], _facts(people[number]), happened(now_us, days), label)
     for number in range(4, len(people), 9):
         yield _Stay(HOSPITALS[number // 9 % 3], _facts(people[number]), _past(people[number]), f"past{number}")
     for turn, lcm in enumerate(LEAD_CARE_MANAGERS):
@@ -89,19 +93,43 @@ def _stays(members: int, seed: int, now_us: int, days: Days) -> Iterator[_Stay]:
     yield _Stay(HOSPITALS[1], STRANGER, ((70 * MINUTE, "A01", _WARD),), "stranger")
 
 
+def _before(now_us: int, days: Days, ago: int, clock: str) -> int:
+    return now_us - int(datetime.fromisoformat(days.at(ago, clock)).timestamp()) * 1_000_000
+
+
+def _admitted(
+    now_us: int, days: Days, stay: tuple[tuple[int, str], ...], ed: dict[str, Any], bed: dict[str, Any], gone: str
+) -> tuple[Step, ...]:
+    """To the emergency department, to a ward, out. stay: the three times; gone: disposition (UB-04)."""
+    came, moved, left = (_before(now_us, days, *when) for when in stay)
+    ed, bed = {"patient_class": "E", **ed}, {"patient_class": "I", **bed}
+    return (
+        (came, "A04", ed),
+        (moved, "A06", {**bed, "prior_location": ed["location"]}),
+        (left, "A03", {**bed, "disposition": gone}),
+    )
+
+
 def _sonja(now_us: int, days: Days) -> tuple[Step, ...]:
     """By ambulance to the emergency department, admitted with sepsis, to the nursing facility after five days."""
+    ed = {"location": "ED^12", "reason": "R41.0^Disorientation"}
+    bed = {"location": "4W^401^A", "diagnosis": "A41.9^Sepsis"}
+    stay = ((sonja_transition.ADMITTED, "19:10"), (sonja_transition.ADMITTED, "23:40"))
+    return _admitted(now_us, days, (*stay, (sonja_transition.DISCHARGED, "13:30")), ed, bed, "03")
 
-    def before(ago: int, clock: str) -> int:
-        return now_us - int(datetime.fromisoformat(days.at(ago, clock)).timestamp()) * 1_000_000
 
-    ed = {"patient_class": "E", "location": "ED^12", "reason": "R41.0^Disorientation"}
-    bed = {"patient_class": "I", "location": "4W^401^A", "diagnosis": "A41.9^Sepsis"}
-    return (
-        (before(ADMITTED, "19:10"), "A04", ed),
-        (before(ADMITTED, "23:40"), "A06", {**bed, "prior_location": "ED^12"}),
-        (before(DISCHARGED, "13:30"), "A03", {**bed, "disposition": "03"}),
-    )
+def _felix(now_us: int, days: Days) -> tuple[Step, ...]:
+    """A stroke in the morning; to the nursing facility after a week."""
+    ed = {"location": "ED^3", "reason": "R47.81^Slurred speech"}
+    bed = {"location": "2N^214^B", "diagnosis": "I63.9^Stroke"}
+    stay = ((felix.ADMITTED, "07:20"), (felix.ADMITTED, "10:50"), (felix.DISCHARGED, "14:00"))
+    return _admitted(now_us, days, stay, ed, bed, "03")
+
+
+def _susan(now_us: int, days: Days) -> tuple[Step, ...]:
+    """Found on the street; out after four days, to no address. The hospital withholds reason and diagnosis."""
+    stay = ((susan.ADMITTED, "21:35"), (susan.ADMITTED - 1, "02:10"), (susan.DISCHARGED, "11:15"))
+    return _admitted(now_us, days, stay, {"location": "ED^9"}, {"location": "3E^309^A"}, "01")
 
 
 def _past(who: Member) -> tuple[Step, ...]:

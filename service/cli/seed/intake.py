@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from service.cli.seed.directory import PHYSICIANS, Cbo
+from service.cli.seed.directory import PHYSICIANS, Cbo, Person
 from service.cli.seed.parts import Days, Entry, ref
 from service.cli.seed.people import Member
 from service.cli.seed.referrals import Referral
@@ -18,8 +18,17 @@ def entries(who: Member, days: Days) -> Iterator[Entry]:
         yield from ecm_referral(who, days, status, ago=16, closed=9)
 
 
-def ecm_referral(who: Member, days: Days, status: str, *, ago: int, closed: int) -> Iterator[Entry]:
-    """From the member's doctor to the plan; authorized: the output is the EpisodeOfCare."""
+def ecm_referral(
+    who: Member,
+    days: Days,
+    status: str,
+    *,
+    ago: int,
+    closed: int,
+    by: Person | None = None,
+    words: str = "The member agreed to be referred to Enhanced Care Management.",
+) -> Iterator[Entry]:
+    """To the plan, from the member's doctor or another; authorized: the output is the EpisodeOfCare."""
     plan = who.plan
     target = Cbo(
         *(plan.slug, plan.name, plan.number, plan.street, plan.town),
@@ -27,14 +36,13 @@ def ecm_referral(who: Member, days: Days, status: str, *, ago: int, closed: int)
         sdoh="sdoh-category-unspecified",
     )
     episode = ref(f"EpisodeOfCare/{who.id('episode')}") if status == "completed" else None
-    words = "The member agreed to be referred to Enhanced Care Management."
     yield from referral_entries(
         who,
         days,
         Referral(
             *("ecm-referral", target, status, ago, "routine", closed),
             words=words,
-            by=PHYSICIANS[who.number % 2],
+            by=by or PHYSICIANS[who.number % 2],
             output=episode,
             pof=who.row.pofs[0],
         ),

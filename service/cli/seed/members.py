@@ -1,17 +1,24 @@
 """Everything about one made-up member, in the order in which references resolve."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from service.cli.seed import care_plans, consents, intake, outreach, referrals, sonja
+from service.cli.seed import albert, care_plans, consents, felix, intake, outreach, referrals, sonja, susan
 from service.cli.seed.enrolled import enrolled
 from service.cli.seed.parts import Days, Entry
 from service.cli.seed.people import Member, member
+from service.cli.seed.story_people import ALBERT, FELIX, SONJA, SUSAN
+
+STORIES: dict[int, Callable[[Member, Days], Iterator[Entry]]] = {
+    SONJA: sonja.story,
+    FELIX: felix.story,
+    SUSAN: susan.story,
+    ALBERT: albert.story,
+}
 
 
 def entries(seed: int, number: int, days: Days) -> list[Entry]:
     """Everything about one member, each resource after those that it refers to (the directory aside)."""
-    who = member(seed, number, days)
-    return list(sonja.story(who, days)) if number == 0 else list(_life(who, days))
+    return list(STORIES.get(number, _life)(member(seed, number, days), days))
 
 
 def _life(who: Member, days: Days) -> Iterator[Entry]:

@@ -1,6 +1,6 @@
 """The made-up members: everything about one follows from the seed and its number, never from its neighbours.
 
-Member 0 is Sonja (sonja.py). Lead care managers take turns, plans change every six members.
+The first four have a story (story_people.py). Lead care managers take turns, plans change every six members.
 """
 
 import random
@@ -13,6 +13,7 @@ from mappers.plan_files.member_row import MemberRow
 from service.cli.seed import names
 from service.cli.seed.directory import ECM_PROVIDERS, LEAD_CARE_MANAGERS, PHYSICIANS, PLANS, TOWNS, Party, Person
 from service.cli.seed.parts import Days, fhir_id, made_up_npi
+from service.cli.seed.story_people import STORY_PEOPLE, StoryPerson
 
 # Every 20th place in a lead care manager's list has this engagement status; all others are engaged.
 STATUSES = {
@@ -76,16 +77,14 @@ def cin(seed: int, number: int) -> str:
 def member(seed: int, number: int, days: Days) -> Member:
     lcm = LEAD_CARE_MANAGERS[number % 6]
     place = number // 6
-    plan = PLANS[place % 2]
     ecm = next(party for party in ECM_PROVIDERS if party.slug == lcm.organization)
+    if told := STORY_PEOPLE.get(number):
+        return Member(seed, number, place, _told(seed, number, days, told), told.plan, ecm, lcm, told.started)
+    plan = PLANS[place % 2]
     rng = random.Random(f"{seed}:{number}:person")
     status = STATUSES.get((place + 2 * (number % 6)) % 20, "engaged-enrolled") if place else "engaged-enrolled"
     started = rng.randrange(40, 330)
-    if number == 0:
-        started = 184
-        row = _sonja(seed, days, started)
-    else:
-        row = _row(seed, number, days, rng, status, started)
+    row = _row(seed, number, days, rng, status, started)
     return Member(seed, number, place, row, plan, ecm, lcm, started)
 
 
@@ -115,14 +114,13 @@ def _row(seed: int, number: int, days: Days, rng: random.Random, status: str, st
         phone=f"{names.AREA_CODES[number // 100 % 7]}-555-01{number % 100:02d}",
         email=f"{given}.{family}{number}@example.org".lower() if rng.random() < 0.4 else None,
         pofs=(pof, "3a") if pof == "1a" and rng.random() < 0.3 else (pof,),
-        **_enrollment(number, days, status, started),
+        **_enrollment(number, PLANS[number // 6 % 2], days, status, started),
         **_staff(number),
     )
 
 
-def _enrollment(number: int, days: Days, status: str, started: int) -> dict[str, Any]:
+def _enrollment(number: int, plan: Party, days: Days, status: str, started: int) -> dict[str, Any]:
     """Coverage, authorization, start and end. Whoever left did so 12 days ago, so that the plan still sees it fresh."""
-    plan = PLANS[number // 6 % 2]
     prefix = "GP" if plan is PLANS[0] else "SV"
     begun = status not in NEVER_STARTED
     ended = days.day(12) if status in ("graduated", "discontinued") else None
@@ -153,25 +151,25 @@ def _staff(number: int) -> dict[str, Any]:
     }
 
 
-def _sonja(seed: int, days: Days, started: int) -> MemberRow:
-    """62 years old, alone in a ground-floor studio; POF 5."""
+def _told(seed: int, number: int, days: Days, person: StoryPerson) -> MemberRow:
+    city, code = TOWNS[person.town]
     return MemberRow(
-        cin=cin(seed, 0),
-        last_name="Marwick",
-        first_name="Sonja",
-        middle_name="Ruth",
-        birth_date=date(days.today.year - 62, 1, 14),
-        gender="female",
-        language_spoken="en",
-        language_written="en",
-        homeless=False,
-        residential_line="18 Alder Court, Unit 3",
-        residential_city=TOWNS[0][0],
+        cin=cin(seed, number),
+        last_name=person.family,
+        first_name=person.given,
+        middle_name=person.middle,
+        birth_date=date(days.today.year - person.age, *person.born),
+        gender=person.gender,
+        language_spoken=person.language,
+        language_written=person.language,
+        homeless=person.homeless,
+        residential_line=person.street or None,
+        residential_city=city,
         residential_state="CA",
-        residential_zip=TOWNS[0][1],
-        phone="209-555-0100",
-        email="sonja.marwick@example.org",
-        pofs=("5",),
-        **_enrollment(0, days, "engaged-enrolled", started),
-        **_staff(0),
+        residential_zip=code,
+        phone=f"209-555-01{number:02d}",
+        email=f"{person.given}.{person.family}@example.org".lower(),
+        pofs=person.pofs,
+        **_enrollment(number, person.plan, days, "engaged-enrolled", person.started),
+        **_staff(number),
     )

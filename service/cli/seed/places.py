@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from fhir_profiles import Resource
 from service.cli.seed.directory import (
+    CAREGIVERS,
     CBAS,
     CBOS,
     CLINIC,
@@ -25,6 +26,7 @@ from service.cli.seed.directory import (
     Person,
 )
 from service.cli.seed.forms import questionnaires
+from service.cli.seed.more_services import MORE_SERVICES
 from service.cli.seed.parts import (
     BASE,
     PLAN_SYSTEM,
@@ -45,15 +47,15 @@ WEEKDAYS = ["mon", "tue", "wed", "thu", "fri"]
 
 def directory() -> Iterator[Entry]:
     """Every resource without a patient, each after those that it refers to."""
-    for party in (OPERATOR, *PLANS, *ECM_PROVIDERS, *CBOS, *HOSPITALS, CLINIC, SNF, HOME_HEALTH, COUNTY_IHSS, CBAS):
+    others = (CLINIC, SNF, HOME_HEALTH, COUNTY_IHSS, CBAS, CAREGIVERS)
+    for party in (OPERATOR, *PLANS, *ECM_PROVIDERS, *CBOS, *HOSPITALS, *others):
         yield party.reference, _organization(party)
-    for party in (*ECM_PROVIDERS, *CBOS, *HOSPITALS, CLINIC, SNF):
+    for party in (*ECM_PROVIDERS, *CBOS, *HOSPITALS, CLINIC, SNF, HOME_HEALTH, CBAS, CAREGIVERS, PLANS[1]):
         yield party.reference, _location(party)
     for cbo in CBOS:
         yield cbo.reference, _service(cbo, f"{cbo.slug}-service", cbo.service, cbo.cs)
-    harbor = CBOS[3]
-    stphh = "short-term-post-hospitalization-housing"
-    yield harbor.reference, _service(harbor, "quiet-harbor-stphh", "Short-Term Post-Hospitalization Housing", stphh)
+    for name, service in MORE_SERVICES:
+        yield service.reference, _service(service, name, service.service, service.cs)
     for person in EVERYONE:
         yield f"Organization/{person.organization}", _practitioner(person)
         yield f"Organization/{person.organization}", _role(person)
@@ -138,7 +140,7 @@ def _practitioner(person: Person) -> Resource:
 
 def _role(person: Person) -> Resource:
     reference = f"Organization/{person.organization}"
-    name = next(party.name for party in (*ECM_PROVIDERS, CLINIC) if party.reference == reference)
+    name = next(party.name for party in (*ECM_PROVIDERS, CLINIC, *PLANS) if party.reference == reference)
     return filled(
         resourceType="PractitionerRole",
         id=f"{person.slug}-role",

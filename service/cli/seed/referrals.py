@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fhir_profiles import Resource
-from service.cli.seed.directory import CBOS, CLINIC, ECM_PROVIDERS, Cbo, Person
+from service.cli.seed.directory import CBOS, CLINIC, ECM_PROVIDERS, PLANS, Cbo, Person
 from service.cli.seed.parts import SDOH_CODES, Days, Entry, coded, filled, note, own, ref
 from service.cli.seed.people import Member
 
@@ -32,7 +32,7 @@ STATES: dict[str, tuple[str, str, tuple[str, str]]] = {
     "cancelled": ("referral-loop-closed", "revoked", ("no-longer-wanted", "The member no longer wants the service")),
     "entered-in-error": ("", "entered-in-error", ("", "Referred for another member by mistake")),
 }
-_NAMES = {party.slug: party.name for party in (*ECM_PROVIDERS, CLINIC)}
+_NAMES = {party.slug: party.name for party in (*ECM_PROVIDERS, CLINIC, *PLANS)}
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,12 @@ class Referral:
     output: Resource | None = None
     """What came of it, where it is not a Procedure of the organization."""
     pof: str = ""
+    began: tuple[int, str] | None = None
+    """(days ago, clock) of the first service, where it was not two days after the referral."""
+
+    @property
+    def start(self) -> tuple[int, str]:
+        return self.began or (self.ago - 2, "11:30")
 
     def requester(self, who: Member) -> tuple[Person, Resource]:
         """(the person, a Reference to the organization)"""
@@ -133,7 +139,7 @@ def _procedure(who: Member, days: Days, r: Referral, request_ref: str) -> Resour
         category={"text": "Social service"},
         code=_service(r.cbo),
         subject=ref(who.reference, who.name),
-        performedPeriod={"start": days.on(r.ago - 2), "end": days.on(r.closed)},
+        performedPeriod={"start": days.on(r.start[0]), "end": days.on(r.closed)},
         performer=[{"actor": ref(r.cbo.reference, r.cbo.name)}],
         note=[{"text": r.cbo.done + "."}],
     )
@@ -157,7 +163,7 @@ def _task(who: Member, days: Days, r: Referral, request_ref: str) -> Resource:
         description=f"{r.cbo.service}: please answer this referral.",
         focus=ref(request_ref),
         **{"for": ref(who.reference, who.name)},
-        executionPeriod=filled(start=days.at(r.ago - 2, "11:30"), end=modified if over else None) if began else None,
+        executionPeriod=filled(start=days.at(*r.start), end=modified if over else None) if began else None,
         authoredOn=days.at(r.ago, "09:15"),
         lastModified=days.at(r.ago, "09:15") if r.status in ("draft", "requested") else modified,
         requester=r.requester(who)[1],

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from fhir_profiles import Resource
 from service.cli.seed import intake, outreach, sonja_home, sonja_transition
 from service.cli.seed.care_plans import condition, observation
-from service.cli.seed.consents import consent
+from service.cli.seed.contacts import PHYSICIAN_ORG, message, visit
 from service.cli.seed.directory import PHARMACIST, PHYSICIANS
 from service.cli.seed.enrolled import enrolled
 from service.cli.seed.forms import ASSESSMENT, answers
-from service.cli.seed.parts import TERMINOLOGY, Days, Entry, coded, filled, own, ref
+from service.cli.seed.parts import Days, Entry, own, ref
 from service.cli.seed.people import Member
-from service.cli.seed.sonja_contacts import PHYSICIAN_ORG, message, visit
+from service.cli.seed.relatives import may_share, may_take_part, related
 
 ATTEMPTS = (
     (190, "10:05", "telephone", "no-answer", "Called at the number of the plan's file."),
@@ -42,7 +42,9 @@ def story(who: Member, days: Days) -> Iterator[Entry]:
     patient, coverage, team, episode = enrolled(who, list(sonja_home.HELPERS), _team(arlene))
     yield patient
     yield coverage
-    yield who.ecm.reference, _arlene(who, days)
+    neighbor = ("NBOR", "neighbor")
+    since = days.on(184)
+    yield who.ecm.reference, related(who, "arlene", ("Arlene", "Fosdick"), neighbor, "209-555-0199", since)
     yield team
     yield episode
     yield from intake.ecm_referral(who, days, "completed", ago=200, closed=193)
@@ -52,7 +54,8 @@ def story(who: Member, days: Days) -> Iterator[Entry]:
     for number, (ago, clock, medium, outcome, text) in enumerate(ATTEMPTS):
         made = outreach.attempt(who, f"attempt-{number}", days.at(ago, clock), medium, outcome, text)
         yield who.ecm.reference, made
-    yield from _consents(who, days, arlene)
+    yield who.ecm.reference, may_share(who, days, (184, "10:10"))
+    yield who.ecm.reference, may_take_part(who, days, "consent-arlene", (184, "10:15"), arlene)
     yield from _assessment(who, days)
     yield from _medicines(who, days)
     yield from sonja_home.before_the_hospital(who, days)
@@ -67,30 +70,6 @@ def _team(arlene: Resource) -> tuple[Resource, ...]:
         {"role": [own("team-role", "pcp")], "member": doctor},
         {"role": [own("team-role", "caregiver")], "member": arlene},
     )
-
-
-def _arlene(who: Member, days: Days) -> Resource:
-    return filled(
-        resourceType="RelatedPerson",
-        id=who.id("arlene"),
-        active=True,
-        patient=ref(who.reference, who.name),
-        relationship=[coded(f"{TERMINOLOGY}/v3-RoleCode", "NBOR", "neighbor")],
-        name=[{"family": "Fosdick", "given": ["Arlene"]}],
-        telecom=[{"system": "phone", "value": "209-555-0199", "use": "mobile"}],
-        period={"start": days.on(184)},
-    )
-
-
-def _consents(who: Member, days: Days, arlene: Resource) -> Iterator[Entry]:
-    """To share with those who care for her; and that Arlene may be told and take part."""
-    year: Resource = {"start": days.on(184), "end": days.on(184 - 364)}
-    sharing: Resource = {"type": "permit", "period": year}
-    yield who.ecm.reference, consent(who, "consent", days.at(184, "10:10"), sharing)
-    actor = {"role": coded(f"{TERMINOLOGY}/v3-ParticipationType", "IRCP", "information recipient"), "reference": arlene}
-    access = coded(f"{TERMINOLOGY}/consentaction", "access")
-    neighbor: Resource = {"type": "permit", "period": year, "actor": [actor], "action": [access]}
-    yield who.ecm.reference, consent(who, "consent-arlene", days.at(184, "10:15"), neighbor)
 
 
 def _assessment(who: Member, days: Days) -> Iterator[Entry]:

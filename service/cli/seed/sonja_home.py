@@ -1,18 +1,17 @@
 """Sonja at home: rides, the home modification that stalls for 30 days, help at home, the plan's copy (sonja.py)."""
 
-import base64
 from collections.abc import Iterator
 
-from fhir_profiles import Resource
 from service.cli.seed.care_plans import care_plan, goal
-from service.cli.seed.directory import CBAS, CBOS, COUNTY_IHSS, HOME_HEALTH, Cbo, Party
-from service.cli.seed.parts import LOINC, Days, Entry, coded, filled, ref
+from service.cli.seed.contacts import PHYSICIAN_ORG, message, visit
+from service.cli.seed.directory import CBAS, COUNTY_IHSS, HOME_HEALTH
+from service.cli.seed.more_services import HARBOR, RIDES, SAFE_STEPS, serving
+from service.cli.seed.parts import Days, Entry
 from service.cli.seed.people import Member
+from service.cli.seed.plan_copies import plan_with_copy
 from service.cli.seed.referrals import Referral
 from service.cli.seed.referrals import entries as referral
-from service.cli.seed.sonja_contacts import PHYSICIAN_ORG, message, visit
 
-HARBOR, SAFE_STEPS, RIDES = CBOS[3], CBOS[4], CBOS[6]
 HELPERS = (SAFE_STEPS, RIDES, HARBOR)
 REFERRALS = ("ride", "home-modification", "stphh", "home-health", "ihss", "cbas")
 _GOALS = (
@@ -51,14 +50,14 @@ def _modification() -> Referral:
 
 def after_the_hospital(who: Member, days: Days) -> Iterator[Entry]:
     """Help at home begins; the plan is written anew and she gets a copy in her language."""
-    health = _target(HOME_HEALTH, "Home health: nursing and therapy")
+    health = serving(HOME_HEALTH, "Home health: nursing and therapy")
     yield from referral(
         who, days, Referral("home-health", health, "in-progress", 13, notes=((5, "10:00", "First visit."),))
     )
-    ihss = _target(COUNTY_IHSS, "In-Home Supportive Services application")
+    ihss = serving(COUNTY_IHSS, "In-Home Supportive Services application")
     applied = ((10, "09:00", "Application received; the interview is booked."),)
     yield from referral(who, days, Referral("ihss", ihss, "accepted", 11, condition="adl", notes=applied))
-    centre = _target(CBAS, "Community-Based Adult Services")
+    centre = serving(CBAS, "Community-Based Adult Services")
     came = ((4, "10:00", "First day at the center; the ride is part of it."),)
     yield from referral(who, days, Referral("cbas", centre, "in-progress", 10, condition="alone", notes=came))
     goals = [goal(who, role, words, about, days.on(180), state) for role, words, about, state in _GOALS]
@@ -69,41 +68,5 @@ def after_the_hospital(who: Member, days: Days) -> Iterator[Entry]:
         f"Condition/{who.id(role)}" for role in ("parkinson", "dementia", "arthritis", "alone", "adl", "home")
     ]
     plan = care_plan(who, days, 180, goals, conditions, requests)
-    plan["note"] = [
-        {"time": days.at(3, "11:00"), "text": "Copy of the plan given to Sonja, and to Arlene as she asked."}
-    ]
-    yield who.ecm.reference, plan
-    yield who.ecm.reference, _copy(who, days, [words for _, words, _, _ in _GOALS])
-
-
-def _target(party: Party, service: str) -> Cbo:
-    """Somebody outside of the eight community organizations, as the target of a referral."""
-    place = (party.slug, party.name, party.number, party.street, party.town)
-    return Cbo(*place, service=service, sdoh="sdoh-category-unspecified", done=service)
-
-
-def _copy(who: Member, days: Days, goals: list[str]) -> Resource:
-    text = "\n".join(["My care plan", f"My lead care manager: {who.lcm.name}", *(f"- {words}" for words in goals), ""])
-    data = text.encode()
-    attachment = {
-        "contentType": "text/plain; charset=utf-8",
-        "language": who.row.language_written,
-        "data": base64.b64encode(data).decode(),
-        "size": len(data),
-        "title": "My care plan",
-        "creation": days.on(3),
-    }
-    return filled(
-        resourceType="DocumentReference",
-        id=who.id("plan-copy"),
-        status="current",
-        type=coded(LOINC, "18776-5", "Plan of care note"),
-        category=[coded("http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category", "clinical-note")],
-        subject=ref(who.reference, who.name),
-        date=days.at(3, "11:00"),
-        author=[ref(who.lcm.reference, who.lcm.name)],
-        custodian=ref(who.ecm.reference, who.ecm.name),
-        description="Copy of the care plan, given to the member",
-        content=[{"attachment": attachment}],
-        context={"related": [ref(f"CarePlan/{who.id('care-plan')}")]},
-    )
+    given = "Copy of the plan given to Sonja, and to Arlene as she asked."
+    yield from plan_with_copy(who, days, plan, [words for _, words, _, _ in _GOALS], (3, "11:00"), given)

@@ -21,7 +21,7 @@ from tests.scenarios.harness import running, wait_for, write_world
 from tests.scenarios.operations.store_load import Load, check_kept
 
 DEEP = bool(os.environ.get("ENLACE_TEST_DEEP"))
-HANG_S = 13.0
+HANG_S = 11.0
 """No answer takes longer: 6 s to give up a server that stands still, 5 s of waiting, and a noisy machine."""
 
 

@@ -101,6 +101,7 @@ def test_sqlite_stops_writing_at_the_reserve(small_sqlite: tuple[Path, str], tmp
     with running(url, tmp_path, ENLACE_DISK_RESERVE_MB=str(RESERVE_MB)) as service:
         with Load(service, tokens, size=LARGE) as load:
             for _ in range(ROUNDS):
+                load.refusals.clear()
                 _leave(folder, RESERVE_MB + 2)
                 wait_for(lambda: load.refusals and load.refusals[-1].headers["retry-after"] == "30", 60)
                 load.told.clear()

@@ -3,13 +3,10 @@
 import json
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from datetime import date, datetime
-from functools import cache
 from typing import Any
 
-import httpx
 import pytest
 from fastapi import FastAPI
 
@@ -18,51 +15,24 @@ from mappers.hl7v2.header import Header, peek
 from service.access.context import Context
 from service.access.context import Settings as Behaviour
 from service.access.new_version import new_version
-from service.auth.sandbox import issue_sandbox_token
 from service.caller import Role, system_caller
 from service.cli.seed import LOGINS, SeedRefused, curl_lines, hospital_history, seed, sonja_reference
 from service.cli.seed.directory import CBOS, ECM_PROVIDERS, HOSPITALS, LEAD_CARE_MANAGERS, PLANS
 from service.cli.seed.hospitals import registered
 from service.cli.seed.members import entries
-from service.cli.seed.parts import Days, Entry, made_up_npi
+from service.cli.seed.parts import Days, made_up_npi
 from service.cli.seed.people import cin, member
-from service.cli.seed.places import directory
 from service.interactions.receive_hl7v2 import Receiver
 from service.store import credentials
 from service.store.change import Change
-from service.store.engine import Store, open_store
+from service.store.engine import Store
 from service.worker import Worker
 from service.workflow import referrals
 from service.workflow.steps import Step
-from tests.frozen_clock import START, FrozenClock
+from tests.service.cli.county import DAYS, NOW, SOME, Roles, bodies, county, of, references, seeded
 from tests.service.world import put
 
-NOW = int(START.timestamp()) * 1_000_000
 HOUR = 3_600_000_000
-DAYS = Days(START.date())
-SOME = 36
-"""Members in the tests with a database: six for each lead care manager."""
-
-
-@cache
-def county(number: int = 1, members: int = 200, days: Days = DAYS) -> list[Entry]:
-    return [*directory(), *(entry for i in range(members) for entry in entries(number, i, days))]
-
-
-def of(rtype: str, made: list[Entry]) -> list[Any]:
-    return [resource for _, resource in made if resource["resourceType"] == rtype]
-
-
-def references(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            if name == "reference" and isinstance(inner, str):
-                yield inner
-            else:
-                yield from references(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from references(inner)
 
 
 def times(value: Any, ahead: frozenset[str] = frozenset({"end"})) -> Iterator[str]:
@@ -98,7 +68,7 @@ def test_the_county_is_complete() -> None:
     for rtype in ("Patient", "Coverage", "EpisodeOfCare", "CareTeam"):
         assert counts[rtype] == 200
     assert (len(PLANS), len(ECM_PROVIDERS), len(CBOS), len(HOSPITALS), len(LEAD_CARE_MANAGERS)) == (2, 3, 8, 3, 6)
-    assert counts["HealthcareService"] == 9 and counts["CarePlan"] > 100 and counts["Goal"] > 250
+    assert counts["HealthcareService"] == 15 and counts["CarePlan"] > 100 and counts["Goal"] > 250
     states = Counter(task["status"] for task in of("Task", made))
     assert set(states) == {row.new for row in referrals.TRANSITIONS} | {"draft"} and min(states.values()) >= 5
     consents = Counter((c["status"], c["provision"]["type"]) for c in of("Consent", made))
@@ -179,22 +149,6 @@ def test_numbers_are_made_up_and_pass_their_check() -> None:
 # --- what is stored ------------------------------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def seeded(url: str, members: int = SOME, number: int = 1) -> AsyncIterator[Store]:
-    store = await open_store(url, FrozenClock())
-    try:
-        await seed(store, members=members, seed=number, now_us=NOW)
-        yield store
-    finally:
-        await store.close()
-
-
-async def bodies(store: Store) -> dict[str, Any]:
-    rows = await store.fetch("SELECT v.body FROM version v JOIN resource r ON r.vid = v.vid")
-    found = [json.loads(row[0]) for row in rows]
-    return {f"{r['resourceType']}/{r['id']}": {k: v for k, v in r.items() if k != "meta"} for r in found}
-
-
 async def test_stored_is_what_was_made_and_a_second_run_changes_nothing(database_url: str) -> None:
     async with seeded(database_url, 12) as store:
         first = await bodies(store)
@@ -258,21 +212,6 @@ async def test_stored_tasks_keep_the_rules_of_referrals(sqlite_url: str) -> None
 # --- what each role sees ---------------------------------------------------------------------------------------------
 
 
-class Roles:
-    """Clients of the county by the names that `enlace token --client` takes."""
-
-    def __init__(self, store: Store, app: FastAPI):
-        self._store, self._transport = store, httpx.ASGITransport(app)
-
-    async def found(self, role: str, name: str, query: str) -> list[Any]:
-        token = await issue_sandbox_token(self._store, "sandbox", role, name, 600)
-        headers = {"Authorization": f"Bearer {token}"}
-        async with httpx.AsyncClient(transport=self._transport, base_url="http://test/fhir", headers=headers) as client:
-            answer = await client.get(f"/{query}")
-            assert answer.status_code == 200, answer.text
-            return [entry["resource"] for entry in answer.json().get("entry", [])]
-
-
 @pytest.fixture
 async def roles(store: Store, app: FastAPI) -> Roles:
     await seed(store, members=SOME, seed=1, now_us=NOW)
@@ -298,9 +237,11 @@ async def test_care_providers_see_their_members_only(roles: Roles) -> None:
 
 
 async def test_plans_see_their_members_and_the_hospital_nobody(roles: Roles) -> None:
+    people = [member(1, number, DAYS) for number in range(SOME)]
     for party in PLANS:
         found = await roles.found("mcp", f"{party.slug.removeprefix('plan-')}-mcp", "Coverage?_count=100")
-        assert {c["payor"][0]["reference"] for c in found} == {party.reference} and len(found) == SOME / 2
+        assert {c["payor"][0]["reference"] for c in found} == {party.reference}
+        assert len(found) == sum(person.plan is party for person in people) > SOME / 3
     assert await roles.found("hospital", "poppy-general-hospital", "Organization") == []
 
 

@@ -1,13 +1,14 @@
 """A store with the made-up county, on both engines."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from service.store.engine import Store, open_store
 from tests.frozen_clock import FrozenClock
 from tests.service.web.browsing import Browser
-from tests.service.web.county import populate, settings
+from tests.service.web.county import populate, populate_sandbox, settings
 
 
 @pytest.fixture
@@ -27,4 +28,25 @@ def key_folder(tmp_path, monkeypatch):  # type: ignore[no-untyped-def]
 @pytest.fixture
 async def ana(store: Store) -> AsyncIterator[Browser]:
     async with Browser(store, settings()) as browser:
+        yield browser
+
+
+@pytest.fixture
+async def sandbox(store: Store, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Browser]:
+    """A browser before the whole made-up county; no press of a button waits for a worker."""
+    monkeypatch.setattr("service.web.sandbox.WAIT_S", 0.0)
+    await populate_sandbox(store)
+    async with Browser(store, settings()) as browser:
+        yield browser
+
+
+@pytest.fixture
+async def production(store: Store, tmp_path: Path) -> AsyncIterator[Browser]:
+    """The same county behind a production setting."""
+    await populate_sandbox(store)
+    key = tmp_path / "key"
+    key.write_bytes(b"k" * 64)
+    key.chmod(0o600)
+    chosen = settings(env="production", public_url="https://enlace.test", secret_key_file=key)
+    async with Browser(store, chosen, "https://enlace.test") as browser:
         yield browser

@@ -5,10 +5,13 @@ from typing import Any
 from service.access.new_version import new_version
 from service.auth.registration import insertion, new_client
 from service.settings import Settings
+from service.store import sources
 from service.store.change import ABSENT, Change
 from service.store.engine import Store
+from service.store.sources import RegisteredSource
 from service.workflow.alert_text import date_time
 from service.workflow.alerts import CATEGORY, CATEGORY_SYSTEM
+from service.workflow.candidates import CIN_SYSTEM
 
 ECM = "Organization/ecm-1"
 EVIL = '<script>alert("x")</script>'
@@ -122,3 +125,37 @@ async def populate(store: Store) -> None:
         alert("a-1", "maria", "Practitioner/ana", now - 60 * SECOND),
         alert("b-1", "joe", "Practitioner/ben", now - 30 * SECOND),
     )
+
+
+CBO = "Organization/steps"
+
+
+def member(fhir_id: str, given: str, family: str, cin: str) -> Resource:
+    """A Patient whom a hospital's message can be matched to."""
+    identifier = [{"system": CIN_SYSTEM, "value": cin}]
+    return {**patient(fhir_id, given, family), "identifier": identifier, "birthDate": "1970-02-03", "gender": "female"}
+
+
+async def populate_sandbox(store: Store) -> None:
+    """Beside `populate`: a plan, a community organization, a hospital with a feed, two members of Ana."""
+    await register(store, "plan", role="mcp", organization="Organization/plan")
+    await register(store, "steps", role="cbo", organization=CBO)
+    await register(store, "ward", role="hospital", organization="Organization/ward")
+    await put(
+        store,
+        {"resourceType": "Organization", "id": "plan", "name": "Made-up Plan"},
+        {"resourceType": "Organization", "id": "steps", "name": "Made-up Steps"},
+        {"resourceType": "Organization", "id": "ward", "name": "Made-up Ward"},
+        {
+            "resourceType": "HealthcareService",
+            "id": "ramps",
+            "name": "Ramps",
+            "providedBy": {"reference": CBO},
+        },
+        member("rosa", "Rosa", "Quill-Made-up", "90000011A"),
+        member("tia", "Tia", "Brook-Made-up", "90000012A"),
+        episode("e-rosa", "rosa", "ana"),
+        episode("e-tia", "tia", "ana"),
+    )
+    feed = RegisteredSource("ward-adt", "WARDADT", "WARD", "Organization/ward", {"display": "Made-up Ward"}, True)
+    await store.commit(Change(statements=[sources.put(feed)]))

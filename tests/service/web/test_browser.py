@@ -10,11 +10,24 @@ from typing import Any
 import pytest
 import uvicorn
 
+from service.access.context import Settings as Behaviour
 from service.clock import SystemClock
 from service.main import build
 from service.store.engine import Store, open_store
+from service.worker import Worker
 from tests.conftest import missing
-from tests.service.web.county import EVIL, SECOND, alert, episode, follow_up, patient, populate, put, settings
+from tests.service.web.county import (
+    EVIL,
+    SECOND,
+    alert,
+    episode,
+    follow_up,
+    patient,
+    populate,
+    populate_sandbox,
+    put,
+    settings,
+)
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 FLAGS = (
@@ -46,7 +59,8 @@ MEASURE = """() => {
       const ratio = (a + 0.05) / (b + 0.05);
       if (ratio < 4.5) problems.push(`contrast ${ratio.toFixed(2)}: ${node.textContent.trim().slice(0, 40)}`);
     }
-    if (node.matches("button, .tabs a, .older a") && (box.height < 24 || box.width < 24)) {
+    const control = "button, summary, .button, .sub a, .links a, tbody a, .tabs a, .older a";
+    if (node.matches(control) && (box.height < 24 || box.width < 24)) {
       problems.push(`small ${box.width}x${box.height}: ${node.textContent.trim().slice(0, 40)}`);
     }
     if (box.right > innerWidth + 1) problems.push(`too wide: ${node.tagName} ${node.className}`);
@@ -124,13 +138,18 @@ async def fill(store: Store) -> None:
     )
 
 
-async def signed_in(chromium: Any, address: str, **options: Any) -> Any:
-    context = await chromium.new_context(base_url=address, **options)
+async def watched(context: Any) -> Any:
+    """A new page that gathers what its console says."""
     page = await context.new_page()
     page.problems = []
     page.on("console", lambda m: page.problems.append(m.text) if m.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: page.problems.append(str(error)))
     page.on("dialog", lambda dialog: page.problems.append("a dialog: stored script ran"))
+    return page
+
+
+async def signed_in(chromium: Any, address: str, **options: Any) -> Any:
+    page = await watched(await chromium.new_context(base_url=address, **options))
     await page.goto("/")
     await shot(page, "signin")
     await check(page) if options.get("java_script_enabled", True) else None
@@ -171,14 +190,15 @@ async def test_live_and_by_keyboard(chromium: Any, county: Any) -> None:
 
 
 async def test_focus_order(chromium: Any, county: Any) -> None:
-    """Skip link, brand, sign out, tabs, alerts: the way through the page by Tab alone."""
+    """Skip link, brand, sign out, pages, tabs, alerts: the way through the page by Tab alone."""
     page = await signed_in(chromium, county[0])
     order = []
-    for _ in range(6):
+    for _ in range(9):
         await page.keyboard.press("Tab")
         order.append(await page.evaluate("document.activeElement.innerText.trim().split('\\n')[0]"))
-    assert order[0] == "Skip to the content" and order[1:3] == ["Enlace", "Sign out"]
-    assert order[3].startswith("New") and order[4] == "All" and order[5].startswith("Acknowledge")
+    assert order[:3] == ["Skip to the content", "Enlace", "Sign out"]
+    assert order[3:6] == ["Inbox", "What you see", "Sandbox events"]
+    assert order[6].startswith("New") and order[7] == "All" and order[8].startswith("Acknowledge")
 
 
 async def test_the_place_is_kept(chromium: Any, county: Any) -> None:
@@ -201,7 +221,7 @@ async def test_the_session_that_ends_elsewhere(chromium: Any, county: Any) -> No
     other = await page.context.new_page()
     await other.goto("/")
     await other.get_by_role("button", name="Sign out").click()
-    await page.get_by_role("heading", name="Sign in").wait_for(timeout=8000)
+    await page.get_by_role("heading", name="Enlace sandbox").wait_for(timeout=8000)
 
 
 async def test_reconnecting_is_shown_and_catches_up(chromium: Any, county: Any) -> None:
@@ -231,5 +251,63 @@ async def test_without_javascript(chromium: Any, county: Any) -> None:
     await page.get_by_role("link", name="All").click()
     await page.locator("#a-gone").wait_for()
     await page.get_by_role("button", name="Sign out").click()
-    await page.get_by_role("heading", name="Sign in").wait_for()
+    await page.get_by_role("heading", name="Enlace sandbox").wait_for()
     assert page.problems == []
+
+
+async def test_the_first_page_and_what_a_system_sees(chromium: Any, county: Any) -> None:
+    address, store = county
+    await populate_sandbox(store)
+    await put(store, patient("s-1", "Sonja", "Made-up"), episode("e-s", "s-1", "ana"))
+    context = await chromium.new_context(base_url=address, permissions=["clipboard-read", "clipboard-write"])
+    page = await watched(context)
+    await page.goto("/")
+    await page.get_by_role("button", name="Copy").first.click()
+    await page.get_by_role("button", name="Copied").wait_for()
+    copied = await page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("curl -s -H ") and copied.endswith(f"'{address}/fhir/Patient/s-1'")
+    await page.get_by_text("Other people and organizations").press("Enter")
+    assert await page.get_by_role("button", name="Sign in as Ben Okafor").is_visible()
+    await check(page)
+    await shot(page, "first")
+    await page.get_by_role("button", name="Sign in as Made-up Care Collective").press("Enter")
+    await page.get_by_role("heading", name="What this organization sees").wait_for()
+    await check(page)
+    await shot(page, "sees")
+    await page.get_by_role("link", name="Patient", exact=True).press("Enter")
+    await page.get_by_role("heading", name="Patient", exact=True).wait_for()
+    await check(page)
+    await page.get_by_role("link", name="Rosa Quill-Made-up").press("Enter")
+    await page.get_by_text('"resourceType": "Patient"').wait_for()
+    await check(page)
+    await shot(page, "resource")
+    assert page.problems == []
+
+
+async def test_sandbox_events_without_javascript(chromium: Any, county: Any) -> None:
+    address, store = county
+    await populate_sandbox(store)
+    worker = Worker(store, Behaviour())
+    working = asyncio.create_task(worker.run())
+    try:
+        page = await watched(await chromium.new_context(base_url=address, java_script_enabled=False))
+        await page.goto("/sandbox")
+        await page.get_by_role("button", name="Send an A01 for Ana").click()
+        await page.get_by_text("was admitted to Made-up Ward").wait_for()
+        assert await page.get_by_role("heading", name="A01 was acknowledged with AA").is_visible()
+        await shot(page, "admitted")
+        await page.locator("#done").get_by_role("button", name="Discharge them").click()
+        await page.get_by_text("was discharged home from Made-up Ward").wait_for()
+        await page.get_by_role("button", name="Let Made-up Steps accept").click()
+        for button, status in (("Make a new", "requested"), ("accept", "accepted"), ("complete it", "completed")):
+            await page.locator("#done").get_by_role("button", name=button).click()
+            await page.get_by_role("heading", name=f"The referral is {status}").wait_for()
+        await shot(page, "completed")
+        assert page.problems == []
+        scripted = await watched(await chromium.new_context(base_url=address))
+        await scripted.goto("/sandbox?none=accept")
+        await check(scripted)
+        assert scripted.problems == []
+    finally:
+        worker.stop()
+        await working

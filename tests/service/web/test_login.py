@@ -6,7 +6,7 @@ from service.auth.login import IDLE_S
 from service.store.engine import Store
 from tests.frozen_clock import FrozenClock
 from tests.service.web.browsing import BASE, Browser, Forms, shown, text_of
-from tests.service.web.county import SECOND, settings
+from tests.service.web.county import SECOND, register, settings
 
 
 async def kinds(store: Store) -> list[tuple[str, int, str, str]]:
@@ -18,7 +18,11 @@ async def test_the_sandbox_offers_its_lead_care_managers(ana: Browser) -> None:
     page = await ana.get("/")
     assert page.status_code == 200
     assert "Sign in as Ana Quispe Lead care manager, Made-up Care Collective" in text_of(page)
-    assert [form[2] for form in Forms(page.text).found] == ["Sign in as Ana Quispe", "Sign in as Ben Okafor"]
+    assert [form[2] for form in Forms(page.text).found] == [
+        "Sign in as Ana Quispe",
+        "Sign in as Made-up Care Collective",
+        "Sign in as Ben Okafor",
+    ]
 
 
 async def test_an_empty_sandbox_says_what_to_do(database_url: str, clock: FrozenClock) -> None:
@@ -90,8 +94,11 @@ async def test_production_has_no_sandbox_login(store: Store, tmp_path) -> None: 
     assert await kinds(store) == [("login", 4, "anonymous", "production")]
 
 
-@pytest.mark.parametrize("client", ["ehr", "nobody", ""])
-async def test_whoever_is_no_person_is_refused(ana: Browser, store: Store, client: str) -> None:
+@pytest.mark.parametrize("client", ["ward", "operator", "nobody", ""])
+async def test_whoever_has_no_pages_is_refused(ana: Browser, store: Store, client: str) -> None:
+    """A hospital and the operator are no visitors; a lead care manager's client without a person is nobody."""
+    await register(store, "ward", role="hospital")
+    await register(store, "operator", role="admin")
     answer = await ana.press(await ana.get("/"), "Sign in as Ana", client=client)
     assert answer.status_code == 403 and "choose again" in text_of(answer)
     assert await kinds(store) == [("login", 4, "anonymous", "unknown")]

@@ -1,0 +1,101 @@
+"""Examples of what goes in and comes out, each valid for the schema of its type (tests/openapi/test_examples.py)."""
+
+import json
+from typing import Any
+
+from fhir_profiles.catalog import HERE as PROFILES
+from fhir_profiles.catalog import TypeEntry, catalog
+from openapi.components import Json
+
+BASE = "https://fhir.example.org/fhir"
+WHEN = "2026-03-08T07:30:00.000Z"
+SEARCH, HISTORY = "-search", "-history"
+"""Endings of the names of a type's Bundles among the components."""
+
+NO_PROBLEM: Json = {
+    "resourceType": "OperationOutcome",
+    "issue": [{"severity": "information", "code": "informational", "diagnostics": "No problems were found."}],
+}
+PROBLEM: Json = {
+    "resourceType": "OperationOutcome",
+    "issue": [
+        {
+            "severity": "error",
+            "code": "required",
+            "diagnostics": "status is required: add it.",
+            "expression": ["Task.status"],
+        }
+    ],
+}
+MESSAGE = (
+    "MSH|^~\\&|ADT|VALLEY|ENLACE|ENLACE|20260307223000-0800||ADT^A01^ADT_A01|MSG00001|P|2.5.1\r"
+    "EVN|A01|20260307223000-0800\r"
+    "PID|1||MRN0001^^^VALLEY^MR||Example^Made-Up||19700101|F\r"
+    "PV1|1|I|4W^401^1||||||||||||||||V0001\r"
+)
+ACKNOWLEDGEMENT = (
+    "MSH|^~\\&|ENLACE|ENLACE|ADT|VALLEY|20260308063000+0000||ACK^A01^ACK|0b5d7c1e|P|2.5.1\rMSA|AA|MSG00001\r"
+)
+METRICS = 'enlace_jobs{queue="adt.apply",state="ready"} 0.0\n'
+
+
+def components() -> Json:
+    """The named examples that operations refer to: a resource and its Bundles for each type."""
+    found: Json = {}
+    for name, entry in sorted(catalog().types.items()):
+        found[name] = {"value": resource(name)}
+        if "search-type" in entry.interactions:
+            found[name + SEARCH] = {"summary": f"One {name} found", "value": searchset(name)}
+        if "history-instance" in entry.interactions:
+            found[name + HISTORY] = {"summary": "As it was created", "value": history(name)}
+    return found | {
+        "NoProblem": {"summary": "Nothing is wrong", "value": NO_PROBLEM},
+        "Problem": {"summary": "An element is missing", "value": PROBLEM},
+        "CapabilityStatement": {"summary": "Shortened", "value": capabilities()},
+    }
+
+
+def resource(rtype: str) -> Json:
+    found: Json = json.loads((PROFILES / "examples" / f"{rtype}-example.json").read_text("utf-8"))
+    return found
+
+
+def searchset(rtype: str) -> Json:
+    """What a search that finds the example answers."""
+    return _bundle("searchset", f"{BASE}/{rtype}?_count=50", rtype, {"search": {"mode": "match"}})
+
+
+def history(rtype: str) -> Json:
+    """The versions of the example: one, its creation."""
+    entry = {
+        "request": {"method": "POST", "url": rtype},
+        "response": {"status": "201", "etag": 'W/"1"', "lastModified": WHEN},
+    }
+    return _bundle("history", f"{BASE}/{rtype}/{resource(rtype)['id']}/_history", rtype, entry)
+
+
+def _bundle(kind: str, url: str, rtype: str, entry: dict[str, Any]) -> Json:
+    found = resource(rtype)
+    return {
+        "resourceType": "Bundle",
+        "id": "7f3c9a52",
+        "meta": {"lastUpdated": WHEN},
+        "type": kind,
+        "link": [{"relation": "self", "url": url}],
+        "entry": [{"fullUrl": f"{BASE}/{rtype}/{found['id']}", "resource": found, **entry}],
+    }
+
+
+def capabilities() -> Json:
+    """The CapabilityStatement with one of its types."""
+    statement = {**catalog().statement, "url": f"{BASE}/metadata"}
+    rest = {**statement["rest"][0]}
+    rest["resource"] = [one for one in rest["resource"] if one["type"] == "Organization"]
+    statement["rest"] = [rest]
+    return statement
+
+
+def search_form(entry: TypeEntry) -> dict[str, str]:
+    """A form for POST [type]/_search: by patient where the type has one."""
+    asked = {"patient": "Patient/Patient-example"} if "patient" in entry.search else {}
+    return {**asked, "_count": "10"}

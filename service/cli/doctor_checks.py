@@ -1,0 +1,229 @@
+"""THE table of what `enlace doctor` looks at, and the checks that ask the database."""
+
+from typing import cast
+from zoneinfo import ZoneInfo
+
+from service.auth.jwks import BadKeySet, check_registered_url, check_registration
+from service.cli import doctor_machine as machine
+from service.cli.doctor_site import Check, Finding, Level, Site, ago, parted
+from service.store import backup_marker, chain, condition, credentials, sources
+from service.store.backup_places import revision
+from service.store.database import Database
+from service.store.engine import Store
+from service.store.schema import SchemaError, check_schema, revisions
+
+MINUTE = 60_000_000
+HOUR = 60 * MINUTE
+OLDEST = {"sqlite": ((3, 35), (3, 40)), "postgresql": ((13, 0), (15, 0))}
+"""engine -> (below it nothing works, below it nothing was tried)"""
+LATE_WARN, LATE_FAIL = MINUTE, 15 * MINUTE
+AHEAD_WARN, AHEAD_FAIL = 1_000_000, MINUTE
+STATES = ("unmatched", "unregistered", "unreadable", "failed")
+
+
+async def database(site: Site) -> list[Finding]:
+    if site.place is None:
+        return [Finding("fail", "database", *parted(site.trouble))]
+    server = await condition.server(site.place)
+    engine = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[site.place.engine]
+    shown = f"{engine} {server.version[0]}.{server.version[1]}"
+    lowest, tried = OLDEST[site.place.engine]
+    if server.version < tried:
+        level: Level = "fail" if server.version < lowest else "warn"
+        return [Finding(level, "database", f"{shown} is older than {tried[0]}.{tried[1]}.", f"upgrade {engine}")]
+    return [Finding("ok", "database", f"{shown} answers.")]
+
+
+async def durability(site: Site) -> list[Finding]:
+    """Whether a commit outlives a power cut."""
+    server = await condition.server(site.database)
+    if server.unsafe:
+        names = ", ".join(server.unsafe)
+        sentence = f"A power cut can lose what was acknowledged: {names} is off."
+        return [Finding(site.grave, "durability", sentence, f"set {names} to on and reload the database server")]
+    if server.weak:
+        sentence = "full_page_writes is off: only a file system that never writes half a page makes that safe."
+        return [Finding("warn", "durability", sentence, "set full_page_writes = on, unless the storage is ZFS")]
+    return [Finding("ok", "durability", "A commit is on the disk before it is acknowledged.")]
+
+
+async def migrations(site: Site) -> list[Finding]:
+    try:
+        await check_schema(cast(Database, site.database))
+    except SchemaError as error:
+        return [Finding("fail", "migrations", *parted(str(error)))]
+    now, newest = await revision(site.database), revisions()[-1]
+    if now != newest:
+        sentence = f"The database is at revision {now}, this code at {newest}; both serve."
+        return [Finding("warn", "migrations", sentence, "finish the upgrade: run the newest version everywhere")]
+    return [Finding("ok", "migrations", f"The database is at revision {newest}, which this code needs.")]
+
+
+async def space(site: Site) -> list[Finding]:
+    size, limit = await condition.size_bytes(site.database), site.settings.database_limit_mb * machine.MB
+    sentence = f"The database has {size // machine.MB} MB" + (f" of {limit // machine.MB} MB." if limit else ".")
+    remedy = "make space, then raise ENLACE_DATABASE_LIMIT_MB"
+    if limit and site.database.engine == "postgresql" and size >= 0.8 * limit:
+        return [Finding("fail" if size >= limit else "warn", "space", sentence, remedy)]
+    return [Finding("ok", "space", sentence)]
+
+
+async def clock(site: Site) -> list[Finding]:
+    """Ours against the database's, and against the latest instant that a version was given."""
+    theirs = await condition.clock_us(site.database)
+    apart = abs(theirs - site.now_us) if theirs is not None else 0
+    if apart > AHEAD_WARN:
+        sentence = f"This machine's clock and the database's are {ago(apart)} apart."
+        return [Finding("fail" if apart > AHEAD_FAIL else "warn", "clock", sentence, "run NTP on both")]
+    ahead = await condition.newest_us(site.database) - site.now_us
+    if ahead > AHEAD_WARN:
+        sentence = f"The newest version is {ago(ahead)} in the future: the clock was set back."
+        remedy = "correct the clock; until then new versions carry times that run ahead"
+        return [Finding("fail" if ahead > AHEAD_FAIL else "warn", "clock", sentence, remedy)]
+    return [Finding("ok", "clock", "Clocks agree; nothing is dated in the future.")]
+
+
+async def zones(site: Site) -> list[Finding]:
+    """Time zone data for ours and those of the hospitals."""
+    wanted = {site.settings.time_zone}
+    if site.place is not None:
+        registered = await sources.all_sources(cast(Store, site.place))
+        wanted |= {str(source.config["zone"]) for source in registered if source.config.get("zone")}
+    lost = [zone for zone in sorted(wanted) if not _known(zone)]
+    if lost:
+        remedy = "install tzdata, or correct the zone with `enlace adt source edit`"
+        return [Finding("fail", "zones", f"There is no time zone data for {', '.join(lost)}.", remedy)]
+    return [Finding("ok", "zones", f"Time zone data is there for {', '.join(sorted(wanted))}.")]
+
+
+def _known(zone: str) -> bool:
+    try:
+        ZoneInfo(zone)
+    except Exception:
+        return False
+    return True
+
+
+async def clients(site: Site) -> list[Finding]:
+    """Registered systems that can never get a token."""
+    found: list[Finding] = []
+    without = 0
+    for client in await credentials.clients(site.database):
+        if not client.active:
+            continue
+        if client.jwks is None and client.jwks_url is None:
+            without += 1
+            continue
+        try:
+            check_registration(client.jwks) if client.jwks is not None else check_registered_url(str(client.jwks_url))
+        except BadKeySet as error:
+            remedy = "`enlace client revoke`, then `enlace client add` with its present keys"
+            found.append(Finding("warn", "clients", f"Client {client.id}: {error}", remedy))
+    if without and not site.settings.sandbox:
+        sentence = f"{without} active clients have no key set, so they can get no token."
+        found.append(Finding("warn", "clients", sentence, "`enlace client list` shows them: register them anew"))
+    fine = "Every active client's key set can be used." + (f" {without} are sandbox logins." if without else "")
+    return found or [Finding("ok", "clients", fine)]
+
+
+async def feeds(site: Site) -> list[Finding]:
+    """One line for each registered hospital that has not been heard."""
+    limit = site.settings.feed_silence_hours
+    found, heard = [], 0
+    for source in await sources.all_sources(cast(Store, site.database)):
+        if not source.active:
+            continue
+        last = await condition.last_heard_us(site.database, source.name)
+        remedy = f"ask the interface team of {source.organization}; `enlace adt inbox` shows what came"
+        if last is None:
+            found.append(Finding("warn", "feeds", f"{source.name} was never heard.", remedy))
+        elif site.now_us - last > limit * HOUR:
+            silent = f"{source.name} has been silent for {ago(site.now_us - last)} (limit {limit} h)."
+            found.append(Finding("warn", "feeds", silent, remedy))
+        else:
+            heard += 1
+    return found or [Finding("ok", "feeds", f"{heard} registered feeds, all heard within {limit} h.")]
+
+
+async def queue(site: Site) -> list[Finding]:
+    found = []
+    jobs = await condition.queue(site.database, site.now_us)
+    late = site.now_us - jobs.late_us if jobs.late_us is not None else 0
+    if late > LATE_WARN:
+        sentence = f"{jobs.due} jobs are due, the oldest for {ago(late)}."
+        level: Level = "fail" if late > LATE_FAIL else "warn"
+        found.append(Finding(level, "queue", sentence, "start `enlace worker`, or one more; see its log"))
+    if jobs.dead:
+        remedy = "`enlace adt inbox --state failed`; when the cause is gone, `enlace adt replay --state failed`"
+        found.append(Finding("warn", "queue", f"{jobs.dead} jobs failed for good.", remedy))
+    return found or [Finding("ok", "queue", f"{jobs.due} jobs are due, none late, none dead.")]
+
+
+async def workers(site: Site) -> list[Finding]:
+    count = await condition.processes(site.database, site.now_us)
+    if not count:
+        remedy = "start it: `enlace serve --all`, or serve, worker and adt-listener"
+        return [Finding("warn", "workers", "No process of the service is running.", remedy)]
+    jobs = await condition.queue(site.database, site.now_us)
+    if jobs.late_us is not None and site.now_us - jobs.late_us > LATE_WARN:
+        sentence = f"{count} processes run, but nobody does the work that is due."
+        return [Finding("fail", "workers", sentence, "start `enlace worker`; see its log")]
+    return [Finding("ok", "workers", f"{count} processes of the service are running.")]
+
+
+async def messages(site: Site) -> list[Finding]:
+    """What waits for a person in the inbox of ADT messages."""
+    counts = {state: n for state, n in (await condition.inbox_counts(site.database, STATES)).items() if n}
+    if not counts:
+        return [Finding("ok", "messages", "No message waits for a person.")]
+    shown = ", ".join(f"{count} {state}" for state, count in counts.items())
+    remedy = f"`enlace adt inbox --state {next(iter(counts))}`; afterwards `enlace adt replay`"
+    return [Finding("warn", "messages", f"Messages that need a person: {shown}.", remedy)]
+
+
+async def backup(site: Site) -> list[Finding]:
+    last, limit = await backup_marker.last_backup(site.database), site.settings.backup_age_hours
+    remedy = "`enlace backup /backups/enlace-DATE.backup`, daily"
+    if last is None:
+        return [Finding("warn", "backup", "No backup was made.", remedy)]
+    age = site.now_us - last.at_us
+    sentence = f"The last backup is {ago(age)} old (limit {limit} h), {last.size // machine.MB} MB."
+    return [
+        Finding(site.grave if age > limit * HOUR else "ok", "backup", sentence, remedy if age > limit * HOUR else "")
+    ]
+
+
+async def audit(site: Site) -> list[Finding]:
+    """Only with --deep: it reads the whole table."""
+    found = await chain.verify(site.database)
+    if found.broken:
+        slot, seq = found.broken[0]
+        sentence = f"The audit chain is broken at {len(found.broken)} places, first at slot {slot}, row {seq}."
+        remedy = "somebody changed the audit table: keep the database as it is, compare with the last backup"
+        return [Finding("fail", "audit", sentence, remedy)]
+    return [Finding("ok", "audit", f"{found.rows} audit rows follow from each other.")]
+
+
+CHECKS = (
+    Check("settings", "", machine.settings),
+    Check("keys", "", machine.keys),
+    Check("mail", "", machine.mail),
+    Check("files", "", machine.files),
+    Check("disk", "", machine.disk),
+    Check("ports", "", machine.ports),
+    Check("ntp", "", machine.ntp),
+    Check("database", "", database),
+    Check("durability", "database", durability),
+    Check("space", "database", space),
+    Check("migrations", "database", migrations),
+    Check("clock", "schema", clock),
+    Check("zones", "schema", zones),
+    Check("clients", "schema", clients),
+    Check("feeds", "schema", feeds),
+    Check("queue", "schema", queue),
+    Check("workers", "schema", workers),
+    Check("messages", "schema", messages),
+    Check("backup", "schema", backup),
+    Check("audit", "deep", audit),
+)
+"""In the order in which a person looks: what all else rests on comes first."""

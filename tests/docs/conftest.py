@@ -1,0 +1,77 @@
+"""One sandbox for all pages: `enlace demo --no-feed` in a copy of the checkout, with free ports and a new database."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.postgres_server import free_port
+from tests.scenarios.harness import ROOT, wait_for
+
+COPIED = ("service", "mappers", "fhir_profiles", "adt_listener", "openapi", "deploy", "docs")
+FILES = ("pyproject.toml", "compose.yaml", "Dockerfile", "README.md")
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """checkout: the copy in which pages work; its .venv/bin/enlace is the copy's program."""
+
+    checkout: Path
+    env: dict[str, str]
+    ports: dict[str, str]
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    folder = tmp_path_factory.mktemp("documents")
+    checkout = _copy(folder / "checkout")
+    http, mllp = str(free_port()), str(free_port())
+    env = {name: value for name, value in os.environ.items() if not name.startswith("ENLACE_")} | {
+        "ENLACE_DATABASE_URL": f"sqlite:///{folder / 'enlace.db'}",
+        "ENLACE_SECRET_KEY_FILE": str(folder / "secret.key"),
+        "ENLACE_AUDIT_KEY_FILE": str(folder / "audit.key"),
+        "ENLACE_HTTP_PORT": http,
+        "ENLACE_MLLP_PORT": mllp,
+        "PYTHONPATH": str(checkout),
+    }
+    log = folder / "demo.log"
+    with log.open("wb") as output:
+        demo = subprocess.Popen(
+            [str(checkout / ".venv/bin/enlace"), "demo", "--no-feed"], env=env, cwd=checkout,
+            stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+    try:
+        wait_for(lambda: _ready(demo, log), 90)
+        yield Sandbox(checkout, env, {"8000": http, "2575": mllp}, folder)
+    finally:
+        demo.terminate()
+        try:
+            demo.wait(20)
+        except subprocess.TimeoutExpired:
+            demo.kill()
+            demo.wait()
+
+
+def _ready(demo: "subprocess.Popen[bytes]", log: Path) -> bool:
+    assert demo.poll() is None, log.read_text()
+    return "Ready after" in log.read_text()
+
+
+def _copy(to: Path) -> Path:
+    to.mkdir()
+    for name in COPIED:
+        shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("*.png"))
+    for name in FILES:
+        shutil.copy(ROOT / name, to / name)
+    programs = to / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name, module in (("enlace", " -m service.cli"), ("python", ""), ("python3", "")):
+        (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable}{module} "$@"\n')
+        (programs / name).chmod(0o755)
+    return to
