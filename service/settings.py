@@ -10,6 +10,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterable, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
@@ -98,6 +99,11 @@ class Settings(BaseModel):
     ig_packages: Listed = Field(
         (), description="Paths of FHIR packages (.tgz) whose profiles are loaded at start, comma-separated."
     )
+    trusted_proxies: Listed = Field(
+        (),
+        description="Addresses or networks of the proxies whose X-Forwarded-For is believed, comma-separated; "
+        "otherwise limits by address see the proxy only.",
+    )
     worker_concurrency: Annotated[int, Field(ge=1, le=256)] = Field(
         8, description="Background jobs that one worker process runs at a time."
     )
@@ -169,6 +175,16 @@ class Settings(BaseModel):
     def _http_url(cls, value: str) -> str:
         if value and not (value.startswith(("http://", "https://")) and _hostname(value)):
             raise ValueError("must be an absolute http or https URL such as https://enlace.example.org")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            try:
+                ip_network(entry)
+            except ValueError:
+                raise ValueError("must list addresses or networks such as 10.0.0.0/8") from None
         return value
 
     @field_validator("egress_allow")

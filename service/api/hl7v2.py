@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from service import metrics, tracing
 from service.api.body import raw
+from service.api.headers import FHIR_JSON
 from service.api.state import Shared
 from service.auth.bearer import authenticate
 from service.caller import Caller, Role
@@ -47,7 +48,7 @@ async def _received(request: Request) -> Response:
         answer = await Receiver(shared.store).receive(body, _row(caller))
     except FhirError as refusal:
         await shared.store.commit(Change(audit=[_row(caller, refusal)]))
-        return JSONResponse(refusal.outcome(), refusal.category.status, headers=refusal.headers)
+        return JSONResponse(refusal.outcome(), refusal.category.status, headers=refusal.headers, media_type=FHIR_JSON)
     return Response(answer or b"", 200 if answer else 204, {"Cache-Control": "no-store"}, media_type=MEDIA_TYPE)
 
 

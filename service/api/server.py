@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Sequence
 
 import uvicorn
 from starlette.applications import Starlette
@@ -24,14 +24,15 @@ class Server(uvicorn.Server):
         yield
 
 
-def config(app: ASGIApp) -> uvicorn.Config:
+def config(app: ASGIApp, trusted_proxies: Sequence[str] = ()) -> uvicorn.Config:
     """For a socket that is bound already. How many requests are in work is bounded by api/admission.py."""
     return uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
         timeout_keep_alive=30,
         timeout_graceful_shutdown=GRACE_S,
         h11_max_incomplete_event_size=16_384,

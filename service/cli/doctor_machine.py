@@ -16,6 +16,8 @@ MB = 1_000_000
 TIME_ERROR = 5
 FILES_WARN, FILES_FAIL = 4096, 512
 """Descriptors: the API takes up to 2,000 connections a process, beside those to the database."""
+_SILENT = b"silent"
+_ANSWER_S = 1.8
 _KEYS = ("secret_key_file", "audit_key_file")
 _MAKE_KEY = "openssl rand -hex 32 > FILE; chmod 600 FILE"
 
@@ -128,7 +130,7 @@ async def ntp(site: Site) -> list[Finding]:
 async def ports(site: Site) -> list[Finding]:
     """Free, or answered by Enlace; another program's is a fail, since a start would be refused."""
     s = site.settings
-    return [await _http(s.http_host, s.http_port), await _mllp(s.mllp_host, s.mllp_port)]
+    return list(await asyncio.gather(_http(s.http_host, s.http_port), _mllp(s.mllp_host, s.mllp_port)))
 
 
 async def _http(host: str, port: int) -> Finding:
@@ -137,7 +139,7 @@ async def _http(host: str, port: int) -> Finding:
     if healthy is None:
         return _free(host, port, "ENLACE_HTTP_PORT")
     if b'{"status":"ok"}' not in healthy:
-        return _taken(host, port, "ENLACE_HTTP_PORT")
+        return _taken(host, port, "ENLACE_HTTP_PORT", healthy)
     ready = await _answer(host, port, ask % b"readyz") or b""
     if b'"status":"ready"' not in ready:
         sentence = f"Enlace answers at {host}:{port}, but it takes no work."
@@ -151,12 +153,14 @@ async def _mllp(host: str, port: int) -> Finding:
     if answer is None:
         return _free(host, port, "ENLACE_MLLP_PORT")
     if answer != b"":
-        return _taken(host, port, "ENLACE_MLLP_PORT")
+        return _taken(host, port, "ENLACE_MLLP_PORT", answer)
     return Finding("ok", "ports", f"An ADT listener answers at {host}:{port}.")
 
 
-def _taken(host: str, port: int, name: str) -> Finding:
+def _taken(host: str, port: int, name: str, answer: bytes) -> Finding:
     sentence = f"Another program answers at {host}:{port}."
+    if answer == _SILENT:
+        sentence = f"What listens at {host}:{port} says nothing: another program, or Enlace is overloaded."
     return Finding("fail", "ports", sentence, f"stop it (ss -ltnp names it), or set {name} to a free port")
 
 
@@ -172,7 +176,7 @@ def _free(host: str, port: int, name: str) -> Finding:
 
 
 async def _answer(host: str, port: int, question: bytes) -> bytes | None:
-    """What comes back within a second; None: nobody listens. A peer that says nothing and stays gives b"silent"."""
+    """What comes back in time; None: nobody listens; _SILENT: the peer says nothing and stays."""
     near = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
     try:
         async with asyncio.timeout(1):
@@ -181,10 +185,10 @@ async def _answer(host: str, port: int, question: bytes) -> bytes | None:
         return None
     try:
         writer.write(question)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(_ANSWER_S):
             return await reader.read(65_536)
     except TimeoutError:
-        return b"silent"
+        return _SILENT
     except OSError:
         return b""
     finally:

@@ -65,7 +65,7 @@ async def _run(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     app = build(store, settings) if parts.api else None
     shared: Shared = app.state.enlace if app else Shared(store, settings, page_key=b"")
-    server = Server(config(Gate(app, settings.max_in_flight))) if app else None
+    server = Server(config(Gate(app, settings.max_in_flight), settings.trusted_proxies)) if app else None
     tasks: list[asyncio.Task[None]] = []
     worker = Worker(store, shared.behaviour, settings.worker_concurrency) if parts.worker else None
     if worker:

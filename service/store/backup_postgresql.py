@@ -11,6 +11,7 @@ from service.store.backup_rows import Table
 from service.store.database import TooCostly
 from service.store.dialect import dollars
 
+CONNECT_S = 4.0
 _KINDS = {"bigint": "int8", "smallint": "int2", "text": "text", "bytea": "bytea", "double precision": "float8"}
 _SETTINGS = {
     "search_path": "public",
@@ -47,7 +48,7 @@ class PgPlace:
     async def open(cls, url: str, statement_ms: int) -> "PgPlace":
         settings = _SETTINGS | {"statement_timeout": str(statement_ms)}
         try:
-            return cls(await asyncpg.connect(url, server_settings=settings, timeout=4, statement_cache_size=0))
+            return cls(await asyncpg.connect(url, server_settings=settings, timeout=CONNECT_S, statement_cache_size=0))
         except asyncpg.InvalidCatalogNameError:
             raise BackupError("The server has no database of that name: create it (CREATE DATABASE), empty.") from None
         except asyncpg.InvalidAuthorizationSpecificationError:

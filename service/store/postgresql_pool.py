@@ -45,6 +45,7 @@ class Pool:
         self._cutting: asyncio.Task[None] | None = None
         self._running: dict[int, tuple[Any, float]] = {}
         """Connections that carry a statement, and since when."""
+        self._wanted = 0
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def open(self) -> None:
@@ -86,11 +87,19 @@ class Pool:
 
     async def _once(self, sql: str, params: tuple[Any, ...]) -> list[Row]:
         assert self._pool is not None
-        if len(self._running) < SIZE:  # one is free, or made within ACQUIRE_S: no timer, which costs 20 us
-            con = await self._pool.acquire()
-        else:
-            async with asyncio.timeout(ACQUIRE_S):
+        self._wanted += 1
+        try:
+            if self._wanted <= SIZE:  # one is free, or made within ACQUIRE_S
                 con = await self._pool.acquire()
+            else:
+                async with asyncio.timeout(ACQUIRE_S):
+                    con = await self._pool.acquire()
+            return await self._on(con, sql, params)
+        finally:
+            self._wanted -= 1
+
+    async def _on(self, con: Any, sql: str, params: tuple[Any, ...]) -> list[Row]:
+        assert self._pool is not None
         self._running[id(con)] = (con, time.monotonic())
         try:
             return rows_of(await con.fetch(sql, *params))

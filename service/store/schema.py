@@ -50,8 +50,8 @@ async def check_schema(db: "Database") -> None:
 async def _serves_older(db: "Database") -> bool:
     """Whether the newer schema still serves this code: its last migration said so when it was applied.
 
-    So the old version goes on, and starts anew, while and after `enlace migrate` of the next one runs; and a release can
-    be taken back without touching the database.
+    So the old version goes on, and starts anew, while and after `enlace migrate` of the next one runs; and a release
+    can be taken back without touching the database.
     """
     rows = await db.fetch("SELECT value FROM meta WHERE name = 'serves_from'")
     return bool(rows) and str(rows[0][0]) in revisions()

@@ -1,7 +1,7 @@
 """Alembic's entry: runs the migrations on SQLite (sync) or PostgreSQL (asyncpg), each in a transaction of its own.
 
-A migration runs while the old version serves. So it only adds (columns with a default, tables, indexes made
-CONCURRENTLY), names in `serves_from` the oldest revision whose code works on its schema, and waits for no lock for long.
+A migration runs while the old version serves. So it only adds (columns with a default, tables, indexes
+made CONCURRENTLY), names in `serves_from` the oldest revision whose code works on it, and waits for no lock for long.
 """
 
 import asyncio

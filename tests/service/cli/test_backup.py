@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import shutil
 import sqlite3
 import stat
@@ -240,6 +241,19 @@ def rewrite(path: Path, bad: Path, harm: str) -> None:
             if harm == "lost-table" and name == "tables/audit.copy":
                 continue
             new.writestr(name, data)
+
+
+def test_a_full_disk_leaves_no_half_backup(backed: Backed, tmp_path: Path) -> None:
+    if backed.engine == "sqlite":
+        return  # its own files are bounded by the same limit
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(BackupError, match="could not be written"):
+            saved(backed.url, tmp_path / "a")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_migrated_and_unused_database_is_empty(backed: Backed, database_url: str) -> None:

@@ -23,7 +23,7 @@ from service.cli.doctor_machine import descriptors, free_space
 from service.cli.doctor_site import Check, Finding, Site
 from service.clock import SystemClock
 from service.settings import SettingsError, load
-from service.store import backup_marker, credentials, sources
+from service.store import backup_marker, backup_postgresql, credentials, sources
 from service.store.backup_marker import LastBackup
 from service.store.change import AuditRow, Change, Job
 from service.store.credentials import RegisteredClient
@@ -198,7 +198,8 @@ def test_database(lite: Patient, postgresql_url: str) -> None:
         assert "y@" not in repr(found)
 
 
-def test_a_server_that_takes_and_says_nothing_is_given_up(lite: Patient) -> None:
+def test_a_server_that_takes_and_says_nothing_is_given_up(lite: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backup_postgresql, "CONNECT_S", 0.5)
     with listening(lambda _peer: None) as port:
         assert lite.ill("database", ENLACE_DATABASE_URL=f"postgresql://x:y@127.0.0.1:{port}/x").level == "fail"
 
@@ -256,7 +257,8 @@ def test_ntp(lite: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
         assert lite.well("ntp")
 
 
-def test_ports(lite: Patient) -> None:
+def test_ports(lite: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_machine, "_ANSWER_S", 0.3)
     assert lite.well("ports")
     with listening(lambda peer: peer.sendall(b"SSH-2.0-somebody\r\n")) as port:
         assert "Another program" in lite.ill("ports", ENLACE_HTTP_PORT=str(port)).sentence

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
+import pytest
 
 from service.store import credentials
 from service.store.change import AuditRow, Change
+from service.store.database import Unavailable
 from service.store.engine import Store
 from tests.service.web.browsing import Browser
 from tests.service.web.county import alert, put, settings
@@ -154,3 +156,20 @@ async def test_one_session_has_a_few_streams_only(ana: Browser, store: Store) ->
         ana.app.state.live.open.subtract({next(iter(ana.app.state.live.open)): 7})
     async with Browser(store, settings()) as stranger:
         assert (await stranger.get("/inbox/events")).status_code == 401
+
+
+async def test_a_stream_outlasts_a_store_that_is_away(
+    ana: Browser, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_facts: object, **_more: object) -> list[tuple[object, ...]]:
+        raise Unavailable("away")
+
+    await ana.sign_in()
+    async with listening(ana) as stream:
+        await stream.has(1)
+        with monkeypatch.context() as patched:
+            patched.setattr(store.db, "fetch", away)
+            await asyncio.sleep(1.5)
+            assert not stream.over.is_set()
+        await put(store, alert("a-3", "maria", ANA, store.clock.now_us()))
+        await stream.has(2)
