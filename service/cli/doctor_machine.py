@@ -183,13 +183,16 @@ async def _answer(host: str, port: int, question: bytes) -> bytes | None:
             reader, writer = await asyncio.open_connection(near, port)
     except (OSError, TimeoutError):
         return None
+    answer = b""
     try:
         writer.write(question)
         async with asyncio.timeout(_ANSWER_S):
-            return await reader.read(65_536)
+            while len(answer) < 65_536 and (more := await reader.read(4096)):  # head and body may come apart
+                answer += more
+        return answer
     except TimeoutError:
-        return _SILENT
+        return answer or _SILENT
     except OSError:
-        return b""
+        return answer
     finally:
         writer.close()

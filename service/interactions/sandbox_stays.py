@@ -67,7 +67,6 @@ class Became:
 
     row: Received
     alert: Resource | None
-    stay: Resource | None
 
     @property
     def text(self) -> str:
@@ -141,11 +140,10 @@ async def became(ctx: Context, inbox_id: int, wait_s: float = 0.0) -> Became | N
     if row is None:
         return None
     if row.state != "applied":
-        return Became(row, None, None)
+        return Became(row, None)
     about = ("encounter", f"Encounter/{row.stay}")
     alerts = await found(ctx, "Communication", about, ("category", CATEGORY))
-    stay = await ctx.resource(f"Encounter/{row.stay}")
-    return Became(row, alerts[0] if alerts else None, stay[0] if stay else None)
+    return Became(row, alerts[0] if alerts else None)
 
 
 async def found(ctx: Context, rtype: str, *params: tuple[str, str]) -> list[Resource]:

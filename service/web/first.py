@@ -19,7 +19,6 @@ from service.web.navigation import ROLES
 from service.web.rendering import render
 from service.web.session import Shared, form_nonce, of_app, set_form_cookie, shared_of
 
-DOCUMENTS = "docs/"
 SONJA = "Sonja"
 
 

@@ -61,7 +61,6 @@ class Message:
     event: str
     receipt: Receipt
     became: Became
-    line: str
 
 
 async def show(request: Request) -> Response:
@@ -167,9 +166,7 @@ async def _message(request: Request, number: str, lead: Person | None) -> Messag
     if became is None:
         return None
     receipt = sandbox_stays.receipt(await inbox.ack_of(ctx.store, int(number)))
-    stay = became.stay
-    line = str((stay.get("subject") or {}).get("display") or "") if stay else ""
-    return Message(int(number), became.row.event, receipt, became, line)
+    return Message(int(number), became.row.event, receipt, became)
 
 
 async def _task(request: Request, fhir_id: str) -> tuple[Resource, str] | None:

@@ -1,4 +1,7 @@
-"""One sandbox for all pages: `enlace demo --no-feed` in a copy of the checkout, with free ports and a new database."""
+"""One sandbox for all pages: `enlace demo --no-feed` in a copy of the checkout, with free ports and a new database.
+
+The pages' `enlace` is warm.py's: the same program without its start.
+"""
 
 import os
 import shutil
@@ -10,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs import warm
 from tests.postgres_server import free_port
 from tests.scenarios.harness import ROOT, wait_for
 
@@ -43,13 +47,19 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     log = folder / "demo.log"
     with log.open("wb") as output:
         demo = subprocess.Popen(
-            [str(checkout / ".venv/bin/enlace"), "demo", "--no-feed"], env=env, cwd=checkout,
+            [sys.executable, "-m", "service.cli", "demo", "--no-feed"], env=env, cwd=checkout,
+            stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+        commands = subprocess.Popen(
+            [sys.executable, str(ROOT / "tests/docs/warm.py"), str(folder / "enlace.socket")], env=env, cwd=checkout,
             stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
     try:
-        wait_for(lambda: _ready(demo, log), 90)
+        wait_for(lambda: _ready(demo, log) and (folder / "enlace.socket").exists(), 90)
         yield Sandbox(checkout, env, {"8000": http, "2575": mllp}, folder)
     finally:
+        commands.kill()
+        commands.wait()
         demo.terminate()
         try:
             demo.wait(20)
@@ -71,7 +81,9 @@ def _copy(to: Path) -> Path:
         shutil.copy(ROOT / name, to / name)
     programs = to / ".venv" / "bin"
     programs.mkdir(parents=True)
-    for name, module in (("enlace", " -m service.cli"), ("python", ""), ("python3", "")):
-        (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable}{module} "$@"\n')
-        (programs / name).chmod(0o755)
+    for name in ("python", "python3"):
+        (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (programs / "enlace").write_text(warm.CLIENT.format(python=sys.executable, path=str(to.parent / "enlace.socket")))
+    for program in programs.iterdir():
+        program.chmod(0o755)
     return to

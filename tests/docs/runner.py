@@ -147,6 +147,5 @@ class Session:
         """At this sandbox's ports; a line that ends in `# exit 1` must fail with 1."""
         for printed, real in self.ports.items():
             text = re.sub(rf"(127\.0\.0\.1|localhost)(:| ){printed}\b", rf"\g<1>\g<2>{real}", text)
-        return re.sub(
-            r"^(.+?) +# exit (\d+)$", r"if \1; then echo 'exit 0 came'; exit 97; else [ $? -eq \2 ]; fi", text, flags=re.M
-        )
+        fails = r"if \1; then echo 'exit 0 came'; exit 97; else [ $? -eq \2 ]; fi"
+        return re.sub(r"^(.+?) +# exit (\d+)$", fails, text, flags=re.M)

@@ -18,7 +18,7 @@ from tests.scenarios.harness import ROOT
 NAMES = [page.name for page in pages()]
 REQUIRED = {
     "README.md", "ehr-developer.md", "hospital-interface-analyst.md", "plan-data-staff.md", "cbo-developer.md",
-    "cbo-staff.md", "operator.md", "limits.md", "settings.md",
+    "cbo-staff.md", "care-manager.md", "operator.md", "limits.md", "settings.md",
 }  # fmt: skip
 _FILE = re.compile(r"(?<![\w/.~$-])((?:deploy|docs|tests|service|mappers|bench|openapi)/[\w./@-]*[\w/])")
 
@@ -93,6 +93,13 @@ def test_pages_speak_of_no_real_place() -> None:
         hosts = {h.strip(".") for h in re.findall(r"https?://([\w.-]+)", "".join(b.text for b in blocks(page)))}
         real = {h for h in hosts if h != "127.0.0.1" and not h.endswith(("example.org", "example.com", "hl7.org"))}
         assert real <= {"terminology.hl7.org", "loinc.org", "snomed.info"}, (page.name, real)
+
+
+def test_pictures_are_small_and_used() -> None:
+    used = {(page.parent / link).resolve() for page in pages() for link in links(page) if link.endswith(".png")}
+    there = {picture.resolve() for picture in (DOCS / "screenshots").glob("*.png")}
+    assert used == there
+    assert all(1_000 < picture.stat().st_size < 200_000 for picture in there)
 
 
 def test_readme_is_one_screen() -> None:

@@ -27,6 +27,7 @@ async def store(database_url: str, clock: FrozenClock) -> AsyncIterator[Store]:
         ("ben", "lcm", "Practitioner/ben"),
         ("team", "lcm", None),
         ("ehr", "ecm-provider", None),
+        ("ward", "hospital", None),
     ):
         facts: dict[str, Any] = {"role": role, "person": person, "name": f"Client {client_id}"}
         client = new_client(
@@ -63,10 +64,31 @@ async def test_a_session_acts_as_the_person_and_is_stored_by_digest_only(store: 
     assert len(cookie) == 43 and len(rows[0][0]) == 32 and cookie.encode() not in rows[0][0] and cookie != rows[0][1]
 
 
-@pytest.mark.parametrize("client", ["team", "ehr", "nobody", ""])
-async def test_only_persons_sign_in(store: Store, clock: FrozenClock, client: str) -> None:
+@pytest.mark.parametrize("client", ["team", "ward", "nobody", ""])
+async def test_only_persons_and_the_sandboxs_systems_sign_in(store: Store, clock: FrozenClock, client: str) -> None:
     with pytest.raises(LoginRefused, match="unknown"):
         await sign_in(store, "sandbox", client, clock.now_us())
+
+
+async def test_a_system_has_a_session_in_the_sandbox_only(store: Store, clock: FrozenClock) -> None:
+    cookie, change = await sign_in(store, "sandbox", "ehr", clock.now_us())
+    await store.commit(change)
+    session = await session_of(store, cookie, "sandbox", clock.now_us())
+    assert session is not None
+    assert (session.caller.role, session.caller.person, session.caller.agent) == (
+        "ecm-provider",
+        None,
+        "Organization/e",
+    )
+    assert await session_of(store, cookie, "production", clock.now_us()) is None
+    await store.commit(sign_out(session))
+    rows = await store.fetch("SELECT kind, actor FROM audit WHERE kind IN ('login', 'logout') ORDER BY slot, seq")
+    assert rows == [("login", "ehr"), ("logout", "ehr")]
+
+
+async def test_visitors_are_by_role_the_oldest_first(store: Store) -> None:
+    found = {role: [one.client_id for one in listed] for role, listed in (await login.visitors(store)).items()}
+    assert found == {"lcm": ["ana", "ben"], "ecm-provider": ["ehr"], "mcp": [], "cbo": []}
 
 
 async def test_production_has_no_sign_in_without_password(store: Store, clock: FrozenClock) -> None:
