@@ -3,43 +3,16 @@
 import asyncio
 import random
 from collections.abc import Iterator
-from typing import Any
 
-from fhir_profiles import Resource
 from mappers.hl7v2.simulate import feed
 from service.access.context import parse
 from service.cli.mllp_client import Connection
 from service.store import roster, sources
 from service.store.engine import Store
-from service.workflow.candidates import CIN_SYSTEM
+from service.workflow.sandbox_messages import member_facts
 
 MEMBERS = 2000
 POSITIVE = frozenset({"AA", "CA"})
-
-
-def member_facts(patient: Resource) -> dict[str, Any] | None:
-    """What simulate.feed needs of a Patient; None for one without a CIN."""
-    cin = next((i.get("value") for i in patient.get("identifier", ()) if i.get("system") == CIN_SYSTEM), None)
-    name = (patient.get("name") or [{}])[0]
-    if not cin or not name.get("family"):
-        return None
-    address = (patient.get("address") or [{}])[0]
-    phone = next((t.get("value") for t in patient.get("telecom", ()) if t.get("system") == "phone"), "")
-    return {
-        "cin": cin,
-        "mrn": f"M{str(patient['id'])[-10:]}",
-        "family": name["family"],
-        "given": (name.get("given") or [""])[0],
-        "birth_date": patient.get("birthDate", ""),
-        "sex": str(patient.get("gender", "unknown")),
-        "phone": phone,
-        "address": {
-            "line": (address.get("line") or [""])[0],
-            "city": address.get("city", ""),
-            "state": address.get("state", ""),
-            "zip": address.get("postalCode", ""),
-        },
-    }
 
 
 async def messages(store: Store, seed: int, gap_us: int) -> Iterator[tuple[int, bytes]]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from service.auth import sandbox
 from service.auth.registration import new_client
 from service.caller import Role
 from service.cli.seed.directory import CBOS, CLINIC, ECM_PROVIDERS, HOSPITALS, LEAD_CARE_MANAGERS, OPERATOR, PLANS
@@ -40,17 +41,8 @@ def sonja_reference(seed: int = 1) -> str:
 
 def curl_lines(base_url: str, seed: int = 1) -> list[tuple[str, str]]:
     """(what it shows, command to paste). base_url: of the server, without /fhir."""
-
-    def curl(role: str, client: str, query: str) -> str:
-        token = f"$(.venv/bin/enlace token --role {role} --client {client})"
-        return f"curl -s -H \"Authorization: Bearer {token}\" '{base_url}/fhir/{query}'"
-
     _, lcm, _, _, cbo, _, _ = LOGINS
-    return [
-        ("Sonja's record, as her lead care manager sees it", curl(lcm.role, lcm.client, sonja_reference(seed))),
-        ("her newest alerts", curl(lcm.role, lcm.client, "Communication?category=enlace-alert&_count=3")),
-        ("what a community organization was asked", curl(cbo.role, cbo.client, "Task?_include=Task:focus")),
-    ]
+    return sandbox.curl_lines(base_url, sonja_reference(seed), lcm.client, cbo.client)
 
 
 def clients(created_us: int) -> list[RegisteredClient]:

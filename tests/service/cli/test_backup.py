@@ -71,6 +71,7 @@ async def _more(store: Store) -> None:
     await store.db.execute(
         inbox, (2**62, "Ü✓", "", bytes(range(256)), -1, "", b"", None, "unmatched", "", "", "", None)
     )
+    await store.db.execute("INSERT INTO worker_slot VALUES (7, 'old-site:1:x', ?, 0, NULL)", (2**62,))
     await store.db.execute("INSERT INTO ix_num VALUES (?, ?, ?, ?)", (-(2**63), -0.1, 1, 1e300))
     jobs = [Job("adt.apply", {"inbox": n}, ordering_key="a", dedupe=f"d{n}") for n in range(3)]
     await store.commit(Change(jobs=jobs, audit=[AUDIT] * 3))
