@@ -16,7 +16,7 @@ DEEP_adt := tests/adt_listener tests/mappers tests/service/workflow tests/servic
 	tests/service/interactions/test_receive_hl7v2.py tests/scenarios/test_adt_alert.py \
 	tests/scenarios/test_adt_fuzz.py tests/scenarios/test_adt_order.py tests/scenarios/test_crash.py \
 	tests/service/cli/test_files.py
-DEEP_operations := tests/scenarios/operations tests/scenarios/test_lifecycle.py tests/service/cli tests/deploy
+DEEP_operations := tests/scenarios/operations tests/scenarios/test_lifecycle.py tests/service/cli tests/deploy tests/docs
 DEEP_notify := tests/service/notify
 DEEP_all := tests
 AREA ?= all
@@ -40,7 +40,7 @@ define setup
 	printf '%s' $(call stamp,$(1)) > .venv/.enlace-stamp
 endef
 
-.PHONY: help setup setup-run lock run check test test-deep test-long bench openapi docs
+.PHONY: help setup setup-run lock run check test test-deep test-long bench openapi docs screenshots
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -83,6 +83,9 @@ bench: setup ## Repeatable measurements, as ratios inside one run
 
 openapi: setup ## Write openapi/openapi.yaml from the catalog
 	$(BIN)/enlace openapi
+
+screenshots: setup ## Write docs/screenshots/*.png from a demo of its own (needs Chromium)
+	$(BIN)/python docs/make_screenshots.py $(ARGS)
 
 docs: setup ## Write what of the documents comes from the code: docs/settings.md, openapi/openapi.yaml
 	$(BIN)/enlace settings --markdown > docs/settings.md

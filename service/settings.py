@@ -262,7 +262,7 @@ def _shown(default: object) -> str:
 
 def _unknown(given: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(given.upper(), list(known), n=1, cutoff=0.7)
-    remedy = f"did you mean {near[0]}?" if near else "remove it, or see the settings in README.md."
+    remedy = f"did you mean {near[0]}?" if near else "remove it, or see docs/settings.md."
     return f"{_printable(given)} is not a setting of Enlace: {remedy}"
 
 

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import re
-import secrets
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +12,8 @@ from service.store.backup import FAILURES
 from service.store.backup_archive import Archive, BackupError, Manifest, Progress, no_progress
 from service.store.backup_places import Place, open_place, revision
 from service.store.backup_rows import BadRows, Table
-from service.store.schema import MIGRATIONS, revisions
+from service.store.migrate import migrate
+from service.store.schema import revisions
 
 _MADE_BY_MIGRATIONS = frozenset({"meta"})
 """Tables in which an unused database has rows."""
@@ -47,7 +46,7 @@ async def restore(url: str, path: Path, clock: Clock, progress: Progress = no_pr
             await _refuse_unless_empty(url, manifest)
         archive.verify(progress)
         try:
-            await asyncio.to_thread(_create, url, manifest.revision)
+            await asyncio.to_thread(migrate, url, manifest.revision)
             audit = await _load(url, archive, clock, progress)
         except BaseException as error:
             if absent:
@@ -80,21 +79,6 @@ async def _check_empty(place: Place) -> None:
             raise BackupError(
                 f"The database is in use (table {name} has rows): restore goes into an empty or absent one only."
             )
-
-
-def _create(url: str, to_revision: str) -> None:
-    """The empty tables of a revision. The index secret that the first migration makes gives way to the backup's."""
-    from alembic import command
-    from alembic.config import Config
-
-    sync_url = re.sub(r"^postgres(ql)?://", "postgresql+asyncpg://", url)
-    if url.startswith("sqlite:///"):
-        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["url"] = sync_url
-    config.attributes["secret"] = secrets.token_hex(32)
-    command.upgrade(config, to_revision)
 
 
 async def _load(url: str, archive: Archive, clock: Clock, progress: Progress) -> chain.Verified:

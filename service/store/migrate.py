@@ -10,7 +10,7 @@ from alembic.config import Config
 from service.store.schema import MIGRATIONS, revisions
 
 
-def migrate(url: str) -> str:
+def migrate(url: str, revision: str = "head") -> str:
     """Creates the file where there is none, runs what is missing, returns the revision. Not inside an event loop."""
     sync_url = url
     if url.startswith("sqlite:///"):
@@ -21,5 +21,5 @@ def migrate(url: str) -> str:
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["url"] = sync_url
     config.attributes["secret"] = secrets.token_hex(32)
-    command.upgrade(config, "head")
-    return revisions()[-1]
+    command.upgrade(config, revision)
+    return revisions()[-1] if revision == "head" else revision

@@ -6,6 +6,7 @@ out of it. `curl` is wrapped to keep status and body of each call; the `# 201` b
 
 import json
 import re
+import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,11 +86,12 @@ class Session:
         script.write_text(self._moved(block.text))
         output = script.with_suffix(".out")
         assert self.bash.stdin and self.bash.stdout
-        print(f"set -euo pipefail; . {script} </dev/null >{output} 2>&1; set +e; echo @@done", file=self.bash.stdin)
+        places = shlex.quote(str(script)), shlex.quote(str(output))
+        print("set -euo pipefail; . {} </dev/null >{} 2>&1; set +e; echo @@done".format(*places), file=self.bash.stdin)
         self.bash.stdin.flush()
         done = self.bash.stdout.readline()
-        self.output = output.read_text(errors="replace") if output.exists() else done
-        if done.strip() != "@@done":
+        self.output = output.read_text(errors="replace") if output.exists() else "no output at all"
+        if not output.exists() or done.strip() != "@@done":
             raise PageBroken(f"{block.place}: a command failed\n{self.output[-3000:]}")
         if "Traceback" in self.output:
             raise PageBroken(f"{block.place}: a traceback\n{self.output[-3000:]}")

@@ -26,10 +26,10 @@ def _run(connection: Connection) -> None:
 
 def _remember(connection: Connection) -> None:
     """Says in the database which older code it still serves (store/schema.py)."""
-    head = context.script.get_revision("head")
+    now_at = context.script.get_revision(context.get_context().get_current_revision())
     connection.execute(text("DELETE FROM meta WHERE name = 'serves_from'"))
     connection.execute(
-        text("INSERT INTO meta (name, value) VALUES ('serves_from', :value)"), {"value": head.module.serves_from}
+        text("INSERT INTO meta (name, value) VALUES ('serves_from', :value)"), {"value": now_at.module.serves_from}
     )
     connection.commit()
 
