@@ -73,7 +73,11 @@ test: setup ## The whole test suite
 test-deep: setup ## Full counts of one AREA (store, search, access, adt, operations, notify), or of all
 	@paths="$(wildcard $(DEEP_$(AREA)))"; \
 	[ -n "$$paths" ] || { echo "AREA=$(AREA) has no tests: use one of store, search, access, adt, operations, notify, all." >&2; exit 2; }; \
-	ENLACE_TEST_DEEP=1 $(BIN)/pytest -q --timeout 3600 -rs $$paths $(ARGS)
+	ENLACE_TEST_DEEP=1 $(BIN)/pytest -q --timeout 3600 -rs $$paths $(ARGS) && \
+	case "$(AREA)" in operations|all) \
+		echo "== every scenario on PostgreSQL with two API processes and two workers behind a proxy"; \
+		ENLACE_TEST_TOPOLOGY=five $(BIN)/pytest -q --timeout 600 -rs -k postgresql tests/scenarios;; \
+	esac
 
 test-long: setup ## Mutation testing, fuzzing and million-message runs (tests marked long)
 	ENLACE_TEST_DEEP=1 ENLACE_TEST_LONG=1 $(BIN)/pytest -q --timeout 0 -rs -m long tests $(ARGS)

@@ -163,6 +163,7 @@ def begin(order: dict[str, Any]) -> "subprocess.Popen[str]":
 def end(process: "subprocess.Popen[str]") -> dict[str, Any]:
     assert process.stdout
     text = process.stdout.readline()
+    process.stdout.close()
     process.wait(60)
     found: dict[str, Any] = json.loads(text)
     return found

@@ -61,6 +61,7 @@ STARTING = _row("service.starting", INFO, "A process of the service starts.", "p
 READY = _row("service.ready", INFO, "The process takes work.", "process host port ms")
 STOPPING = _row("service.stopping", INFO, "The process finishes what it holds and stops.", "process signal")
 STOPPED = _row("service.stopped", INFO, "The process stopped.", "process ms")
+SETTING_IDLE = _row("service.setting-idle", WARNING, "A setting is set whose part is not built yet.", "setting")
 START_REFUSED = _row("service.start-refused", ERROR, "The process cannot start.", "process error at")
 LIBRARY = _row(
     "library.message", INFO, "A library logged a message; its text is left out.", "logger severity at error error_at"

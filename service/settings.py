@@ -6,9 +6,6 @@ Source: contract.md "Settings", decisions.md 26 and 36. pydantic-settings ignore
 
 import difflib
 import ipaddress
-import os
-import secrets
-import stat
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
@@ -18,12 +15,14 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from service.key_files import key_problem, make_key
+
 PREFIX = "ENLACE_"
 IGNORED = "ENLACE_TEST_"
 """Names that steer the tests; the service never reads them."""
 
-SANDBOX_MARK = b"sandbox-"
-"""First bytes of a key that the sandbox made for itself: production refuses it."""
+IDLE = ("database_reader_url", "smtp_url", "sms_url", "ig_packages")
+"""Settings whose part is not built yet: the start says so in the log, `enlace doctor` too."""
 
 DEFAULT_PASSWORDS = frozenset(
     ("", *"enlace postgres password changeme change-me replace-me secret admin root test example 123456".split())
@@ -62,7 +61,7 @@ class Settings(BaseModel):
         description="The store: `sqlite:///path` (embedded) or `postgresql://user:password@host:5432/name`.",
     )
     database_reader_url: SecretStr | None = Field(
-        None, description="PostgreSQL as the reader role, under row-level security; unset: reads use the store's URL."
+        None, description="PostgreSQL as the reader role, under row-level security. Not in use yet."
     )
     http_host: str = Field("127.0.0.1", description="Address on which the API and the pages listen.")
     http_port: Port = Field(8000, description="Port of the API and the pages.")
@@ -84,20 +83,21 @@ class Settings(BaseModel):
     )
     audit_key_file: Path = Field(
         Path("var/audit.key"),
-        description="File with the key that seals the audit chain, at least 32 bytes; a sandbox makes it.",
+        description="File with the key that seals the audit chain, at least 32 bytes; checked, not in use yet.",
     )
     auth_mode: Literal["builtin", "resource-server"] = Field(
-        "builtin", description="Who issues tokens: this service (`builtin`) or another server (`resource-server`)."
+        "builtin",
+        description="Who issues tokens: `builtin`, this service; `resource-server` is refused, not there yet.",
     )
     egress_allow: Listed = Field(
         (), description="`host:port` exceptions from the rules for outbound requests, comma-separated; sandbox only."
     )
     smtp_url: SecretStr | None = Field(
-        None, description="Mail server, `smtps://user:password@host:465`; unset: no mail."
+        None, description="Mail server, `smtps://user:password@host:465`. Not in use yet."
     )
-    sms_url: SecretStr | None = Field(None, description="HTTPS endpoint of the SMS gateway; unset: no SMS.")
+    sms_url: SecretStr | None = Field(None, description="HTTPS endpoint of the SMS gateway. Not in use yet.")
     ig_packages: Listed = Field(
-        (), description="Paths of FHIR packages (.tgz) whose profiles are loaded at start, comma-separated."
+        (), description="Paths of FHIR packages (.tgz) with profiles, comma-separated. Not in use yet."
     )
     trusted_proxies: Listed = Field(
         (),
@@ -199,8 +199,15 @@ class Settings(BaseModel):
     def check(self) -> None:
         """Refuse to start: in production no trial convenience is left. Raises SettingsError naming all problems."""
         problems = [] if self.sandbox else list(_production_problems(self))
+        if self.auth_mode != "builtin":
+            problems.append("ENLACE_AUTH_MODE: resource-server is not there yet; leave it at builtin.")
         if problems:
             raise SettingsError(problems)
+
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Names of the variables that are set and do nothing yet."""
+        return tuple(variable(name) for name in IDLE if getattr(self, name))
 
     def secret_key(self) -> bytes:
         """Key of cursors, links and hashes; made by a sandbox when the file is missing. Raises SettingsError."""
@@ -213,8 +220,8 @@ class Settings(BaseModel):
     def _key(self, name: str) -> bytes:
         path: Path = getattr(self, name)
         if self.sandbox and not path.exists():
-            _make_key(path)
-        problem = _key_problem(name, path, self.sandbox)
+            make_key(path)
+        problem = key_problem(variable(name), path, self.sandbox)
         if problem:
             raise SettingsError([problem])
         return path.read_bytes().strip()
@@ -314,7 +321,8 @@ def _database_problems(settings: Settings) -> Iterable[str]:
 
 def _key_problems(settings: Settings) -> Iterable[str]:
     names = ("secret_key_file", "audit_key_file")
-    found = [problem for name in names if (problem := _key_problem(name, getattr(settings, name), sandbox=False))]
+    looked = [key_problem(variable(name), getattr(settings, name), sandbox=False) for name in names]
+    found = [problem for problem in looked if problem]
     yield from found
     if not found and settings.secret_key() == settings.audit_key():
         yield (
@@ -357,36 +365,3 @@ def _login(url: str) -> tuple[str, str | None]:
         return unquote(parts.username), unquote(parts.password or "")
     except ValueError:
         return "", ""
-
-
-def _key_problem(name: str, path: Path, sandbox: bool) -> str | None:
-    """What is wrong with a key file, in a sentence with the remedy."""
-    try:
-        key, mode = path.read_bytes().strip(), path.stat().st_mode
-    except OSError:
-        return f"{variable(name)} names a file that cannot be read: make one with `openssl rand -hex 32`, mode 0600."
-    if len(key) < 32:
-        return f"{variable(name)} names a file with fewer than 32 bytes: make one with `openssl rand -hex 32`."
-    if sandbox:
-        return None
-    if key.startswith(SANDBOX_MARK):
-        return f"{variable(name)} names a key that a sandbox made: make a new one with `openssl rand -hex 32`."
-    if stat.S_IMODE(mode) & 0o007:
-        return f"{variable(name)} names a file that everybody may read or write: set its mode to 0600."
-    return None
-
-
-def _make_key(path: Path) -> None:
-    """Write a new key for the owner only; of two processes that start together, the first one's key stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(handle, SANDBOX_MARK + secrets.token_hex(32).encode() + b"\n")
-        os.fsync(handle)
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        os.close(handle)
-        draft.unlink()

@@ -207,7 +207,7 @@ async def audit(site: Site) -> list[Finding]:
 CHECKS = (
     Check("settings", "", machine.settings),
     Check("keys", "", machine.keys),
-    Check("mail", "", machine.mail),
+    Check("outbound", "", machine.outbound),
     Check("files", "", machine.files),
     Check("disk", "", machine.disk),
     Check("ports", "", machine.ports),

@@ -10,7 +10,8 @@ import stat
 from pathlib import Path
 
 from service.cli.doctor_site import Finding, Level, Site
-from service.settings import SANDBOX_MARK, SettingsError, variable
+from service.key_files import SANDBOX_MARK
+from service.settings import SettingsError, variable
 
 MB = 1_000_000
 TIME_ERROR = 5
@@ -99,13 +100,16 @@ def descriptors(limit: int) -> Finding:
     return Finding("ok", "files", f"A process may open {'any number of' if limit < 0 else limit} files.")
 
 
-async def mail(site: Site) -> list[Finding]:
-    if site.settings.smtp_url is None and not site.settings.sandbox:
-        return [Finding("warn", "mail", "No mail server is set: nobody is told by mail.", "set ENLACE_SMTP_URL")]
+async def outbound(site: Site) -> list[Finding]:
+    idle = [
+        Finding("warn", "outbound", f"{name} is set, and its part is not built yet.", f"leave {name} unset")
+        for name in site.settings.idle
+    ]
     if site.settings.egress_allow and site.settings.sandbox:
         allowed = len(site.settings.egress_allow)
-        return [Finding("ok", "mail", f"Sandbox: {allowed} exceptions from the rules for outbound requests.")]
-    return [Finding("ok", "mail", "Outbound requests go to public https addresses; mail is as set.")]
+        idle.append(Finding("ok", "outbound", f"Sandbox: {allowed} exceptions from the rules for requests outwards."))
+        return idle
+    return idle or [Finding("ok", "outbound", "Outbound requests go to public https addresses only.")]
 
 
 def ntp_synchronised() -> bool | None:

@@ -14,7 +14,7 @@ from service.api.admission import Gate
 from service.api.server import GRACE_S, Server, bind, config, health_server, serving
 from service.api.state import Shared
 from service.api.traced import traced
-from service.log_events import READY, STARTING, STOPPED, STOPPING, configure, log, route_libraries
+from service.log_events import READY, SETTING_IDLE, STARTING, STOPPED, STOPPING, configure, log, route_libraries
 from service.main import build
 from service.settings import Settings
 from service.store.engine import Store, open_store
@@ -38,6 +38,8 @@ async def serve(settings: Settings, parts: Parts, *, ready: asyncio.Event | None
     route_libraries()
     settings.check()
     log(STARTING, process=_name(parts), env=settings.env, pid=os.getpid())
+    for name in settings.idle:
+        log(SETTING_IDLE, setting=name)
     store = await open_store(
         settings.database_url.get_secret_value(),
         disk_reserve_mb=settings.disk_reserve_mb,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import SANDBOX_MARK, Settings, SettingsError, describe, load
+from service.key_files import SANDBOX_MARK
+from service.settings import Settings, SettingsError, describe, load
 
 KEY = "k" * 32
 
@@ -229,3 +230,13 @@ def test_import_is_cheap() -> None:
     script = "import sys, service.settings; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert not {"fastapi", "sqlalchemy", "httpx", "fhir", "pydantic_settings"} & set(loaded)
+
+
+def test_what_is_not_built_yet_is_said() -> None:
+    assert load({}).idle == ()
+    assert load({"ENLACE_SMTP_URL": "smtps://u:p@mail.example.org:465", "ENLACE_IG_PACKAGES": "a.tgz"}).idle == (
+        "ENLACE_SMTP_URL",
+        "ENLACE_IG_PACKAGES",
+    )
+    with pytest.raises(SettingsError, match="ENLACE_AUTH_MODE: resource-server is not there yet"):
+        load({"ENLACE_AUTH_MODE": "resource-server"}).check()

@@ -386,9 +386,9 @@ def test_audit(patient: Patient) -> None:
 
 
 def test_mail(lite: Patient) -> None:
-    assert lite.well("mail")
-    assert lite.ill("mail", **PRODUCTION).next == "set ENLACE_SMTP_URL"
-    assert lite.well("mail", **PRODUCTION, ENLACE_SMTP_URL="smtps://u:p@mail.example.org:465")
+    assert lite.well("outbound")
+    idle = lite.ill("outbound", ENLACE_SMTP_URL="smtps://u:p@mail.example.org:465")
+    assert idle.next == "leave ENLACE_SMTP_URL unset"
 
 
 def test_files(lite: Patient) -> None:
