@@ -39,16 +39,10 @@ async def run(settings: Settings, host: str | None = None, port: int | None = No
         disk_reserve_mb=settings.disk_reserve_mb,
         database_limit_mb=settings.database_limit_mb,
     )
-    server = listener(store)
-    bound = await listen(server, host or settings.mllp_host, port or settings.mllp_port)
-    log(READY, process="adt-listener", host=host or settings.mllp_host, port=bound)
-    shared = Shared(store, settings, page_key=b"")
-    async with traced(settings, store.clock, "adt-listener"), health_server(shared, settings):
-        await _until_stopped(store)
-        shared.ready = False
-        log(STOPPING, process="adt-listener")
-        await server.stop()
-    await store.close()
+    try:
+        await _serve(settings, store, host or settings.mllp_host, port or settings.mllp_port)
+    finally:
+        await store.close()
     log(STOPPED, process="adt-listener")
 
 
@@ -60,3 +54,14 @@ async def _until_stopped(store: Store) -> None:
     await asyncio.wait(watch, return_when=asyncio.FIRST_COMPLETED)
     for task in watch:
         task.cancel()
+
+
+async def _serve(settings: Settings, store: Store, host: str, port: int) -> None:
+    shared = Shared(store, settings, page_key=b"")
+    async with traced(settings, store.clock, "adt-listener"), health_server(shared, settings):
+        server = listener(store)
+        log(READY, process="adt-listener", host=host, port=await listen(server, host, port))
+        await _until_stopped(store)
+        shared.ready = False
+        log(STOPPING, process="adt-listener")
+        await server.stop()

@@ -118,6 +118,8 @@ def _date(text: str, column: Column, layout: Layout, serial: bool) -> Parsed:
         return Parsed(found, "date-serial", "a spreadsheet serial number was read as a date: format the column as date",
                       "warning")  # fmt: skip
     found = date_of(plain, layout.date_formats)
+    if found is None and _looks_like_date(plain, layout.date_formats):
+        return Parsed(None, "date-format", f"this day does not exist, read as {expected}: correct it")
     if found is None:
         hint = "; this looks like a spreadsheet serial number" if re.fullmatch(r"\d{5}", plain, re.A) else ""
         return Parsed(None, "date-format", f"a date as {expected} expected, got {shape(text)}{hint}")
@@ -126,6 +128,12 @@ def _date(text: str, column: Column, layout: Layout, serial: bool) -> Parsed:
     if not 1900 <= found.year <= 2100:
         return Parsed(None, "date-range", "a year from 1900 to 2100 expected: check the century")
     return Parsed(found)
+
+
+def _looks_like_date(text: str, formats: tuple[str, ...]) -> bool:
+    """Whether it has the form of a date, so that only its day, month or year can be wrong."""
+    matches = (_DATE_SHAPES[name][0].fullmatch(text) for name in (*formats, "YYYY-MM-DD"))
+    return any(m and m.groupdict().get("mon", "JAN").upper() in _MONTHS for m in matches)
 
 
 @lru_cache(maxsize=65536)

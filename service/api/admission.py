@@ -6,12 +6,13 @@ itself; then 503. One client's rate is bounded by ENLACE_CLIENT_RATE: 429. docs/
 """
 
 import asyncio
+import time
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import Category, FhirError
 from service.log_events import REQUEST_SHED, log
@@ -20,6 +21,11 @@ from service.metrics import COUNTERS, request_shed
 ALWAYS = frozenset({"/healthz", "/readyz", "/metrics", "/inbox/events"})
 """What tells whether we are alive must answer under load; the live inbox holds its connection for hours."""
 WAIT_S = 1.0
+SLOW_S = 1.0
+"""Who waits so long for its client, to send the body or to take the answer, has no place meanwhile: else as many
+half-sent requests as there are places would close the service."""
+LOOK_S = 0.1
+"""So often at most are they looked for, and only where no place is free."""
 MOST_WAITING = 10_000
 """Who is turned away at once comes back at once: a wait costs less than the answer, up to here."""
 BURST_S = 2
@@ -49,24 +55,49 @@ class Gate:
         self._waiting: OrderedDict[bytes, deque[asyncio.Future[bool]]] = OrderedDict()
         """Those who wait, by sender; the first sender has the next turn."""
         self._count = self._shed = 0
+        self._places: set[_Place] = set()
+        self._look_s = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in ALWAYS:
             await self._app(scope, receive, send)
             return
+        if COUNTERS.in_flight >= self._most:
+            self._call_back()
         if COUNTERS.in_flight < self._most:
             COUNTERS.in_flight += 1
         elif not await self._wait(_sender(scope)):
             await self._turn_away(send)
             return
+        place = _Place(self, receive, send)
+        self._places.add(place)
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, place.receive, place.send)
         finally:
+            self._places.discard(place)
+            if place.held:
+                self._leave()
+
+    def _call_back(self) -> None:
+        """Takes their places from those who wait for a slow client."""
+        now_s = time.monotonic()
+        if now_s < self._look_s:
+            return
+        self._look_s = now_s + LOOK_S
+        for place in [one for one in self._places if one.since_s and now_s - one.since_s >= SLOW_S and one.held]:
+            place.held = False
             self._leave()
+
+    def goes_on(self, place: "_Place") -> None:
+        """Its client came: it is in work again at once, if need be as one more than the bound."""
+        place.since_s = 0.0
+        if not place.held:
+            place.held = True
+            COUNTERS.in_flight += 1
 
     def _leave(self) -> None:
         """Hands the place to the next sender's oldest request, or gives it back."""
-        while self._waiting:
+        while self._waiting and COUNTERS.in_flight <= self._most:
             sender, queue = self._waiting.popitem(last=False)
             place = queue.popleft()
             if queue:
@@ -110,6 +141,31 @@ class Gate:
         ]
         await send({"type": "http.response.start", "status": 503, "headers": headers})
         await send({"type": "http.response.body", "body": _BODY})
+
+
+class _Place:
+    """What the application sees of the client of one request in work."""
+
+    __slots__ = ("_gate", "_receive", "_send", "held", "since_s")
+
+    def __init__(self, gate: Gate, receive: Receive, send: Send):
+        self._gate, self._receive, self._send = gate, receive, send
+        self.held, self.since_s = True, 0.0
+        """since_s: when it began to wait for its client; 0: it does not."""
+
+    async def receive(self) -> Message:
+        self.since_s = time.monotonic()
+        try:
+            return await self._receive()
+        finally:
+            self._gate.goes_on(self)
+
+    async def send(self, message: Message) -> None:
+        self.since_s = time.monotonic()
+        try:
+            await self._send(message)
+        finally:
+            self._gate.goes_on(self)
 
 
 def _late(place: "asyncio.Future[bool]") -> None:

@@ -15,7 +15,7 @@ from service.search.keys import Keys
 from service.store.change import Change, Committed
 from service.store.database import Database, Full, Row, Unavailable
 from service.store.schema import check_schema
-from service.store.slots import Slot
+from service.store.slots import HEAD, Slot
 from service.store.space import DiskReserve, Room, SizeLimit, Unlimited, grows
 
 SLOTS = 256
@@ -173,9 +173,8 @@ async def _lease(db: Database, slot: Slot, owner: str) -> None:
         if not taken:
             continue
         slot.number = number
-        head = await db.fetch("SELECT seq, digest FROM audit WHERE slot = ? ORDER BY seq DESC LIMIT 1", (number,))
-        if head:
-            slot.audit_seq, slot.audit_head = head[0]
+        head = await db.fetch(HEAD, (number,))
+        slot.chain_on(head[0] if head else None)
         last = await db.fetch("SELECT max(vid) FROM version")
         if last[0][0]:
             slot.last_tick = int(last[0][0]) >> 12

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from service.store.change import Statement
 from service.store.engine import Store
 
@@ -65,6 +67,17 @@ def failed(id: int, reason: str, job_id: int) -> Statement:
     )
 
 
+def renamed(id: int, source: str, old_claim: int) -> tuple[Statement, ...]:
+    """The message of a sender that was registered later takes its name; the claim under the old name goes.
+
+    The Change must claim it under the new name, or a repeat would be taken for a message that is not stored yet.
+    """
+    return (
+        Statement("UPDATE inbox SET source = ? WHERE id = ?", (source, id)),
+        Statement("DELETE FROM claim WHERE key = ? AND holder = ?", (old_claim, id)),
+    )
+
+
 async def ack_of(store: Store, id: int) -> bytes | None:
     rows = await store.fetch("SELECT ack FROM inbox WHERE id = ?", (id,))
     return rows[0][0] if rows else None
@@ -82,6 +95,16 @@ async def message(store: Store, id: int) -> tuple[bytes, str, int] | None:
     """(bytes as received, source, received_us)"""
     rows = await store.fetch("SELECT raw, source, received_us FROM inbox WHERE id = ?", (id,))
     return (bytes(rows[0][0]), rows[0][1], rows[0][2]) if rows else None
+
+
+async def unfinished_jobs(store: Store, id: int) -> list[tuple[int, str, int, str]]:
+    """(job, state, attempts, last error) of the work over a message that waits, runs or is dead."""
+    rows = await store.fetch(
+        "SELECT id, state, attempts, last_error FROM job WHERE state IN ('ready', 'leased', 'dead') "
+        "AND kind = 'adt.apply' AND payload = ? ORDER BY id",
+        (orjson.dumps({"inbox": id}).decode(),),
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
 async def one(store: Store, id: int) -> Received | None:

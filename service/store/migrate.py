@@ -22,4 +22,4 @@ def migrate(url: str, revision: str = "head") -> str:
     config.attributes["url"] = sync_url
     config.attributes["secret"] = secrets.token_hex(32)
     command.upgrade(config, revision)
-    return revisions()[-1] if revision == "head" else revision
+    return config.attributes.get("newer") or (revisions()[-1] if revision == "head" else revision)

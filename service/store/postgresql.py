@@ -17,7 +17,7 @@ from service.store.database import Row, Unavailable
 from service.store.dialect import columns, dollars, pg_insert
 from service.store.postgresql_faults import Fault, as_unavailable, fault_of, pause_s
 from service.store.postgresql_pool import SETTINGS, Pool, rows_of
-from service.store.slots import Slot
+from service.store.slots import HEAD, Slot
 from service.store.space import grows
 from service.store.steps import Collision, DeleteIn, DeletePairs, FetchIn, Insert, Outcome, Run, Step
 from service.store.waiting import Item, Waiting, fail
@@ -159,9 +159,10 @@ class Postgresql:
         ended = await con.fetch(f"SELECT pg_terminate_backend(pid, 4000) {mine}", *former)
         if not all(row[0] for row in ended):
             raise Unavailable("the former connection does not end")
-        sql = "SELECT seq, digest FROM audit WHERE slot = $1 ORDER BY seq DESC LIMIT 1"
-        head = await con.fetchrow(sql, self._slot.number)
-        self._slot.audit_seq, self._slot.audit_head = tuple(head) if head else (0, b"")
+        await self._read_head(con)
+
+    async def _read_head(self, con: Connection) -> None:
+        self._slot.chain_on(await con.fetchrow(dollars(HEAD), self._slot.number))
 
     async def _group(self, batch: list[Item], con: Connection) -> None:
         """Commits the batch and tells each. Raises where the connection is lost: what happened is unknown."""
@@ -177,6 +178,10 @@ class Postgresql:
                 if fault is Fault.LOST:
                     raise
                 vars(self._slot).update(vars(kept))
+                if attempt < 4 and isinstance(error, asyncpg.UniqueViolationError) and error.table_name == "audit":
+                    # We, or who had our slot before us, stood still for longer than a lease and then wrote on.
+                    await self._read_head(con)
+                    continue
                 if attempt < 4 and (fault is Fault.AGAIN or (isinstance(error, Collision) and len(batch) == 1)):
                     await asyncio.sleep(0.002 * 2**attempt)
                     continue

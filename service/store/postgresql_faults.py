@@ -49,6 +49,8 @@ FAULTS: tuple[tuple[type[Exception], Fault], ...] = (
 
 def fault_of(error: BaseException) -> Fault | None:
     """The first row of FAULTS that fits; None where none does, or where the error is ours."""
+    if isinstance(error, asyncpg.InterfaceError) and str(error).startswith("the server expects"):
+        return None  # too many or too few parameters: a new connection would not mend that
     found = next((fault for kind, fault in FAULTS if isinstance(error, kind)), None)
     return None if found is Fault.OURS else found
 

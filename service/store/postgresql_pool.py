@@ -22,7 +22,7 @@ CUT_S = 6.0
 """Longer than statement_timeout: a server that is there answers before. Then the connection is given up."""
 PROBE_S = 2.0
 RETRY_S = 1.0
-"""A read whose connection died within this time is sent once more: one backend was killed, or a pool of old ones."""
+"""A read whose connection died within this time is sent once more, as often as there may be dead ones in the pool."""
 
 SETTINGS = {
     "plan_cache_mode": "force_custom_plan",  # generic plans were measured ten times slower (stack.md 3)
@@ -66,7 +66,7 @@ class Pool:
     async def run(self, sql: str, params: tuple[Any, ...], *, repeatable: bool) -> list[Row]:
         """One statement. repeatable: a read, which is sent again where its connection was found dead."""
         began = time.monotonic()
-        for last in (not repeatable, True):
+        for more in range(SIZE if repeatable else 0, -1, -1):
             if self.away:
                 raise Unavailable("the database is away")
             try:
@@ -79,9 +79,9 @@ class Pool:
                     raise TooCostly from error
                 if fault is Fault.LOST:
                     took_s = time.monotonic() - began
-                    if not last and took_s < RETRY_S:
-                        continue
                     self.suspect(error, still=took_s >= CUT_S)
+                    if more and took_s < RETRY_S:
+                        continue
                 raise as_unavailable(error, fault) from error
         raise Unavailable("the database is away")
 
@@ -107,7 +107,7 @@ class Pool:
             # Lost, but perhaps not yet closed: the next to borrow it would hear the rest of this. Cancelled: giving it
             # back would wait for the server to cancel too.
             if isinstance(error, asyncio.CancelledError) or fault_of(error) is Fault.LOST:
-                con.terminate()
+                _end(con)
             raise
         finally:
             del self._running[id(con)]
@@ -120,7 +120,7 @@ class Pool:
             late = time.monotonic() - CUT_S
             for con, since in list(self._running.values()):
                 if since < late:
-                    con.terminate()
+                    _end(con)
 
     def suspect(self, error: Exception, *, still: bool = False) -> None:
         """A connection was lost: find out whether the server is there. still: it answers nothing, so nobody waits."""
@@ -166,6 +166,11 @@ class Pool:
 def rows_of(records: "list[asyncpg.Record]") -> list[Row]:
     """A Record is read like a tuple everywhere here."""
     return cast("list[Row]", records)
+
+
+def _end(con: Any) -> None:
+    with contextlib.suppress(asyncpg.InterfaceError):  # it is closed, and the pool has taken it back already
+        con.terminate()
 
 
 async def _no_reset(_connection: object) -> None:

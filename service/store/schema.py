@@ -42,8 +42,12 @@ async def check_schema(db: "Database") -> None:
         )
     if await _serves_older(db):
         return
-    raise SchemaError(
-        f"The database is at revision {current}, which this version of Enlace does not know: use a newer one."
+    raise too_new(current)
+
+
+def too_new(revision: str) -> SchemaError:
+    return SchemaError(
+        f"The database is at revision {revision}, which this version of Enlace does not know: use a newer one."
     )
 
 

@@ -1,9 +1,14 @@
 """Numbers of versions: unique over processes, in order of time; and the audit chain of each slot (decisions.md 6)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 EPOCH_US = 1_577_836_800_000_000  # 2020-01-01: leaves room in 63 bits until 2091
 _LAST_TICK = (1 << 51) - 1  # 63 bits hold no later instant
+
+HEAD = "SELECT seq, digest FROM audit WHERE slot = ? ORDER BY seq DESC LIMIT 1"
+"""The last row of a slot's audit chain, for Slot.chain_on."""
 
 
 @dataclass
@@ -28,6 +33,10 @@ class Slot:
             self.counter = 0
         self.last_tick = tick
         return (tick << 12) | (self.number << 4) | self.counter
+
+    def chain_on(self, head: Sequence[Any] | None) -> None:
+        """The audit chain goes on behind the row that was found by HEAD."""
+        self.audit_seq, self.audit_head = tuple(head) if head else (0, b"")
 
     def copy(self) -> "Slot":
         return Slot(**vars(self))

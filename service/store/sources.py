@@ -28,6 +28,10 @@ async def all_sources(store: Store) -> list[RegisteredSource]:
     return [RegisteredSource(r[0], r[1], r[2], r[3], orjson.loads(r[4]), bool(r[5])) for r in rows]
 
 
+async def named(store: Store, name: str) -> RegisteredSource | None:
+    return next((source for source in await all_sources(store) if source.name == name), None)
+
+
 def put(source: RegisteredSource) -> Statement:
     return Statement(
         "INSERT INTO message_source (name, application, facility, organization, config, active) "

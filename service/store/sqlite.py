@@ -18,7 +18,7 @@ from service.store.change import Change
 from service.store.commit import group
 from service.store.database import Full, Row, TooCostly, Unavailable
 from service.store.dialect import lite_insert, marks
-from service.store.slots import Slot
+from service.store.slots import HEAD, Slot
 from service.store.space import grows
 from service.store.sqlite_faults import fault_of
 from service.store.steps import DeleteIn, DeletePairs, FetchIn, Insert, Outcome, Run, Step
@@ -175,19 +175,31 @@ class Sqlite:
             self._writer = fresh
 
     def _group(self, items: list[tuple[Change, "asyncio.Future[Any]"]], con: sqlite3.Connection) -> Results:
-        kept = self._slot.copy()
         began = time.perf_counter()
         try:
+            outcomes = self._transaction([change for change, _ in items], con)
+        except BaseException as error:
+            return self._parted(items, con, error)
+        group_committed(len(items), time.perf_counter() - began)
+        return [(future, outcome) for (_, future), outcome in zip(items, outcomes, strict=True)]
+
+    def _transaction(self, changes: list[Change], con: sqlite3.Connection, *, again: bool = True) -> list[Outcome]:
+        """Raises where nothing of it happened."""
+        kept = self._slot.copy()
+        try:
             _retry(lambda: con.execute("BEGIN IMMEDIATE"))
-            outcomes = self._drive([change for change, _ in items], con)
+            outcomes = self._drive(changes, con)
             con.execute("COMMIT")
+            return outcomes
         except BaseException as error:
             with contextlib.suppress(sqlite3.Error):
                 con.execute("ROLLBACK")
             vars(self._slot).update(vars(kept))
-            return self._parted(items, con, error)
-        group_committed(len(items), time.perf_counter() - began)
-        return [(future, outcome) for (_, future), outcome in zip(items, outcomes, strict=True)]
+            if not again or not isinstance(error, sqlite3.IntegrityError) or "audit.slot" not in str(error):
+                raise
+        # We, or who had our slot before us, stood still for longer than a lease and then wrote on.
+        self._slot.chain_on(con.execute(HEAD, (self._slot.number,)).fetchone())
+        return self._transaction(changes, con, again=False)
 
     def _parted(
         self, items: list[tuple[Change, "asyncio.Future[Any]"]], con: sqlite3.Connection, error: BaseException

@@ -304,5 +304,7 @@ def ack_code(ack: bytes) -> str:
 
 
 def as_json(text: str) -> list[Any]:
-    """Lines of JSON as the CLI's --json prints them."""
-    return [json.loads(line) for line in text.splitlines()]
+    """The array that the CLI's --json prints where it lists."""
+    found = json.loads(text)
+    assert isinstance(found, list)
+    return found

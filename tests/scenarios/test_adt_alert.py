@@ -282,7 +282,9 @@ def test_the_adt_verbs(story: Story, tmp_path: Path) -> None:
     story.service.cli("adt", *wrong, "--zone", "Nowhere/Land", code=2)
     story.service.cli("adt", *wrong, "--ack-mode", "loud", code=2)
     story.service.cli("adt", "source", "add", "two words", *wrong[3:], code=2)
-    story.service.cli("adt", "source", "edit", "x", *wrong[3:])
+    story.service.cli("adt", "source", "edit", "x", *wrong[3:], code=1)
+    story.service.cli("adt", *wrong)
+    story.service.cli("adt", "source", "edit", "x", "--zone", "America/Denver")
 
 
 def test_zz_sigterm_is_clean(story: Story) -> None:

@@ -70,7 +70,7 @@ def _wait_for_others(connection: Connection) -> None:
     connection.commit()
 
 
-def _remember(ctx: Any, step: Any, **_facts: object) -> None:
+def _remember(ctx: Any, step: Any, heads: Any, run_args: Any) -> None:
     """Says in the database which older code it still serves (store/schema.py), together with the new revision."""
     connection = ctx.connection
     connection.execute(text("DELETE FROM meta WHERE name = 'serves_from'"))
@@ -91,9 +91,11 @@ def _lite(url: str) -> None:
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    with _alone(Path(url.removeprefix("sqlite:///")).absolute().parent), engine.connect() as connection:
-        _run(connection)
-    engine.dispose()
+    try:
+        with _alone(Path(url.removeprefix("sqlite:///")).absolute().parent), engine.connect() as connection:
+            _run(connection)
+    finally:
+        engine.dispose()
 
 
 @contextlib.contextmanager
@@ -109,9 +111,11 @@ def _alone(folder: Path) -> Iterator[None]:
 
 async def _pg(url: str) -> None:
     engine = create_async_engine(url)
-    async with engine.connect() as connection:
-        await connection.run_sync(_run)
-    await engine.dispose()
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(_run)
+    finally:
+        await engine.dispose()
 
 
 _url = context.config.attributes["url"]

@@ -102,6 +102,64 @@ async def test_senders_take_turns() -> None:
     assert [n for n, who in enumerate(work.order) if who == "other"] == [2, 4, 6]
 
 
+@pytest.mark.parametrize("waits", ["receive", "send"])
+async def test_who_waits_for_its_client_has_no_place(waits: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many half-sent requests, or answers that nobody takes, as there are places must not close the service."""
+    monkeypatch.setattr(admission, "SLOW_S", 0.01)
+    monkeypatch.setattr(admission, "LOOK_S", 0.0)
+    client, inside = asyncio.Event(), asyncio.Event()
+
+    async def slow(*_message: Any) -> Any:
+        await client.wait()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/slow":
+            await (receive() if waits == "receive" else send({}))
+            inside.set()
+            await asyncio.sleep(0.05)
+        else:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    gate = Gate(app, 2)
+    scope = {"type": "http", "path": "/slow", "headers": [], "client": ("::1", 1)}
+    tasks = []
+    for _ in range(3):
+        tasks += [asyncio.create_task(gate(scope, slow, slow)) for _ in range(2)]
+        await asyncio.sleep(0.02)
+        assert (await ask(gate, "a"))[0] == 200
+    assert COUNTERS.in_flight == 0
+    client.set()
+    await inside.wait()
+    assert COUNTERS.in_flight == 6, "they are in work again, beyond the bound"
+    late = asyncio.create_task(ask(gate, "a"))
+    await asyncio.gather(*tasks)
+    assert (await late)[0] == 200
+    assert COUNTERS.in_flight == 0
+
+
+async def test_a_client_that_goes_while_it_is_waited_for_leaves_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "SLOW_S", 0.01)
+    monkeypatch.setattr(admission, "LOOK_S", 0.0)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+
+    async def never() -> Any:
+        await asyncio.Event().wait()
+
+    scope = {"type": "http", "path": "/slow", "headers": [], "client": ("::1", 1)}
+    gate = Gate(app, 2)
+    tasks = [asyncio.create_task(gate(scope, never, never)) for _ in range(2)]
+    await asyncio.sleep(0.02)
+    tasks.append(asyncio.create_task(gate(scope, never, never)))  # takes the places of those who wait
+    await asyncio.sleep(0)
+    assert COUNTERS.in_flight == 1
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert COUNTERS.in_flight == 0
+
+
 @pytest.mark.parametrize("moment", ["waiting", "called"])
 async def test_a_request_that_is_given_up_keeps_no_place(moment: str) -> None:
     work = Work()

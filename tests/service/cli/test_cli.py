@@ -162,10 +162,10 @@ def test_json_is_json(environment: str, tmp_path: Path) -> None:
     assert parsed("client", "list") == [added]
     assert isinstance(parsed("token", "--role", "cbo"), dict)
     assert parsed("client", "revoke", "Made-up CBO") == {**added, "active": False}  # type: ignore[dict-item]
-    assert isinstance(parsed("adt", "source", "list"), dict)
+    assert isinstance(parsed("adt", "source", "list"), list)
     imported = parsed("files", "import", "member-information", str(members), "--plan", "made-up-plan")
     assert isinstance(imported, dict) and "counts" in imported
-    assert enlace("adt", "inbox", "--json") == (0, "", "")
+    assert parsed("adt", "inbox") == []
     assert enlace("adt", "inbox")[1].strip() == "No messages."
 
 

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from service.store import engine, postgresql, postgresql_pool
-from service.store.change import AuditRow, Change, Committed
+from service.store.change import AuditRow, Change, Committed, Statement
 from service.store.database import Full, Unavailable
 from service.store.engine import Store, open_store
 from service.store.postgresql_faults import FAULTS, Fault, as_unavailable, fault_of, pause_s
@@ -34,6 +34,7 @@ ROWS: list[tuple[Exception, Fault | None]] = [
     (asyncpg.InvalidCatalogNameError(""), Fault.LOST),
     (asyncpg.PostgresIOError("could not read block"), Fault.LOST),
     (asyncpg.InterfaceError("connection is closed"), Fault.LOST),
+    (asyncpg.InterfaceError("the server expects 2 arguments for this query, 1 was passed"), None),
     (asyncpg.InternalClientError("got result for unknown protocol state"), Fault.LOST),
     (ConnectionRefusedError(), Fault.LOST),
     (ConnectionResetError(), Fault.LOST),
@@ -105,10 +106,26 @@ async def test_a_fault_fails_the_group_with_503_and_the_next_goes_through(
     assert await chain_holds(away)
 
 
+async def test_a_wrong_count_of_parameters_fails_alone_and_not_as_503(away: Store) -> None:
+    wrong = Change(statements=[Statement("UPDATE job SET state = ? WHERE id = ?", (1,))])
+    outcomes = await gathered(away, Change(audit=[ROW]), wrong, Change(audit=[ROW]))
+    assert [type(outcome) for outcome in outcomes] == [Committed, asyncpg.InterfaceError, Committed]
+    with pytest.raises(asyncpg.InterfaceError):
+        await away.fetch("SELECT 1 FROM job WHERE id = ?")
+    assert await chain_holds(away)
+
+
 async def test_a_read_survives_the_end_of_its_connection(away: Store, postgresql_url: str) -> None:
     for _ in range(5):
         on_server(postgresql_url, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OTHERS}")
         assert (await away.fetch("SELECT count(*) FROM audit"))[0][0] >= 1
+
+
+async def test_a_read_survives_a_pool_of_dead_connections(away: Store, postgresql_url: str) -> None:
+    await asyncio.gather(*(away.fetch("SELECT pg_sleep(0.1)") for _ in range(postgresql_pool.SIZE)))
+    on_server(postgresql_url, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OTHERS}")
+    reads = await asyncio.gather(*(away.fetch("SELECT count(*) FROM audit") for _ in range(3)))
+    assert all(rows[0][0] >= 1 for rows in reads)
 
 
 async def test_while_the_server_is_away_reads_fail_at_once_and_commits_wait(
@@ -199,6 +216,22 @@ async def test_a_slot_that_nobody_took_is_kept_after_a_long_outage(
         await asyncio.sleep(0.01)
     assert not store.lost.is_set()
     assert isinstance(await store.commit(Change(audit=[ROW])), Committed)
+
+
+async def test_two_that_write_under_one_slot_keep_its_chain_whole(store: Store) -> None:
+    """One stood still for longer than its lease, and wrote before it noticed: the other goes on behind that."""
+    await store.commit(Change(audit=[ROW]))
+    await store.db.execute("UPDATE worker_slot SET lease_until_us = 1 RETURNING slot")
+    other = await open_store(store.url)
+    try:
+        assert other._slot.number == store._slot.number
+        for writer in (store, other, other, store, other):
+            outcomes = await gathered(writer, *(Change(audit=[ROW]) for _ in range(3)))
+            assert {type(outcome) for outcome in outcomes} == {Committed}
+        assert (await store.fetch("SELECT count(*), max(seq) FROM audit"))[0][:] == (16, 16)
+        assert await chain_holds(store)
+    finally:
+        await other.close()
 
 
 async def test_a_slot_that_somebody_took_ends_the_process(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

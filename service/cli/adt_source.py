@@ -1,0 +1,125 @@
+"""`enlace adt source`: the sending systems. add registers one, edit changes what is named and nothing else."""
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from service.cli.client import Json, with_store
+from service.store import sources
+from service.store.change import Change
+from service.store.sources import RegisteredSource
+
+app = typer.Typer(no_args_is_help=True, help="Sending systems: add, list, edit.")
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,60}", re.ASCII)
+_ACK_MODES = ("", "original", "enhanced")
+Zone = Annotated[str | None, typer.Option(help="Zone of times without an offset; America/Los_Angeles at first.")]
+Charset = Annotated[str | None, typer.Option(help="Charset where MSH-18 is silent.")]
+AckMode = Annotated[str | None, typer.Option(help='original or enhanced, whatever MSH-15/16 ask; "" as they ask.')]
+Display = Annotated[str | None, typer.Option(help="The hospital's name in alerts.")]
+Maps = Annotated[Path | None, typer.Option(help='JSON file: {"class_map": {"PV1-2:HOV": "OBSERVATION"}}.')]
+
+
+@app.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="A short name.")],
+    application: Annotated[str, typer.Option(help="MSH-3, first component.")],
+    facility: Annotated[str, typer.Option(help="MSH-4, first component.")],
+    organization: Annotated[str, typer.Option(help="The hospital: Organization/ID.")],
+    display: Display = None,
+    zone: Zone = None,
+    charset: Charset = None,
+    ack_mode: AckMode = None,
+    maps: Maps = None,
+) -> None:
+    """Register a sending system; one of this name is replaced as a whole.
+
+    Example: enlace adt source add mercy --application EPIC --facility MERCY --organization Organization/mercy
+    """
+    if not _NAME.fullmatch(name):
+        raise _wrong("The name is 1 to 60 letters, digits, hyphens, dots and underscores.")
+    start = {"display": "", "zone": "America/Los_Angeles", "charset": "", "ack_mode": None}
+    config = _config(start, maps, display=display, zone=zone, charset=charset, ack_mode=ack_mode)
+    source = RegisteredSource(name, application, facility, organization, config, True)
+    with_store(lambda store, _s: store.commit(Change(statements=[sources.put(source)])))
+    typer.echo(f"Registered {name}. Messages that came before: enlace adt replay --state unregistered")
+
+
+@app.command("edit")
+def edit(
+    name: Annotated[str, typer.Argument(help="Name from `enlace adt source list`.")],
+    application: Annotated[str | None, typer.Option(help="MSH-3, first component.")] = None,
+    facility: Annotated[str | None, typer.Option(help="MSH-4, first component.")] = None,
+    organization: Annotated[str | None, typer.Option(help="The hospital: Organization/ID.")] = None,
+    display: Display = None,
+    zone: Zone = None,
+    charset: Charset = None,
+    ack_mode: AckMode = None,
+    maps: Maps = None,
+) -> None:
+    """Change a sending system: what is not named stays as it is. Of --maps, each word of the file is replaced.
+
+    Example: enlace adt source edit mercy --zone America/Denver
+    """
+
+    async def run(store: Any, _settings: Any) -> bool:
+        known = await sources.named(store, name)
+        if known is None:
+            return False
+        changed = RegisteredSource(
+            name,
+            known.application if application is None else application,
+            known.facility if facility is None else facility,
+            known.organization if organization is None else organization,
+            _config(known.config, maps, display=display, zone=zone, charset=charset, ack_mode=ack_mode),
+            known.active,
+        )
+        await store.commit(Change(statements=[sources.put(changed)]))
+        return True
+
+    if not with_store(run):
+        typer.echo(f"There is no source {name}: see `enlace adt source list`.", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"Changed {name}. It holds for messages from two seconds on.")
+
+
+@app.command("list")
+def list_sources(as_json: Json = False) -> None:
+    """List sending systems.
+
+    Example: enlace adt source list
+    """
+    found = with_store(lambda store, _s: sources.all_sources(store))  # type: ignore[arg-type]
+    if as_json:
+        rows = [
+            {"name": s.name, "application": s.application, "facility": s.facility, "organization": s.organization}
+            | {"config": s.config}
+            for s in found
+        ]
+        typer.echo(json.dumps(rows))
+        return
+    for s in found:
+        typer.echo(f"{s.name:<24} {s.application}/{s.facility:<20} {s.organization}")
+
+
+def _config(start: dict[str, Any], maps: Path | None, **named: str | None) -> dict[str, Any]:
+    """start, over it the file, over it the options that were given. Exit 2 where one of them cannot be."""
+    from zoneinfo import ZoneInfo
+
+    try:
+        told = json.loads(maps.read_text()) if maps else {}
+        config: dict[str, Any] = start | told | {key: value for key, value in named.items() if value is not None}
+        ZoneInfo(config.get("zone", "America/Los_Angeles"))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise _wrong("--zone must be an IANA zone, --maps a readable JSON file with an object.") from None
+    if (config.get("ack_mode") or "") not in _ACK_MODES:
+        raise _wrong("--ack-mode is original or enhanced.")
+    return config | {"ack_mode": config.get("ack_mode") or None}
+
+
+def _wrong(sentence: str) -> typer.Exit:
+    typer.echo(sentence, err=True)
+    return typer.Exit(2)

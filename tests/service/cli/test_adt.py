@@ -1,0 +1,88 @@
+"""The adt verbs as a person types them: sources keep what is not named, the inbox is searched, JSON is one array."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from service.cli import app
+from tests.scenarios.harness import ROOT, look
+from tests.service.adt_world import Sender, adt_world
+
+ADD = ["--application", "EPIC", "--facility", "MERCY", "--organization", "Organization/mercy"]
+
+
+@pytest.fixture
+def url(monkeypatch: pytest.MonkeyPatch, sqlite_url: str) -> str:
+    monkeypatch.setenv("ENLACE_DATABASE_URL", sqlite_url)
+    return sqlite_url
+
+
+def enlace(*arguments: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, ["adt", *arguments])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout.strip(), done.stderr.strip()
+
+
+def source() -> dict[str, object]:
+    [found] = json.loads(enlace("source", "list", "--json")[1])
+    assert isinstance(found, dict)
+    return found
+
+
+def test_the_example_of_send_is_a_file_that_is_there() -> None:
+    [path] = re.findall(r"Example: enlace adt send (\S+)", enlace("send", "--help")[1])
+    assert (ROOT / path).is_file()
+
+
+def test_edit_keeps_what_is_not_named(url: str, tmp_path: Path) -> None:
+    maps = tmp_path / "maps.json"
+    maps.write_text('{"class_map": {"PV1-2:HOV": "OBSERVATION"}, "cin_authorities": ["MEDI-CAL"]}')
+    more = ["--display", "Mercy", "--zone", "America/Denver", "--charset", "8859/1", "--ack-mode", "enhanced"]
+    assert enlace("source", "add", "mercy", *ADD, *more, "--maps", str(maps))[0] == 0
+    before = source()
+    assert enlace("source", "edit", "mercy")[0] == 0 and source() == before
+    assert enlace("source", "edit", "mercy", "--charset", "", "--facility", "MERCY2")[0] == 0
+    config = before["config"] | {"charset": ""}  # type: ignore[operator]
+    assert source() == before | {"facility": "MERCY2", "config": config}
+    maps.write_text('{"class_map": {}, "reply_always": false}')
+    assert enlace("source", "edit", "mercy", "--maps", str(maps), "--ack-mode", "")[0] == 0
+    assert source()["config"] == config | {"class_map": {}, "reply_always": False, "ack_mode": None}
+    for wrong in (["--zone", "Nowhere/Land"], ["--ack-mode", "loud"], ["--maps", __file__]):
+        assert enlace("source", "edit", "mercy", *wrong)[0] == 2
+    maps.write_text("[1]")
+    assert enlace("source", "edit", "mercy", "--maps", str(maps))[0] == 2
+    assert enlace("source", "edit", "nobody", "--zone", "UTC")[::2] == (
+        1, "There is no source nobody: see `enlace adt source list`."
+    )  # fmt: skip
+    assert source()["config"] == config | {"class_map": {}, "reply_always": False, "ack_mode": None}
+
+
+def test_the_inbox_is_searched_and_says_where_it_ended(url: str) -> None:
+    async def fill(store: object) -> None:
+        await adt_world(store)  # type: ignore[arg-type]
+        sender = Sender(store)  # type: ignore[arg-type]
+        await sender(*(sender.adt("A01", visit_number=f"V{number}") for number in (1, 2, 3)))
+
+    look(url, fill)
+
+    def ids(*arguments: str) -> list[str]:
+        return [row["control_id"] for row in json.loads(enlace("inbox", *arguments, "--json")[1])]
+
+    assert ids() == ["C3", "C2", "C1"]
+    assert ids("--control-id", "C2") == ids("--visit", "V2") == ["C2"]
+    assert ids("--mrn", "M-91000001A", "--limit", "2") == ["C3", "C2"]
+    assert ids("--source", "mercy", "--state", "applied", "--since", "1") == ["C3", "C2", "C1"]
+    code, out, said = enlace("inbox", "--visit", "V9", "--look", "2")
+    assert (code, out) == (0, "No messages.")
+    assert said.startswith("Looked at the newest 2 messages only, back to ") and "--look 20 looks at more." in said
+    assert enlace("inbox", "--visit", "V9") == (0, "No messages.", "")
+    [row] = json.loads(enlace("inbox", "--control-id", "C1", "--json")[1])
+    shown = json.loads(enlace("show", str(row["id"]), "--json")[1])
+    assert (shown["control_id"], shown["state"], shown["understood"]["effect"]) == ("C1", "applied", "admit")
+    assert "raw" not in shown and "Quillfeather" not in json.dumps(shown)
+    assert "Quillfeather" in json.loads(enlace("show", str(row["id"]), "--json", "--raw")[1])["raw"]
+    assert "Quillfeather" not in enlace("show", str(row["id"]))[1]
+    assert enlace("replay", "--state", "lost")[0] == 2
