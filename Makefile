@@ -16,7 +16,7 @@ DEEP_adt := tests/adt_listener tests/mappers tests/service/workflow tests/servic
 	tests/service/interactions/test_receive_hl7v2.py tests/scenarios/test_adt_alert.py \
 	tests/scenarios/test_adt_fuzz.py tests/scenarios/test_adt_order.py tests/scenarios/test_crash.py \
 	tests/service/cli/test_files.py
-DEEP_operations := tests/scenarios/operations tests/scenarios/test_lifecycle.py tests/service/cli tests/deploy tests/docs
+DEEP_operations := tests/scenarios/operations tests/scenarios/test_lifecycle.py tests/scenarios/test_stories.py tests/service/cli tests/deploy tests/docs
 DEEP_notify := tests/service/notify
 DEEP_all := tests
 AREA ?= all

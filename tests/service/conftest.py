@@ -31,9 +31,10 @@ async def world(store: Store) -> Store:
 
 @pytest.fixture
 def app(store: Store, tmp_path: Path) -> FastAPI:
-    return build(
-        store, load({"ENLACE_DATABASE_URL": store.url, "ENLACE_SECRET_KEY_FILE": str(tmp_path / "secret.key")})
-    )
+    key = str(tmp_path / "secret.key")
+    # On a frozen clock no client's allowance ever comes back.
+    settings = {"ENLACE_DATABASE_URL": store.url, "ENLACE_SECRET_KEY_FILE": key, "ENLACE_CLIENT_RATE": "0"}
+    return build(store, load(settings))
 
 
 @pytest.fixture

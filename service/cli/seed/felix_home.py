@@ -83,7 +83,7 @@ def before(who: Member, days: Days, teresa: Resource) -> Iterator[Entry]:
     lcm = ref(who.lcm.reference, who.lcm.name)
     what = "Team meeting at the nursing facility: what must be there before Felix goes home"
     yield who.ecm.reference, conference(who, days, "team-meeting", (140, "15:00"), what, [lcm, teresa])
-    group = {"system": f"{BASE}/sid/referral-group", "value": who.id("supports")}
+    group = {"system": f"{BASE}/NamingSystem/referral-group", "value": who.id("supports")}
     for one in (*SUPPORTS, _GROUP):
         for author, resource in referral(who, days, one):
             together = one in SUPPORTS and resource["resourceType"] == "ServiceRequest"
