@@ -24,18 +24,32 @@ AREA ?= all
 # What the stamp of a set-up .venv says: locks, project file, uv and place (the scripts in .venv/bin name it).
 stamp = $$(cat $(1) pyproject.toml Makefile | sha256sum | cut -c1-64)\ $(CURDIR)
 
+# The verb as it was typed, for remedies.
+TYPED := $(or $(firstword $(MAKECMDGOALS)),help)
+
 # $(1): lock file, $(2): extra stamps that are as good. Makes .venv, installs exactly the lock, then the project itself.
+# One make at a time: the lock is on this folder, so that it leaves no file and ends with its process.
 define setup
-	@[ -f .venv/.enlace-stamp ] && [[ "$$(cat .venv/.enlace-stamp)" == $(call stamp,$(1)) $(2) ]] && exit 0; \
+	@ready() { [ -f .venv/.enlace-stamp ] && [[ "$$(cat .venv/.enlace-stamp)" == $(call stamp,$(1)) $(2) ]]; }; \
+	unfetched() { echo "The packages could not be fetched." \
+		"Behind a proxy or with an index of your own, set https_proxy or PIP_INDEX_URL." >&2; exit 1; }; \
+	ready && exit 0; \
 	set -euo pipefail; \
+	if command -v flock >/dev/null; then \
+		exec 9<.; \
+		flock -n 9 || { echo "Another make is setting up .venv: waiting for it ..."; flock 9; }; \
+		! ready || exit 0; \
+	fi; \
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-		{ echo "Enlace needs Python 3.11 or newer: say which one with 'make PYTHON=/path/to/python3 $@'." >&2; exit 1; }; \
+		{ echo "Enlace needs Python 3.11 or newer: say which one with 'make $(TYPED) PYTHON=/path/to/python3'." >&2; exit 1; }; \
+	[ -f .venv/.enlace-stamp ] && echo "Bringing the packages in .venv up to date ..." || \
+		echo "Installing the packages into .venv (once) ..."; \
 	$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv || \
 		{ echo "The venv module of Python is missing: install it (Debian: apt install python3-venv)." >&2; exit 1; }; \
 	[[ "$$($(BIN)/uv --version 2>/dev/null)" == "uv $(UV_VERSION)"* ]] || \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) || unfetched; \
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes $(1) || \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1); \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1) || unfetched; \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --reinstall-package enlace -e .; \
 	printf '%s' $(call stamp,$(1)) > .venv/.enlace-stamp
 endef

@@ -1,11 +1,10 @@
 """Runs the MLLP socket over an open store until SIGTERM or SIGINT."""
 
 import asyncio
-import os
 import signal
 
 from adt_listener.server import MllpServer
-from service.api.server import health_server
+from service.api.server import health_server, port_problem
 from service.api.state import Shared
 from service.api.traced import traced
 from service.interactions.receive_hl7v2 import Receiver
@@ -25,9 +24,7 @@ async def listen(server: MllpServer, host: str, port: int) -> int:
     try:
         return await server.start(host, port)
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else "no such address"
-        text = f"ENLACE_MLLP_PORT: {host}:{port} cannot be used ({reason}): choose another."
-        raise SettingsError([text]) from error
+        raise SettingsError([port_problem("ENLACE_MLLP_PORT", host, port, error)]) from error
 
 
 async def run(settings: Settings, host: str | None = None, port: int | None = None) -> None:

@@ -45,7 +45,7 @@ REFUSALS: dict[Category, tuple[str, str]] = {
     ),
     Category.PRECONDITION_REQUIRED: (
         "This type is edited by several parties and needs If-Match.",
-        'Task is edited by several parties: send If-Match with the version that you read, as W/"3".',
+        'Task is edited by several parties: read it first, then send If-Match with its ETag, for example W/"1".',
     ),
     Category.TOO_MANY: (
         "This client sends more than its share; Retry-After says when to go on.",

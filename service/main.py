@@ -84,6 +84,7 @@ def build(store: Store, settings: Settings) -> FastAPI:
     app.openapi = document  # type: ignore[method-assign]
     served = (web.routes, docs.routes(document), health.routes, smart.routes, hl7v2.routes, fhir.routes())
     app.router.routes += [route for routes in served for route in routes]
+    app.add_exception_handler(404, web.unknown)
     app.add_exception_handler(Unavailable, unavailable)
     app.add_exception_handler(TooCostly, unavailable)
     app.add_middleware(FhirFront)

@@ -1,4 +1,4 @@
-"""Synthetic ADT messages: `message` makes one, `feed` a deterministic stream (made-up people and hospitals only).
+"""A synthetic ADT message of made-up people and hospitals; simulate_feed.py makes a stream of them.
 
 A member is a dict with any of cin, mrn, family, given, birth_date ("1980-05-17"), sex ("F", "female"), phone, address
 (text or {line, city, state, zip}). A hospital is a dict with name and any of application, facility, npi, oid, zone,
@@ -7,9 +7,7 @@ enhanced (asks for a commit acknowledgement, as Epic does).
 
 from __future__ import annotations
 
-import heapq
-import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,10 +19,6 @@ Member = Mapping[str, Any]
 Hospital = Mapping[str, Any]
 MINUTE = 60_000_000
 _HAS_VISIT = frozenset(EVENTS) - {"A28", "A31", "A40"}
-_FAMILIES = ("Okafor", "Lindqvist", "Tran", "Petrov", "Haddad", "Moreau", "Castillo", "Nakamura", "Boateng", "Silva")
-_GIVENS = ("Mina", "Otis", "Rosa", "Felix", "Anh", "Ivan", "Layla", "Hugo", "Keiko", "Ama")
-_COMPLAINTS = ("R07.9^Chest pain", "R10.9^Abdominal pain", "R06.02^Shortness of breath", "S93.4^Ankle sprain")
-_DIAGNOSES = ("I50.9^Heart failure", "J44.1^COPD exacerbation", "E11.65^Type 2 diabetes", "A41.9^Sepsis")
 
 
 def message(event: str, member: Member, hospital: Hospital, **fields: Any) -> bytes:
@@ -154,128 +148,3 @@ def _when(us: int | None, hospital: Hospital) -> str | None:
         return None
     zone = ZoneInfo(hospital.get("zone", "America/Los_Angeles"))
     return datetime.fromtimestamp(us // 1_000_000, UTC).astimezone(zone).strftime("%Y%m%d%H%M%S")
-
-
-Step = tuple[int, str, dict[str, Any]]  # (us after the start of the story, event, fields)
-
-
-def _ed_visit(rng: random.Random) -> list[Step]:
-    reason, stay = rng.choice(_COMPLAINTS), rng.randrange(60, 360) * MINUTE
-    ed = {"patient_class": "E", "location": f"ED^{rng.randrange(1, 30)}", "reason": reason}
-    leave = {**ed, "disposition": rng.choice(("01", "01", "01", "07", "", "21"))}
-    return [(0, "A04", ed), (7 * MINUTE, "A08", ed), (stay, "A03", leave)]
-
-
-def _admission(rng: random.Random) -> list[Step]:
-    days = rng.randrange(1, 8) * 24 * 60 * MINUTE
-    bed = {"patient_class": "I", "location": f"4W^{rng.randrange(401, 430)}^A", "diagnosis": rng.choice(_DIAGNOSES)}
-    moved = {**bed, "location": f"ICU^{rng.randrange(1, 12)}^B", "prior_location": bed["location"]}
-    away = {**moved, "disposition": rng.choice(("01", "03", "06", "62", "02", "51", "20"))}
-    return [
-        (0, "A01", bed),
-        (30 * MINUTE, "A08", bed),
-        (days // 2, "A02", moved),
-        (days - 600 * MINUTE, "A16", moved),
-        (days, "A03", away),
-    ]
-
-
-def _through_the_ed(rng: random.Random) -> list[Step]:
-    ed = {"patient_class": "E", "location": "ED^7", "reason": rng.choice(_COMPLAINTS)}
-    bed = {"patient_class": "I", "location": f"5E^{rng.randrange(501, 530)}^A", "prior_location": "ED^7"}
-    days = rng.randrange(1, 5) * 24 * 60 * MINUTE
-    return [
-        (0, "A04", ed),
-        (rng.randrange(90, 400) * MINUTE, "A06", bed),
-        (days, "A03", {**bed, "disposition": "01"}),
-    ]
-
-
-def _admitted_by_mistake(rng: random.Random) -> list[Step]:
-    bed = {"patient_class": "I", "location": "4W^402^B"}
-    return [(0, "A01", bed), (rng.randrange(5, 60) * MINUTE, "A11", bed)]
-
-
-def _discharge_taken_back(rng: random.Random) -> list[Step]:
-    bed = {"patient_class": "I", "location": "3N^310^A"}
-    gone, day = {**bed, "disposition": "01"}, 24 * 60 * MINUTE
-    back = {**bed, "PV1_36": '""', "PV1_45": '""'}
-    again = {**bed, "disposition": rng.choice(("01", "03"))}
-    return [(0, "A01", bed), (day, "A03", gone), (day + 25 * MINUTE, "A13", back), (2 * day, "A03", again)]
-
-
-STORIES: tuple[tuple[int, Callable[[random.Random], list[Step]]], ...] = (
-    (45, _ed_visit),
-    (25, _admission),
-    (15, _through_the_ed),
-    (7, _admitted_by_mistake),
-    (8, _discharge_taken_back),
-)
-
-
-def feed(
-    seed: int,
-    members: Sequence[Member],
-    sources: Sequence[Hospital],
-    start_us: int,
-    *,
-    gap_us: int = 4 * MINUTE,
-    stranger_share: float = 0.4,
-    duplicate_share: float = 0.03,
-) -> Iterator[tuple[int, bytes]]:
-    """An endless stream of (when it is sent, payload), in order of time; the same arguments give the same bytes.
-
-    A new story starts every `gap_us` on average: ED visits, admissions, ED to inpatient, cancelled admissions and
-    discharges. Some messages are resent unchanged; some people are members of nothing.
-    """
-    rng = random.Random(seed)
-    waiting: list[tuple[int, int, bytes]] = []
-    clock, number = start_us, 0
-    while True:
-        number += 1
-        clock += 1 + int(rng.expovariate(1 / gap_us))
-        stranger = not members or rng.random() < stranger_share
-        who = _stranger(rng, number) if stranger else rng.choice(members)
-        for at, payload in _tell(rng, who, rng.choice(sources), clock, f"{seed}-{number}"):
-            heapq.heappush(waiting, (at, len(waiting) + number * 100, payload))
-            if rng.random() < duplicate_share:
-                heapq.heappush(waiting, (at + 30_000_000, len(waiting) + number * 100, payload))
-        while waiting and waiting[0][0] <= clock:
-            at, _, payload = heapq.heappop(waiting)
-            yield at, payload
-
-
-def _tell(rng: random.Random, who: Member, hospital: Hospital, start: int, label: str) -> Iterator[tuple[int, bytes]]:
-    story = rng.choices([s for _, s in STORIES], [weight for weight, _ in STORIES])[0]
-    discharged: int | None = None
-    for step, (after, event, fields) in enumerate(story(rng)):
-        occurred = start + after
-        discharged = {"A03": occurred, "A13": None}.get(event, discharged)
-        sent = occurred + rng.randrange(1, 90) * 1_000_000  # hospitals send a little after the fact
-        yield (
-            sent,
-            message(
-                event,
-                who,
-                hospital,
-                control_id=f"SIM{label}-{step}",
-                at_us=sent,
-                occurred_us=occurred,
-                admit_us=start,
-                discharge_us=discharged,
-                visit_number=f"V{label}",
-                account=f"A{label}",
-                **fields,
-            ),
-        )
-
-
-def _stranger(rng: random.Random, number: int) -> dict[str, Any]:
-    return {
-        "mrn": f"X{number}{rng.randrange(1000)}",
-        "family": rng.choice(_FAMILIES),
-        "given": rng.choice(_GIVENS),
-        "birth_date": f"{rng.randrange(1935, 2015)}-{rng.randrange(1, 13):02d}-{rng.randrange(1, 29):02d}",
-        "sex": rng.choice("FM"),
-        "phone": f"(555) 555-01{rng.randrange(100):02d}",
-    }

@@ -119,7 +119,8 @@ def _date(text: str, column: Column, layout: Layout, serial: bool) -> Parsed:
                       "warning")  # fmt: skip
     found = date_of(plain, layout.date_formats)
     if found is None and _looks_like_date(plain, layout.date_formats):
-        return Parsed(None, "date-format", f"this day does not exist, read as {expected}: correct it")
+        hint = " (month and day exchanged?)" if _month_beyond(plain, layout.date_formats) else ""
+        return Parsed(None, "date-format", f"there is no such day{hint}, read as {expected}: correct it")
     if found is None:
         hint = "; this looks like a spreadsheet serial number" if re.fullmatch(r"\d{5}", plain, re.A) else ""
         return Parsed(None, "date-format", f"a date as {expected} expected, got {shape(text)}{hint}")
@@ -134,6 +135,12 @@ def _looks_like_date(text: str, formats: tuple[str, ...]) -> bool:
     """Whether it has the form of a date, so that only its day, month or year can be wrong."""
     matches = (_DATE_SHAPES[name][0].fullmatch(text) for name in (*formats, "YYYY-MM-DD"))
     return any(m and m.groupdict().get("mon", "JAN").upper() in _MONTHS for m in matches)
+
+
+def _month_beyond(text: str, formats: tuple[str, ...]) -> bool:
+    """Whether the number where the month stands is none."""
+    matches = (_DATE_SHAPES[name][0].fullmatch(text) for name in (*formats, "YYYY-MM-DD"))
+    return any(m and int(m.groupdict().get("m") or 0) > 12 for m in matches)
 
 
 @lru_cache(maxsize=65536)

@@ -21,7 +21,7 @@ class Column:
 
     `codes` maps the file's words (upper case) to ours, `words` ours to the first of the file's, the one written.
     `required`: the column must be there and filled. `required_if`: filled when that other field is filled.
-    `unmapped`: severity for a word that `codes` lacks.
+    `unmapped`: severity for a word that `codes` lacks. `canonical`: its header in the base layout.
     """
 
     name: str
@@ -33,6 +33,11 @@ class Column:
     codes: Mapping[str, str] = field(default_factory=dict, hash=False)
     words: Mapping[str, str] = field(default_factory=dict, hash=False)
     unmapped: str = "error"
+    canonical: str = ""
+
+    def told(self, header: str) -> str:
+        """A header of a file as findings name it: with the base layout's own name where they differ."""
+        return f"{header} ({self.canonical})" if self.canonical and normal(header) != normal(self.canonical) else header
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,23 @@ def load(kind: str, plan: str | None = None) -> Layout:
     return _build(kind, _overlaid(base, overlay) if overlay else base)
 
 
+class BadPack(ValueError):
+    """A pack that is no layout: one sentence with the remedy."""
+
+
+def from_pack(kind: str, text: bytes) -> Layout:
+    """The layout of a pack that is not part of the program, over the base of its kind. Raises BadPack, KeyError."""
+    base = _read(kind, "base")
+    if base is None:
+        raise KeyError(f"no layout pack for files of kind {kind!r}")
+    try:
+        return _build(kind, _overlaid(base, json.loads(text)))
+    except KeyError as error:
+        raise BadPack(f"The layout pack has no word or no field {error}: see docs/plan-data-staff.md.") from None
+    except (ValueError, TypeError, AttributeError):
+        raise BadPack("The layout pack is no JSON object with the words of docs/plan-data-staff.md.") from None
+
+
 def plans(kind: str) -> list[str]:
     """Slugs of the plans that have a pack of their own."""
     folder = resources.files(__package__) / "layouts" / kind
@@ -86,7 +108,9 @@ def _read(kind: str, name: str) -> dict[str, Any] | None:
 
 def _overlaid(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
     """The base with the overlay's words: columns merged by field, `omit` taken out, `order` first."""
-    columns: dict[str, dict[str, Any]] = {column["field"]: column for column in base["columns"]}
+    columns: dict[str, dict[str, Any]] = {
+        column["field"]: column | {"canonical": column["headers"][0]} for column in base["columns"]
+    }
     for column in overlay.get("columns", ()):
         columns[column["field"]] = columns.get(column["field"], {}) | column
     for name in overlay.get("omit", ()):
@@ -117,6 +141,7 @@ def _column(entry: dict[str, Any]) -> Column:
         name=entry["field"], headers=tuple(entry["headers"]), type=entry.get("type", "text"),
         required=entry.get("required", False), required_if=entry.get("required_if", ""),
         max_length=entry.get("max_length", 100), unmapped=entry.get("unmapped", "error"),
+        canonical=entry.get("canonical", entry["headers"][0]),
         codes={word.upper(): code for word, code in entry.get("codes", {}).items()},
         words=dict(reversed({code: word for word, code in reversed(entry.get("codes", {}).items())}.items())),
     )  # fmt: skip

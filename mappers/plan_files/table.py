@@ -52,7 +52,8 @@ class Table(Iterator[Row]):
         columns = self._columns(header, layout)
         if not self.readable:
             return
-        headers = {column.name: header[i] for i, column in columns.items()}
+        headers = {column.name: column.told(column.headers[0]) for column in layout.columns}
+        headers |= {column.name: column.told(header[i]) for i, column in columns.items()}
         for row_number, record in self._guarded(rest, number):
             if not any(cell.strip() for cell in record):
                 self.blank_rows += 1

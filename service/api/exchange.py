@@ -66,8 +66,9 @@ async def exchange(
 
 async def _context(request: Request, shared: Shared, request_id: str, params: list[tuple[str, str]]) -> Context:
     now = shared.store.clock.now_us()
-    digest = bearer_digest(request.headers.get("authorization"), [name for name, _ in params])
-    caller = caller_of(await read.token(shared.store, digest), now, shared.settings.env)
+    env = shared.settings.env
+    digest = bearer_digest(request.headers.get("authorization"), [name for name, _ in params], env)
+    caller = caller_of(await read.token(shared.store, digest), now, env)
     return Context(shared.store, caller, now, shared.behaviour, request_id)
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
 from collections.abc import AsyncIterator, Generator, Sequence
 
@@ -14,6 +16,7 @@ from service.api.state import Shared
 from service.settings import Settings, SettingsError, variable
 
 GRACE_S = 20
+LAST_PORT = 65_535
 
 
 class Server(uvicorn.Server):
@@ -52,9 +55,18 @@ def bind(host: str, port: int, setting: str, *, reuse_port: bool = False) -> soc
         sock.bind((host, port))
     except OSError as error:
         sock.close()
-        text = f"{variable(setting)}: {host}:{port} cannot be used ({error.strerror}): choose another."
-        raise SettingsError([text]) from error
+        raise SettingsError([port_problem(variable(setting), host, port, error)]) from error
     return sock
+
+
+def port_problem(name: str, host: str, port: int, error: OSError) -> str:
+    """Why the port cannot be taken, and the way out. name: the environment variable that says it."""
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "no such address"
+    what = f"{name}: {host}:{port} cannot be used ({reason}): "
+    if error.errno != errno.EADDRINUSE:
+        return what + "choose another."
+    other = port + 1 if port < LAST_PORT else port - 1
+    return what + f"is Enlace running already? Stop it, or choose another, for example {name}={other}."
 
 
 async def serving(server: Server, sock: socket.socket) -> "asyncio.Task[None]":

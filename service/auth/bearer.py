@@ -16,6 +16,8 @@ from service.store.credentials import Reads, TokenRow, token_row
 
 _HEADER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+)", re.ASCII | re.IGNORECASE)
 _CHALLENGE = 'Bearer realm="enlace"'
+_NEEDED = "A valid access token is needed: Authorization: Bearer <token from the token endpoint>."
+_SANDBOX = " In the sandbox, `enlace token --role lcm` prints one."
 _QUERY_NAMES = frozenset({"access_token", "client_assertion"})
 
 
@@ -32,11 +34,11 @@ async def authenticate(
     Raises FhirError: 401 with WWW-Authenticate for anything but a good token; 400 for a token in the query string.
     env: sandbox or production; production takes no long-lived sandbox tokens.
     """
-    digest = bearer_digest(authorization, query_keys)
+    digest = bearer_digest(authorization, query_keys, env)
     return caller_of(await token_row(store, digest), now_us, env)
 
 
-def bearer_digest(authorization: str | None, query_keys: Collection[str] = ()) -> bytes:
+def bearer_digest(authorization: str | None, query_keys: Collection[str] = (), env: str = "production") -> bytes:
     """The digest under which the store would know the token; raises FhirError as `authenticate` does."""
     if not _QUERY_NAMES.isdisjoint(name.lower() for name in query_keys):
         raise FhirError(
@@ -45,31 +47,31 @@ def bearer_digest(authorization: str | None, query_keys: Collection[str] = ()) -
             reason="token-in-query",
         )
     if not authorization:
-        raise _refused("token-missing", _CHALLENGE)
+        raise _refused("token-missing", env, _CHALLENGE)
     match = _HEADER.fullmatch(authorization.strip(" "))
     if match is None:
-        raise _refused("token-scheme", _CHALLENGE)
+        raise _refused("token-scheme", env, _CHALLENGE)
     digest = digest_of(match.group(1))
     if digest is None:
-        raise _refused("token-malformed")
+        raise _refused("token-malformed", env)
     return digest
 
 
 def caller_of(row: TokenRow | None, now_us: int, env: str = "production") -> Caller:
     """The caller behind a token's row as it stands now; raises FhirError 401 with one body for every reason."""
     if row is None:
-        raise _refused("token-unknown")
+        raise _refused("token-unknown", env)
     if row.revoked_us is not None:
-        raise _refused("token-revoked")
+        raise _refused("token-revoked", env)
     if now_us >= row.expires_us:
-        raise _refused("token-expired")
+        raise _refused("token-expired", env)
     if row.expires_us - row.issued_us > longest_life_s(env) * 1_000_000:
-        raise _refused("token-sandbox")
+        raise _refused("token-sandbox", env)
     if not row.client_active:
-        raise _refused("client-inactive")
+        raise _refused("client-inactive", env)
     role = _role(row.role)
     if role is None:
-        raise _refused("client-role")
+        raise _refused("client-role", env)
     return Caller(
         client_id=row.client_id,
         role=role,
@@ -101,10 +103,10 @@ def _role(text: str) -> Role | None:
     return None if role is Role.SYSTEM else role
 
 
-def _refused(reason: str, challenge: str = f'{_CHALLENGE}, error="invalid_token"') -> FhirError:
+def _refused(reason: str, env: str, challenge: str = f'{_CHALLENGE}, error="invalid_token"') -> FhirError:
     return FhirError(
         Category.UNAUTHENTICATED,
-        "A valid access token is needed: Authorization: Bearer <token from the token endpoint>.",
+        _NEEDED + (_SANDBOX if env == "sandbox" else ""),
         headers={"WWW-Authenticate": challenge},
         reason=reason,
     )

@@ -67,7 +67,8 @@ def new_client(
 async def register(store: CredentialStore, client: RegisteredClient) -> None:
     """Stores a client with its audit row; raises BadClient if an active client has the name."""
     if any(other.active for other in await credentials.clients_by_name(store, client.name)):
-        raise BadClient(["An active client has this name; choose another or revoke that client first."])
+        former = f'end that one first, `enlace client revoke "{client.name}"`'
+        raise BadClient([f'An active client is called "{client.name}": choose another name, or {former}.'])
     await store.commit(insertion(client))
 
 

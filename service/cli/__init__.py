@@ -1,6 +1,7 @@
 """The `enlace` command: one file per group of verbs. Errors are one sentence; exit 0 ok, 1 failed, 2 wrong use."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -12,8 +13,26 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="FHIR R4 service for CalAIM Enhanced Care Management.",
 )
+
+
+def _version(asked: bool) -> None:
+    from service.api.metadata import software_version
+
+    if asked:
+        typer.echo(f"Enlace {software_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _all(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """FHIR R4 service for CalAIM Enhanced Care Management."""
+
+
 app.command("serve")(run.serve)
 app.command("worker")(run.worker)
 app.command("adt-listener")(run.adt_listener)
@@ -33,6 +52,17 @@ app.add_typer(files.app, name="files")
 app.add_typer(sandbox.app, name="sandbox")
 
 
+OURS = ("service", "fhir_profiles", "mappers", "adt_listener", "openapi")
+
+
+def _cannot_load(error: ImportError) -> str:
+    name = (error.name or "").partition(".")[0]
+    if name in OURS:
+        kind = type(error).__name__
+        return f"Enlace's own code cannot be loaded ({kind}): this checkout is incomplete: see `git status`."
+    return f"The package {name or 'that is needed'} cannot be loaded: run `make setup`."
+
+
 def main() -> None:
     """Entry of the `enlace` script: known failures are a sentence, never a traceback."""
     from service.settings import SettingsError
@@ -44,6 +74,9 @@ def main() -> None:
         app()
     except (SettingsError, SchemaError, Unavailable) as error:
         typer.echo(str(error), err=True)
+        sys.exit(1)
+    except ImportError as error:
+        typer.echo(_cannot_load(error), err=True)
         sys.exit(1)
     except OSError as error:
         place = error.filename or "check ENLACE_DATABASE_URL: is the database server there, and are its ports open?"

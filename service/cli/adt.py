@@ -80,6 +80,7 @@ def simulate(
     Example: enlace adt simulate --rate 5 --seconds 30
     """
     from service.cli.feed import play_feed
+    from service.cli.mllp_client import Refused
 
     where = _place(host, port)
 
@@ -90,6 +91,8 @@ def simulate(
         sent, accepted = with_store(run)
     except OSError as error:
         raise _fail(f"The feed stopped: {error.strerror or 'no listener'} at {where[0]}:{where[1]}.") from None
+    except Refused as error:
+        raise _fail(f"The feed stopped at {where[0]}:{where[1]}. {error}") from None
     typer.echo(f"{sent} sent, {accepted} accepted.")
     if accepted < sent:
         raise typer.Exit(1)

@@ -2,15 +2,20 @@
 
 import json
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.cli.client import Json, with_store
+from service.cli.client import Json, check_organization, with_store
+from service.cli.listing import table
 from service.store import sources
 from service.store.change import Change
 from service.store.sources import RegisteredSource
+
+if TYPE_CHECKING:
+    from service.store.engine import Store
 
 app = typer.Typer(no_args_is_help=True, help="Sending systems: add, list, edit.")
 
@@ -35,7 +40,7 @@ def add(
     ack_mode: AckMode = None,
     maps: Maps = None,
 ) -> None:
-    """Register a sending system; one of this name is replaced as a whole.
+    """Register a sending system.
 
     Example: enlace adt source add mercy --application EPIC --facility MERCY --organization Organization/mercy
     """
@@ -44,7 +49,14 @@ def add(
     start = {"display": "", "zone": "America/Los_Angeles", "charset": "", "ack_mode": None}
     config = _config(start, maps, display=display, zone=zone, charset=charset, ack_mode=ack_mode)
     source = RegisteredSource(name, application, facility, organization, config, True)
-    with_store(lambda store, _s: store.commit(Change(statements=[sources.put(source)])))
+
+    async def run(store: "Store", _settings: Any) -> None:
+        if await sources.named(store, name):
+            raise Refused(f"{name} exists: use `enlace adt source edit`.")
+        await _check(store, source)
+        await store.commit(Change(statements=[sources.put(source)]))
+
+    _done(run)
     typer.echo(f"Registered {name}. Messages that came before: enlace adt replay --state unregistered")
 
 
@@ -65,10 +77,10 @@ def edit(
     Example: enlace adt source edit mercy --zone America/Denver
     """
 
-    async def run(store: Any, _settings: Any) -> bool:
+    async def run(store: "Store", _settings: Any) -> None:
         known = await sources.named(store, name)
         if known is None:
-            return False
+            raise Refused(f"There is no source {name}: see `enlace adt source list`.")
         changed = RegisteredSource(
             name,
             known.application if application is None else application,
@@ -77,12 +89,10 @@ def edit(
             _config(known.config, maps, display=display, zone=zone, charset=charset, ack_mode=ack_mode),
             known.active,
         )
+        await _check(store, changed, known)
         await store.commit(Change(statements=[sources.put(changed)]))
-        return True
 
-    if not with_store(run):
-        typer.echo(f"There is no source {name}: see `enlace adt source list`.", err=True)
-        raise typer.Exit(1)
+    _done(run)
     typer.echo(f"Changed {name}. It holds for messages from two seconds on.")
 
 
@@ -92,7 +102,7 @@ def list_sources(as_json: Json = False) -> None:
 
     Example: enlace adt source list
     """
-    found = with_store(lambda store, _s: sources.all_sources(store))  # type: ignore[arg-type]
+    found = with_store(lambda store, _s: sources.all_sources(store))
     if as_json:
         rows = [
             {"name": s.name, "application": s.application, "facility": s.facility, "organization": s.organization}
@@ -101,8 +111,30 @@ def list_sources(as_json: Json = False) -> None:
         ]
         typer.echo(json.dumps(rows))
         return
-    for s in found:
-        typer.echo(f"{s.name:<24} {s.application}/{s.facility:<20} {s.organization}")
+    lines = [(s.name, f"{s.application}/{s.facility}", s.organization) for s in found]
+    typer.echo(table(("NAME", "MSH-3/MSH-4", "ORGANIZATION"), lines) if lines else "No sending systems.")
+
+
+class Refused(Exception):
+    """The source cannot be stored so: one sentence with the remedy."""
+
+
+async def _check(store: "Store", source: RegisteredSource, former: RegisteredSource | None = None) -> None:
+    """Two sources of one sender would take each other's messages; a hospital that is not there, nobody could see."""
+    if former is None or former.organization != source.organization:
+        await check_organization(store, source.organization)
+    for other in await sources.all_sources(store):
+        same = (other.application, other.facility) == (source.application, source.facility)
+        if same and other.name != source.name and other.active:
+            raise Refused(f"{source.application}/{source.facility} is already {other.name}: edit that one.")
+
+
+def _done(work: Callable[["Store", Any], Awaitable[None]]) -> None:
+    try:
+        with_store(work)
+    except Refused as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
 
 
 def _config(start: dict[str, Any], maps: Path | None, **named: str | None) -> dict[str, Any]:

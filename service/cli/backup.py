@@ -39,6 +39,8 @@ def backup(
     try:
         if verify_only:
             _show(check(path, progress), {"file": str(path), "verified": True}, as_json)
+            if not as_json:
+                typer.echo("Verified: every digest agrees.")
             return
         url = load(os.environ).database_url.get_secret_value()
         work = take(url, path, SystemClock(), _software(), verify=verify, replace=replace, progress=progress)

@@ -8,14 +8,18 @@ import json
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from service.auth.registration import BadClient, deactivate, new_client, register
+from service.cli.listing import table
 from service.settings import Settings, SettingsError, load
 from service.store import credentials
 from service.store.credentials import CredentialStore, RegisteredClient
+
+if TYPE_CHECKING:
+    from service.store.engine import Store
 
 T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -23,8 +27,16 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 app = typer.Typer(no_args_is_help=True, help="Systems that may call: register, list, revoke.")
 
 
+async def check_organization(store: "Store", reference: str) -> None:
+    """Raises BadClient where the Organization is not there: a typing error would own what nobody sees."""
+    from service.store.inbox_find import has_resource
+
+    if not await has_resource(store, reference):
+        raise BadClient([f"There is no {reference}: write it first."])
+
+
 async def add_client(
-    store: CredentialStore,
+    store: "Store",
     name: str,
     *,
     organization: str,
@@ -34,7 +46,7 @@ async def add_client(
     person: str | None = None,
     purpose: str = "TREAT",
 ) -> RegisteredClient:
-    """Registers a client; jwks is an https URL or the path of a file. Raises BadClient with every problem."""
+    """Registers a client; jwks is an https URL or the path of a file. Raises BadClient with every problem of it."""
     url = jwks if "://" in jwks else None
     client = new_client(
         store.clock.new_id(),
@@ -48,6 +60,7 @@ async def add_client(
         purpose=purpose,
         now_us=store.clock.now_us(),
     )
+    await check_organization(store, organization)
     await register(store, client)
     return client
 
@@ -79,7 +92,7 @@ def shown(client: RegisteredClient) -> dict[str, Any]:
     }
 
 
-def with_store(work: Callable[[CredentialStore, Settings], Awaitable[T]]) -> T:
+def with_store(work: "Callable[[Store, Settings], Awaitable[T]]") -> T:
     """Opens the store of the environment for one command. What fails is one sentence and exit code 1."""
     from service.store.database import Unavailable
     from service.store.engine import open_store
@@ -132,9 +145,11 @@ def list_clients(as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    for row in rows:
-        state = "" if row["active"] else "  (revoked)"
-        typer.echo(f"{row['id']}  {row['role']:<12}  {row['organization']}  {row['name']}{state}")
+    shown_rows = [
+        (row["name"] + ("" if row["active"] else " (revoked)"), row["role"], row["organization"], row["id"])
+        for row in rows
+    ]
+    typer.echo(table(("NAME", "ROLE", "ORGANIZATION", "CLIENT ID"), shown_rows) if rows else "No clients.")
 
 
 @app.command("revoke")

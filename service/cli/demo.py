@@ -12,15 +12,15 @@ from pathlib import Path
 
 import typer
 
-from service.cli.county import fill
+from service.cli.county import fill, unfinished
 from service.cli.feed import play_feed
 from service.cli.mllp_client import Refused
 from service.cli.processes import Parts, serve
 from service.cli.welcome import welcome
 from service.settings import Settings
-from service.store.engine import open_store, sqlite_path
+from service.store.engine import Store, open_store, sqlite_path
 
-MEMBERS, SEED = 200, 1
+SEED = 1
 RATE = 0.2
 """One message in five seconds: an inbox that visibly moves."""
 
@@ -34,7 +34,7 @@ class Telling:
     once: bool
 
 
-async def play(settings: Settings, *, feed: bool, telling: Telling | None = None) -> None:
+async def play(settings: Settings, *, feed: bool, telling: Telling | None = None, members: int = 200) -> None:
     """Migrates, seeds an empty database, prints addresses and logins, serves until Ctrl-C.
 
     Raises StoryFailed, after the service has stopped, where the story did not go as it should.
@@ -42,7 +42,7 @@ async def play(settings: Settings, *, feed: bool, telling: Telling | None = None
     if telling:
         _check(settings)
     started = time.perf_counter()
-    text = await _prepared(settings)
+    text = await _prepared(settings, members)
     ready = asyncio.Event()
     serving = asyncio.create_task(serve(settings, Parts(worker=True, listener=True), ready=ready))
     waiting = asyncio.create_task(ready.wait())
@@ -50,7 +50,8 @@ async def play(settings: Settings, *, feed: bool, telling: Telling | None = None
     playing: asyncio.Task[None] | None = None
     if not serving.done():
         typer.echo("" if telling else text)
-        typer.echo(f"Ready after {time.perf_counter() - started:.1f} s. Ctrl-C stops it; the data stays.")
+        stops = "It stops after the story" if telling and telling.once else "Ctrl-C stops it"
+        typer.echo(f"Ready after {time.perf_counter() - started:.1f} s. {stops}; the data stays.")
         work = _tell(settings, telling) if telling else _feed(settings) if feed else None
         playing = asyncio.create_task(work) if work else None
     waiting.cancel()
@@ -63,8 +64,8 @@ async def play(settings: Settings, *, feed: bool, telling: Telling | None = None
         playing.result()
 
 
-async def _prepared(settings: Settings) -> str:
-    """Migrates and seeds; what to print when all is ready."""
+async def _prepared(settings: Settings, members: int) -> str:
+    """Migrates and seeds; what to print when all is ready. members: of a county that is new."""
     url = settings.database_url.get_secret_value()
     fresh = url.startswith("sqlite") and not Path(sqlite_path(url)).exists()
     from service.store.migrate import migrate
@@ -72,13 +73,21 @@ async def _prepared(settings: Settings) -> str:
     await asyncio.to_thread(migrate, url)
     store = await open_store(url)
     try:
-        if fresh or not await store.fetch("SELECT 1 FROM client LIMIT 1"):
+        part = await unfinished(store)
+        if part:
+            typer.echo("The county was written only in part (the last start was interrupted): writing the rest ...")
+            await _fill(store, settings, *part)
+        elif fresh or not await store.fetch("SELECT 1 FROM client LIMIT 1"):
             typer.echo("Writing the synthetic county (made-up people only) ...")
-            counts = await fill(store, settings, MEMBERS, SEED)
-            typer.echo("  " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+            await _fill(store, settings, members, SEED)
         return await welcome(store, settings)
     finally:
         await store.close()
+
+
+async def _fill(store: Store, settings: Settings, members: int, number: int) -> None:
+    counts = await fill(store, settings, members, number)
+    typer.echo("  " + (", ".join(f"{count} {name}" for name, count in counts.items()) or "Nothing was missing."))
 
 
 def _check(settings: Settings) -> None:
@@ -102,10 +111,9 @@ async def _tell(settings: Settings, telling: Telling) -> None:
     except Exception:
         signal.raise_signal(signal.SIGTERM)
         raise
+    typer.echo(where_to_look(stage, serving=not telling.once))
     if telling.once:
         signal.raise_signal(signal.SIGTERM)
-    else:
-        typer.echo(where_to_look(stage))
 
 
 async def _feed(settings: Settings) -> None:
@@ -115,7 +123,7 @@ async def _feed(settings: Settings) -> None:
             store = await open_store(settings.database_url.get_secret_value())
             try:
                 where = (settings.mllp_host, settings.mllp_port)
-                await play_feed(store, where, rate=RATE, seconds=1e9, seed=SEED)
+                await play_feed(store, where, rate=RATE, seconds=1e9, seed=SEED, resume=True)
             finally:
                 await store.close()
         await asyncio.sleep(5)

@@ -49,29 +49,34 @@ async def examine(
 
     findings: list[Finding] = []
     usable = True
+    unseen: list[str] = []
     async with _site(environ, clock, deep) as site:
         for check in CHECKS if checks is None else checks:
             if check.needs == "deep" and not deep:
                 continue
-            missing = _missing(check, site, usable)
-            found = [missing] if missing else await _run(check, site)
+            if _impossible(check, site, usable):
+                unseen.append(check.name)
+                continue
+            found = await _run(check, site)
             findings += found
             if check.name == "migrations":
                 usable = all(finding.level != "fail" for finding in found)
-    return findings
+        return findings + _unseen(unseen, site)
 
 
-def _missing(check: "Check", site: "Site", usable: bool) -> "Finding | None":
-    """Why a check cannot be made, if so."""
+def _impossible(check: "Check", site: "Site", usable: bool) -> bool:
+    """Whether what the check asks is not there."""
+    return bool(check.needs and site.place is None) or (check.needs in ("schema", "deep") and not usable)
+
+
+def _unseen(names: list[str], site: "Site") -> "list[Finding]":
+    """One line for all that could not be looked at."""
     from service.cli.doctor_site import Finding
 
-    if check.needs and site.place is None:
-        return Finding("warn", check.name, "Not looked at: there is no database.", "see database")
-    if check.needs in ("schema", "deep") and not usable:
-        return Finding(
-            "warn", check.name, "Not looked at: the database has no tables of this version.", "see migrations"
-        )
-    return None
+    if not names:
+        return []
+    lacking, step = ("the database", "database") if site.place is None else ("tables of this version", "migrations")
+    return [Finding("warn", "the rest", f"Not looked at without {lacking}: {', '.join(names)}.", f"see {step}")]
 
 
 async def _run(check: "Check", site: "Site") -> "list[Finding]":

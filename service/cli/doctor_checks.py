@@ -1,5 +1,7 @@
 """THE table of what `enlace doctor` looks at, and the checks that ask the database."""
 
+import shlex
+from pathlib import Path
 from typing import cast
 from zoneinfo import ZoneInfo
 
@@ -11,14 +13,19 @@ from service.store.backup_places import revision
 from service.store.database import Database
 from service.store.engine import Store
 from service.store.schema import SchemaError, check_schema, revisions
+from service.workflow.hospital_events import SPARSE
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
 OLDEST = {"sqlite": ((3, 35), (3, 40)), "postgresql": ((13, 0), (15, 0))}
 """engine -> (below it nothing works, below it nothing was tried)"""
+USUAL = SPARSE - {"ambiguous"}
+"""Reasons why a message is about no member: it says too little, or of somebody else. All others are for a person."""
 LATE_WARN, LATE_FAIL = MINUTE, 15 * MINUTE
 AHEAD_WARN, AHEAD_FAIL = 1_000_000, MINUTE
-STATES = ("unmatched", "unregistered", "unreadable", "failed")
+STATES = ("unregistered", "unreadable", "failed")
+LOOK = 10_000
+"""Unmatched messages whose reason is looked at, the newest: most patients of a hospital are nobody's member."""
 
 
 async def database(site: Site) -> list[Finding]:
@@ -31,7 +38,19 @@ async def database(site: Site) -> list[Finding]:
     if server.version < tried:
         level: Level = "fail" if server.version < lowest else "warn"
         return [Finding(level, "database", f"{shown} is older than {tried[0]}.{tried[1]}.", f"upgrade {engine}")]
-    return [Finding("ok", "database", f"{shown} answers.")]
+    files = _files(site)
+    found = [Finding("ok", "database", f"{shown} answers{f' at {files[0]}' if files else ''}.")]
+    readable = [str(path) for path in files if path.exists() and path.stat().st_mode & 0o077]
+    if readable:
+        sentence = f"Others on this machine may read the health data in {readable[0]}."
+        found.append(Finding("warn", "database", sentence, f"chmod 600 {' '.join(map(shlex.quote, readable))}"))
+    return found
+
+
+def _files(site: Site) -> list[Path]:
+    """Those of SQLite, the database first; none for a server."""
+    scheme, _, path = site.settings.database_url.get_secret_value().partition(":///")
+    return [Path(f"{path}{suffix}").absolute() for suffix in ("", "-wal", "-shm")] if scheme == "sqlite" else []
 
 
 async def durability(site: Site) -> list[Finding]:
@@ -107,10 +126,9 @@ def _known(zone: str) -> bool:
 async def clients(site: Site) -> list[Finding]:
     """Registered systems that can never get a token."""
     found: list[Finding] = []
+    active = [client for client in await credentials.clients(site.database) if client.active]
     without = 0
-    for client in await credentials.clients(site.database):
-        if not client.active:
-            continue
+    for client in active:
         if client.jwks is None and client.jwks_url is None:
             without += 1
             continue
@@ -122,7 +140,8 @@ async def clients(site: Site) -> list[Finding]:
     if without and not site.settings.sandbox:
         sentence = f"{without} active clients have no key set, so they can get no token."
         found.append(Finding("warn", "clients", sentence, "`enlace client list` shows them: register them anew"))
-    fine = "Every active client's key set can be used." + (f" {without} are sandbox logins." if without else "")
+    only = f", {without} without one (sandbox tokens and logins only)" if without else ""
+    fine = f"{len(active) - without} active clients with a key set that can be used{only}."
     return found or [Finding("ok", "clients", fine)]
 
 
@@ -173,11 +192,16 @@ async def workers(site: Site) -> list[Finding]:
 
 async def messages(site: Site) -> list[Finding]:
     """What waits for a person in the inbox of ADT messages."""
-    counts = {state: n for state, n in (await condition.inbox_counts(site.database, STATES)).items() if n}
-    if not counts:
-        return [Finding("ok", "messages", "No message waits for a person.")]
-    shown = ", ".join(f"{count} {state}" for state, count in counts.items())
-    remedy = f"`enlace adt inbox --state {next(iter(counts))}`; afterwards `enlace adt replay`"
+    counts = await condition.inbox_counts(site.database, STATES)
+    unmatched = await condition.unmatched(site.database, LOOK)
+    usual = sum(count for reason, count in unmatched.items() if reason in USUAL)
+    waiting = {state: count for state, count in counts.items() if count}
+    waiting |= {f"unmatched ({reason})": count for reason, count in sorted(unmatched.items()) if reason not in USUAL}
+    if not waiting:
+        of_strangers = f" {usual} unmatched are of people who are not members here, as is usual." if usual else ""
+        return [Finding("ok", "messages", f"No message waits for a person.{of_strangers}")]
+    shown = ", ".join(f"{count} {what}" for what, count in waiting.items())
+    remedy = f"`enlace adt inbox --state {next(iter(waiting)).split(' ')[0]}`; afterwards `enlace adt replay`"
     return [Finding("warn", "messages", f"Messages that need a person: {shown}.", remedy)]
 
 

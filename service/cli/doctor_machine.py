@@ -20,6 +20,11 @@ FILES_WARN, FILES_FAIL = 4096, 512
 _SILENT = b"silent"
 _ANSWER_S = 1.8
 _KEYS = ("secret_key_file", "audit_key_file")
+_FIRST_START = "the sandbox makes the file at its first start."
+_WITHOUT = {
+    "secret_key_file": "there is no file; the sandbox makes one when it starts, and page links of before end.",
+    "audit_key_file": "there is no file, and a sandbox needs none.",
+}
 _MAKE_KEY = "openssl rand -hex 32 > FILE; chmod 600 FILE"
 
 
@@ -50,7 +55,7 @@ def _key(site: Site, field: str) -> Finding:
     name, path = variable(field), Path(getattr(site.settings, field))
     if not path.exists():
         if site.settings.sandbox:
-            return Finding("ok", "keys", f"{name}: the sandbox makes the file at its first start.")
+            return Finding("ok", "keys", f"{name}: {_WITHOUT[field] if site.place else _FIRST_START}")
         return Finding("fail", "keys", f"{name}: there is no file {path}.", _MAKE_KEY)
     try:
         key, mode = path.read_bytes().strip(), stat.S_IMODE(path.stat().st_mode)

@@ -72,6 +72,7 @@ def import_(
     plan: Annotated[str, typer.Option(help="Whose file: the plan's slug, or the id of its Organization.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and compare only; nothing is stored.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Also if this very file was imported before.")] = False,
+    layout: Annotated[Path | None, typer.Option(help="A layout pack instead of the plan's.", exists=True)] = None,
     errors: Annotated[Path | None, typer.Option(help="Write the findings to this CSV file.", dir_okay=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -82,7 +83,7 @@ def import_(
     if kind not in KINDS:
         raise typer.BadParameter(f"this kind is not known; use {', '.join(KINDS)}.", param_hint="KIND")
     with _one_sentence():
-        imported = asyncio.run(_run(kind, path, plan, again=again, dry_run=dry_run, quiet=as_json))
+        imported = asyncio.run(_run(kind, path, plan, layout, again=again, dry_run=dry_run, quiet=as_json))
         if errors:
             errors.write_bytes(issues_csv(imported.issues))
     if as_json:
@@ -93,18 +94,22 @@ def import_(
         raise typer.Exit(1)
 
 
-async def _run(kind: str, path: Path, plan: str, *, again: bool, dry_run: bool, quiet: bool) -> "Imported":
+async def _run(
+    kind: str, path: Path, plan: str, layout: Path | None, *, again: bool, dry_run: bool, quiet: bool
+) -> "Imported":
+    from mappers.plan_files.layout import from_pack
     from service.store.engine import open_store
     from service.workflow.member_files import IncomingFile
 
     if path.stat().st_size > MAX_BYTES:
         raise Refused(f"The file has more than {MAX_BYTES // 1_000_000} MB: split it.")
     content = path.read_bytes()
+    pack = from_pack(kind, layout.read_bytes()) if layout else None
     settings = load(os.environ)
     store = await open_store(settings.database_url.get_secret_value())
     try:
         with _bar(content, quiet=quiet) as progress:
-            file = IncomingFile(kind, path.name, content)
+            file = IncomingFile(kind, path.name, content, pack)
             return await import_bytes(store, settings, file, plan, again=again, dry_run=dry_run, progress=progress)
     finally:
         await store.close()
@@ -113,13 +118,14 @@ async def _run(kind: str, path: Path, plan: str, *, again: bool, dry_run: bool, 
 @contextmanager
 def _one_sentence() -> Iterator[None]:
     """What fails is one sentence and exit code 1."""
+    from mappers.plan_files.layout import BadPack
     from service.store.database import TooCostly, Unavailable
     from service.store.schema import SchemaError
     from service.workflow.member_directory import UnknownPlan
 
     try:
         yield
-    except (UnknownPlan, Refused, SettingsError, SchemaError) as error:
+    except (UnknownPlan, BadPack, Refused, SettingsError, SchemaError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
     except (Unavailable, TooCostly) as error:
@@ -172,7 +178,10 @@ def _print(imported: "Imported", name: str, errors: Path | None) -> None:
 
 def _sentence(imported: "Imported", name: str) -> str:
     counts: dict[str, int] = imported.report["counts"]
-    stored = f"{counts['created']:,} members created, {counts['updated']:,} updated, {counts['unchanged']:,} unchanged"
+    members = "member" if counts["created"] == 1 else "members"
+    stored = (
+        f"{counts['created']:,} {members} created, {counts['updated']:,} updated, {counts['unchanged']:,} unchanged"
+    )
     rejected = f"{counts['rejected']:,} of {counts['rows']:,} rows rejected"
     match imported.state:
         case "already-imported":

@@ -1,6 +1,7 @@
 """`enlace health`: whether the process on this machine lives; the image's HEALTHCHECK, one for all processes."""
 
 import http.client
+import json
 import os
 from typing import Annotated, NamedTuple
 
@@ -13,11 +14,18 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 """Where a process that listens on all addresses is asked."""
 
 
+_STATES = frozenset({"ok", "ready", "stopping", "unready"})
+"""What service/api/health.py says."""
+_LONGEST = 65_536
+
+
 class Heard(NamedTuple):
-    """What a port answered."""
+    """What a port answered. ours: whether it speaks as Enlace does."""
 
     place: str
+    port: int
     status: int
+    ours: bool
 
 
 def health(
@@ -34,11 +42,16 @@ def health(
     settings = load(os.environ)
     path = "/readyz" if ready else "/healthz"
     ports = [port] if port else places(settings)
-    heard = next((found for one in ports if (found := ask(settings.http_host, one, path))), None)
+    answers = [found for one in ports if (found := ask(settings.http_host, one, path))]
+    heard = next((found for found in answers if found.ours), answers[0] if answers else None)
     if heard is None:
         asked = " and ".join(str(one) for one in ports)
         text = f"Nothing answers on port {asked} here: is the process running, and is ENLACE_HEALTH_PORT its own?"
         typer.echo(text, err=True)
+        raise typer.Exit(1)
+    if not heard.ours:
+        remedy = "name another port, or stop what listens there (ss -ltnp names it)"
+        typer.echo(f"What answers on port {heard.port} is not Enlace: {remedy}.", err=True)
         raise typer.Exit(1)
     if heard.status != 200:
         remedy = "its log says why" if ready else "restart it"
@@ -53,14 +66,25 @@ def places(settings: Settings) -> list[int]:
 
 
 def ask(host: str, port: int, path: str) -> Heard | None:
-    """The status of the first answer; None where nothing listens or nothing comes in time."""
+    """What is answered; None where nothing listens or nothing comes in time."""
     host = _LOOPBACK.get(host, host)
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
     try:
         connection.request("GET", path, headers={"Connection": "close"})
-        return Heard(place, connection.getresponse().status)
-    except (OSError, http.client.HTTPException):
+        answer = connection.getresponse()
+        return Heard(place, port, answer.status, _ours(answer.read(_LONGEST)))
+    except OSError:  # also who hangs up without a word
         return None
+    except http.client.HTTPException:
+        return Heard(place, port, 0, False)
     finally:
         connection.close()
+
+
+def _ours(body: bytes) -> bool:
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(said, dict) and said.get("status") in _STATES

@@ -83,6 +83,7 @@ def demo(
     story: Annotated[str | None, typer.Option(help=f"Play one story instead: {', '.join(STORIES)}.")] = None,
     pace: Annotated[float, typer.Option(min=0, help="Seconds between the steps of the story.")] = 1.5,
     once: Annotated[bool, typer.Option("--once", help="Stop after the story.")] = False,
+    members: Annotated[int, typer.Option(min=1, hidden=True, help="Members of a new county.")] = 200,
 ) -> None:
     """What `make run` starts: database, county, everything in one process, a paced ADT feed.
 
@@ -98,7 +99,8 @@ def demo(
     level = "warning" if story and not os.environ.get("ENLACE_LOG_LEVEL") else None
     settings = settings_with(http_port=port, mllp_port=mllp_port, log_format="console", log_level=level)
     try:
-        _run(play(settings, feed=not no_feed, telling=Telling(story, pace, once) if story else None))
+        telling = Telling(story, pace, once) if story else None
+        _run(play(settings, feed=not no_feed, telling=telling, members=members))
     except StoryFailed as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None

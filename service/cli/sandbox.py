@@ -83,7 +83,7 @@ def _told(event: "Event", as_json: bool) -> None:
     if not receipt.positive:
         raise fail("The listener did not accept the message; see `enlace adt inbox`.")
     if state == "stored":
-        raise fail(f"No worker handled the message in {WAIT_S:.0f} s: start `enlace worker`.")
+        raise fail(f"No worker handled the message in {WAIT_S:.0f} s: start `make run` or `enlace worker`.")
 
 
 def _moved(kind: str, as_json: bool) -> None:
@@ -94,5 +94,7 @@ def _moved(kind: str, as_json: bool) -> None:
         typer.echo(json.dumps({"task": f"Task/{task['id']}", "status": task["status"]}))
         return
     about = task.get("description") or (task.get("code") or {}).get("text") or "Referral"
-    whom = str((task.get("for") or {}).get("display") or "")
-    typer.echo(f"{task['status']}  {about.partition(':')[0]}{' for ' + whom if whom else ''}  (Task/{task['id']})")
+    whom, owner = (str((task.get(part) or {}).get("display") or "") for part in ("for", "owner"))
+    words = about.partition(":")[0] + (f" for {whom}" if whom else "")
+    to = f"  to {owner}" if owner else ""
+    typer.echo(f"{task['status']}  {words}{to}  (Task/{task['id']})")

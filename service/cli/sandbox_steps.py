@@ -56,7 +56,7 @@ async def _sent(
         async with Connection(*place) as connection:
             receipt = sandbox_stays.receipt(await connection.exchange(prepared.message))
     except (OSError, TimeoutError):
-        sentence = f"Nothing was sent: no listener answers at {place[0]}:{place[1]}; start `enlace adt-listener`."
+        sentence = f"Nothing was sent: nothing answers at {place[0]}:{place[1]}; start `make run`."
         raise NothingToDo(sentence) from None
     context = _context(store, settings, caller)
     return prepared, receipt, await sandbox_stays.became(context, receipt.inbox_id, WAIT_S)

@@ -17,17 +17,20 @@ from service.auth.login import name_of
 from service.caller import Caller
 from service.interactions.search import search
 from service.interactions.settle import settled
-from service.store import inbox, sources
+from service.store import inbox, inbox_find, sources
 from service.store.inbox import Received
 from service.workflow.alerts import CATEGORY
 from service.workflow.parties import reference_of
 from service.workflow.sandbox_messages import (
     Source,
     admission,
+    control_id,
     discharge,
     member_facts,
     next_member,
-    stay_to_end,
+    sender_of,
+    stays_to_end,
+    visit_of,
 )
 
 MOST = "200"
@@ -105,17 +108,27 @@ async def admit(ctx: Context) -> Prepared:
 
 
 async def end_stay(ctx: Context) -> Prepared:
-    """The discharge from the stay that `admit` began last, for the caller's panel. Raises NothingToDo."""
-    stay = stay_to_end(await found(ctx, "Encounter", ("status", "in-progress")))
-    if stay is None:
-        raise NothingToDo("Nobody of this panel was admitted from here: send an A01 first.")
-    patient = await ctx.resource(reference_of(stay, "subject"))
-    facility = reference_of(stay, "serviceProvider")
-    source = next((s for s in await _sources(ctx) if s.organization == facility), None)
-    facts = member_facts(patient[0]) if patient else None
-    if patient is None or source is None or facts is None:
-        raise NothingToDo("The hospital or the member of this stay is no longer known: send a new A01.")
-    return _prepared("A03", discharge(facts, source, stay, ctx.now_us), patient[0], source)
+    """The discharge from the stay that `admit` began last, for the caller's panel. Raises NothingToDo.
+
+    A stay whose discharge was sent is left aside, whatever became of it: the next press is about the next member.
+    """
+    for stay in stays_to_end(await found(ctx, "Encounter", ("status", "in-progress"))):
+        if await _sent(ctx, control_id(visit_of(stay), "A03")):
+            continue
+        patient = await ctx.resource(reference_of(stay, "subject"))
+        sender = await _sent(ctx, control_id(visit_of(stay), "A01"))
+        source = sender_of(await _sources(ctx), sender, reference_of(stay, "serviceProvider"))
+        facts = member_facts(patient[0]) if patient else None
+        if patient is None or source is None or facts is None:
+            raise NothingToDo("The hospital or the member of this stay is no longer known: send a new A01.")
+        return _prepared("A03", discharge(facts, source, stay, ctx.now_us), patient[0], source)
+    raise NothingToDo("Nobody of this panel was admitted from here: send an A01 first.")
+
+
+async def _sent(ctx: Context, message_id: str) -> str:
+    """The sending system of the message with this MSH-10, "" where there is none."""
+    messages = await inbox_find.by_control_id(ctx.store, message_id, 1, raw=False)
+    return messages[0][0].source if messages else ""
 
 
 def receipt(ack: bytes | None) -> Receipt:

@@ -75,7 +75,8 @@ async def current_for_write(ctx: Context, rtype: str, fhir_id: str) -> Found:
 def check_if_match(rtype: str, current: Found, pre: Preconditions) -> None:
     if pre.if_match is None:
         if catalog().types[rtype].if_match_required:
-            text = f'{rtype} is edited by several parties: send If-Match with the version that you read, as W/"3".'
+            text = f"{rtype} is edited by several parties: read it first, then send If-Match with its ETag, "
+            text += 'for example W/"1".'
             raise FhirError(Category.PRECONDITION_REQUIRED, [Issue(text, code="required")], reason="if-match")
         return
     if current.version not in pre.if_match:

@@ -60,7 +60,7 @@ async def restore(url: str, path: Path, clock: Clock, progress: Progress = no_pr
 async def _refuse_unless_empty(url: str, manifest: Manifest) -> None:
     place = await open_place(url)
     try:
-        await _check_empty(place)
+        await _check_empty(place, _named(url))
         now = await revision(place)
         if now is not None and now not in revisions()[: revisions().index(manifest.revision) + 1]:
             raise BackupError(
@@ -70,15 +70,18 @@ async def _refuse_unless_empty(url: str, manifest: Manifest) -> None:
         await place.close()
 
 
-async def _check_empty(place: Place) -> None:
+def _named(url: str) -> str:
+    """The database as a person knows it, without a password."""
+    return url.removeprefix("sqlite:///") if url.startswith("sqlite") else "The database"
+
+
+async def _check_empty(place: Place, named: str) -> None:
     names = await place.table_names()
     if names and await revision(place) is None:
         raise BackupError(f"The database holds tables of another program ({names[0]}): name an empty one.")
     for name in names:
         if name not in _MADE_BY_MIGRATIONS and await place.fetch(f'SELECT 1 FROM "{name}" LIMIT 1'):
-            raise BackupError(
-                f"The database is in use (table {name} has rows): restore goes into an empty or absent one only."
-            )
+            raise BackupError(f"{named} holds data: name a new, empty database in ENLACE_DATABASE_URL.")
 
 
 async def _load(url: str, archive: Archive, clock: Clock, progress: Progress) -> chain.Verified:
@@ -90,7 +93,7 @@ async def _load(url: str, archive: Archive, clock: Clock, progress: Progress) ->
         if {table.name: table for table in tables} != {held.table.name: held.table for held in manifest.tables}:
             raise BackupError("The tables of the backup are not those of its revision: it was made by another program.")
         await place.lock(tables)
-        await _check_empty(place)
+        await _check_empty(place, _named(url))
         await place.execute("DELETE FROM meta")
         for held in manifest.tables:
             await place.copy_in(held.table, archive.chunks(held.table.name))

@@ -38,11 +38,13 @@ class LitePlace:
     @classmethod
     async def open(cls, path: str, statement_ms: int) -> "LitePlace":
         if not Path(path).exists():
-            raise BackupError(f"There is no database at {path}: run `enlace migrate` first.")
+            raise BackupError(f"There is no database at {Path(path).absolute()}: run `enlace migrate` first.")
         try:
             return cls(await asyncio.to_thread(connect, path, writer=True), statement_ms)
         except sqlite3.Error as error:
-            raise BackupError(f"{path} cannot be opened as a database ({error}): check ENLACE_DATABASE_URL.") from None
+            raise BackupError(
+                f"{Path(path).absolute()} cannot be opened as a database ({error}): check ENLACE_DATABASE_URL."
+            ) from None
 
     async def fetch(self, sql: str, params: tuple[Any, ...] = ()) -> list[Row]:
         return await asyncio.to_thread(self._fetch, sql, params)

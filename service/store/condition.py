@@ -87,6 +87,13 @@ async def inbox_counts(place: Place, states: tuple[str, ...]) -> dict[str, int]:
     }
 
 
+async def unmatched(place: Place, look: int) -> dict[str, int]:
+    """How many of the newest unmatched messages have each reason."""
+    newest = "SELECT reason FROM inbox WHERE state = 'unmatched' ORDER BY id DESC LIMIT ?"
+    rows = await place.fetch(f"SELECT reason, count(*) FROM ({newest}) AS newest GROUP BY reason", (look,))
+    return {str(reason): int(count) for reason, count in rows}
+
+
 async def last_heard_us(place: Place, source: str) -> int | None:
     """When the last message of a source came; None: never."""
     found = (await place.fetch("SELECT max(received_us) FROM inbox WHERE source = ?", (source,)))[0][0]

@@ -153,7 +153,15 @@ def check_file(path: str) -> None:
     from service.store.schema import SchemaError
 
     if not Path(path).exists():
-        raise SchemaError(f"There is no database at {path}: run `enlace migrate` first.")
+        raise SchemaError(absent(path))
+
+
+def absent(path: str) -> str:
+    """The sentence about a file that is not there: most often this is another folder than the one of the start."""
+    return (
+        f"There is no database at {Path(path).absolute()}. Is this the folder in which make run was started? "
+        "If not, go there or set ENLACE_DATABASE_URL; for a new database run `enlace migrate`."
+    )
 
 
 def _wall_us() -> int:

@@ -1,4 +1,4 @@
-"""Patients as the synthetic feed needs them: the current ones, in the order in which they were written."""
+"""Patients and open stays as the synthetic feed needs them, in the order in which they were written."""
 
 from service.store.engine import Store
 
@@ -7,5 +7,14 @@ async def patients(store: Store, limit: int) -> list[bytes]:
     rows = await store.fetch(
         "SELECT v.body FROM ix d JOIN version v ON v.vid = d.vid WHERE d.key = ? ORDER BY d.vid LIMIT ?",
         (store.keys.marker("Patient"), limit),
+    )
+    return [bytes(row[0]) for row in rows]
+
+
+async def open_stays(store: Store) -> list[bytes]:
+    """Encounters of members who are in a hospital now."""
+    keys = [store.keys.token("Encounter", "status", None, status) for status in ("arrived", "in-progress", "onleave")]
+    rows = await store.fetch(
+        "SELECT v.body FROM ix d JOIN version v ON v.vid = d.vid WHERE d.key IN (?, ?, ?) ORDER BY d.vid", tuple(keys)
     )
     return [bytes(row[0]) for row in rows]

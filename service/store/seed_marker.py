@@ -1,4 +1,4 @@
-"""What the database remembers of `enlace seed`: one row of `meta` (../shared/contract.md, the enlace command)."""
+"""What the database remembers of `enlace seed`: two rows of `meta` (../shared/contract.md, the enlace command)."""
 
 from collections.abc import Sequence
 
@@ -7,18 +7,37 @@ from service.store.dialect import marks
 from service.store.engine import Store
 
 _NAME = "seed"
+_COMPLETE = "seed_complete"
 
 
 async def marker(store: Store) -> str | None:
     """The text that `remember` left, None on a database that was never seeded."""
-    rows = await store.fetch("SELECT value FROM meta WHERE name = ?", (_NAME,))
-    return str(rows[0][0]) if rows else None
+    return await _value(store, _NAME)
 
 
 def remember(text: str) -> Statement:
+    return _put(_NAME, text)
+
+
+async def complete(store: Store) -> int:
+    """How many members were written with all that belongs to them; 0 while the first seed goes on, or broke off."""
+    return int(await _value(store, _COMPLETE) or 0)
+
+
+def completed(members: int) -> Statement:
+    """Is written last: who finds `marker` without it finds a part of the county."""
+    return _put(_COMPLETE, str(members))
+
+
+async def _value(store: Store, name: str) -> str | None:
+    rows = await store.fetch("SELECT value FROM meta WHERE name = ?", (name,))
+    return str(rows[0][0]) if rows else None
+
+
+def _put(name: str, text: str) -> Statement:
     return Statement(
         "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        (_NAME, text),
+        (name, text),
     )
 
 

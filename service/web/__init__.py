@@ -11,6 +11,9 @@ from service.web import acknowledge, first, inbox, live, login, sandbox, sandbox
 from service.web.pages import fragment, page, sandbox_only
 from service.web.rendering import static_file
 from service.web.session import shared_of, signed_in
+from service.web.unknown import unknown
+
+__all__ = ["routes", "unknown"]
 
 
 async def first_page(request: Request) -> Response:

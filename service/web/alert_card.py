@@ -4,7 +4,7 @@ Shapes: service/workflow/transitions_of_care.py, ../shared/decisions.md 38.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -58,6 +58,8 @@ class Card:
     can_undo: bool
     retracted_because: str
     follow_ups: tuple[FollowUp, ...]
+    followed_by: str = ""
+    """While something is still to do: what the newest later alert of the same stay says."""
 
 
 def card(alert: Resource, others: Mapping[str, Resource], tasks: Sequence[Resource], now_us: int, zone: str) -> Card:
@@ -82,6 +84,28 @@ def card(alert: Resource, others: Mapping[str, Resource], tasks: Sequence[Resour
         retracted_because=str((alert.get("statusReason") or {}).get("text") or ""),
         follow_ups=tuple(_follow_up(task, now_us, zone) for task in tasks),
     )
+
+
+def followed(cards: Mapping[str, Card], alerts: Sequence[Resource]) -> dict[str, Card]:
+    """The cards, those with an open follow-up naming the newest later alert of the same stay.
+
+    The follow-up stays open: each is a task of its own, and only the care manager says that it is done.
+    """
+    out = dict(cards)
+    newest: dict[str, Resource] = {}
+    for alert in sorted(alerts, key=_sent_us, reverse=True):
+        stay = reference_of(alert, "encounter")
+        if not stay or state_of(alert) == "retracted" or _is_correction(alert):
+            continue
+        later, shown = newest.setdefault(stay, alert), cards[str(alert["id"])]
+        if later is not alert and any(not task.closed for task in shown.follow_ups):
+            after = cards[str(later["id"])]
+            out[shown.id] = replace(shown, followed_by=" ".join(after.what) or "a later alert of this visit.")
+    return out
+
+
+def _sent_us(alert: Resource) -> int:
+    return _us(str(alert.get("sent") or "")) or 0
 
 
 def state_of(alert: Resource) -> str:

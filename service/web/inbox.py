@@ -25,7 +25,7 @@ from service.store import alerts
 from service.store.alerts import Whose
 from service.store.change import Change
 from service.store.find import search as find
-from service.web.alert_card import Card, card
+from service.web.alert_card import Card, card, followed
 from service.web.navigation import nav
 from service.web.pages import settled
 from service.web.rendering import render
@@ -164,11 +164,9 @@ async def _cards(who: SignedIn, ids: list[str], zone: str) -> dict[str, Card]:
     for one in resources:
         if one["resourceType"] == "Task":
             tasks.setdefault(reference_of(one, "focus"), []).append(one)
-    return {
-        str(r["id"]): card(r, others, tasks.get(f"Communication/{r['id']}", []), ctx.now_us, zone)
-        for r in resources
-        if r["resourceType"] == "Communication" and is_alert(r)
-    }
+    told = [r for r in resources if r["resourceType"] == "Communication" and is_alert(r)]
+    cards = {str(r["id"]): card(r, others, tasks.get(f"Communication/{r['id']}", []), ctx.now_us, zone) for r in told}
+    return followed(cards, told)
 
 
 async def _nothing(ctx: Context) -> Decision:

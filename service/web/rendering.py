@@ -3,11 +3,13 @@
 Content Security Policy: https://www.w3.org/TR/CSP3/ ; ../shared/facts/security.md A18, L53.
 """
 
+import re
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -39,6 +41,14 @@ _templates = Environment(
     lstrip_blocks=True,
 )
 _templates.globals["asset"] = asset
+
+
+def breakable(name: str) -> Markup:
+    """A line may end before a capital: DocumentReference breaks after Document, not inside a word."""
+    return Markup("<wbr>").join(re.findall(r"^[^A-Z]+|[A-Z][^A-Z]*", name))
+
+
+_templates.filters["breakable"] = breakable
 
 
 def render(template: str, status: int = 200, **values: Any) -> Response:

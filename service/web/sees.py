@@ -16,8 +16,9 @@ from fhir_profiles import Resource
 from fhir_profiles.catalog import catalog
 from fhir_profiles.json_text import decimal_text
 from service.access.context import Context, parse
-from service.access.roles import rights
+from service.access.roles import OPEN_TYPES, rights
 from service.auth.login import name_of
+from service.caller import Role
 from service.errors import Category, FhirError, not_found
 from service.interactions.checks import references
 from service.interactions.decision import Answer, Decision, Preconditions
@@ -50,7 +51,7 @@ class Counted:
     rtype: str
     number: int | None
     why: str
-    writes: bool
+    writes: str
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,16 @@ async def overview(request: Request) -> Response:
     searched = catalog().types
     types = [t for t in sorted(sees) if "search-type" in searched[t].interactions and ctx.caller.allows("s", t)]
     numbers = orjson.loads((await settled(who, lambda c: _count(c, types))).body or b"{}")
-    rows = [Counted(t, numbers[t], WHY[sees[t]], t in rights(role).writes) for t in types]
+    rows = [Counted(t, numbers[t], WHY[sees[t]], writes(role, t)) for t in types]
     unseen = sorted(set(searched) - set(sees) - {"AuditEvent"})
     return await _page(request, who, "sees.html", rows=rows, role=ROLES[role], unseen=unseen)
+
+
+def writes(role: Role, rtype: str) -> str:
+    """In the directory each writes its own entries only (service/access/directory.py), but the operator all."""
+    if rtype not in rights(role).writes:
+        return "no"
+    return "its own" if rtype in OPEN_TYPES and role not in (Role.ADMIN, Role.SYSTEM) else "yes"
 
 
 async def _count(ctx: Context, types: list[str]) -> Decision:

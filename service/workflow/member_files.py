@@ -35,11 +35,12 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class IncomingFile:
-    """kind: a folder of layouts. filename: its last part only; the ending tells xlsx."""
+    """kind: a folder of layouts. filename: its last part only; the ending tells xlsx. layout: instead of the plan's."""
 
     kind: str
     filename: str
     content: bytes
+    layout: Layout | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ async def import_file(
     A file that was imported to its end is not read again unless `again`. Raises Unavailable where the database is gone;
     the same call then goes on.
     """
-    layout = load(file.kind, plan.slug or None)
+    layout = file.layout or load(file.kind, plan.slug or None)
     if dry_run:
         result = await _rows(ctx, plan, file, layout, today, dry=True, progress=progress)
         imported = replace(result, state="failed" if result.state == "failed" else "dry-run")

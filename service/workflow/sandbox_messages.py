@@ -3,7 +3,7 @@
 Pure. The stay is read back from its Encounter, so that nothing beside the store has to be remembered.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,10 +86,21 @@ def next_member(members: Iterable[Resource], stays: Iterable[Resource]) -> Resou
     return min(free, key=lambda m: (last.get(f"Patient/{m['id']}", ""), str(m["id"])), default=None)
 
 
-def stay_to_end(stays: Iterable[Resource]) -> Resource | None:
-    """The open stay of ours that began last."""
+def control_id(visit: str, event: str) -> str:
+    """MSH-10 of a message from here: a stay has one of each event."""
+    return f"{visit}-{event}"
+
+
+def stays_to_end(stays: Iterable[Resource]) -> list[Resource]:
+    """Our own open stays, the one that began last first."""
     ours = [stay for stay in stays if stay.get("status") == "in-progress" and visit_of(stay)]
-    return max(ours, key=lambda stay: int(visit_of(stay)[len(VISIT) :]), default=None)
+    return sorted(ours, key=lambda stay: int(visit_of(stay)[len(VISIT) :]), reverse=True)
+
+
+def sender_of(sources: Collection[Source], name: str, facility: str) -> Source | None:
+    """Who sent the admission: its name in the inbox; a source that is gone is stood in for by its hospital's."""
+    own = (source for source in sources if source.name == name)
+    return next(own, None) or next((source for source in sources if source.organization == facility), None)
 
 
 def _message(
@@ -112,7 +123,7 @@ def _message(
         event,
         member,
         hospital,
-        control_id=f"{visit}-{event}",
+        control_id=control_id(visit, event),
         at_us=occurred_us,
         occurred_us=occurred_us,
         admit_us=admit_us,

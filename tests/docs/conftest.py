@@ -1,4 +1,6 @@
-"""One sandbox for all pages: `enlace demo --no-feed` in a copy of the checkout, with free ports and a new database.
+"""One sandbox for all pages: `enlace demo` with its paced feed in a copy of the checkout, free ports, a new database.
+
+Database and keys are where `make run` has them, so that `. docs/try.sh` must find them.
 
 The pages' `enlace` is warm.py's: the same program without its start.
 """
@@ -37,9 +39,6 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     checkout = _copy(folder / "checkout")
     http, mllp = str(free_port()), str(free_port())
     env = {name: value for name, value in os.environ.items() if not name.startswith("ENLACE_")} | {
-        "ENLACE_DATABASE_URL": f"sqlite:///{folder / 'enlace.db'}",
-        "ENLACE_SECRET_KEY_FILE": str(folder / "secret.key"),
-        "ENLACE_AUDIT_KEY_FILE": str(folder / "audit.key"),
         "ENLACE_HTTP_PORT": http,
         "ENLACE_MLLP_PORT": mllp,
         "PYTHONPATH": str(checkout),
@@ -47,7 +46,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     log = folder / "demo.log"
     with log.open("wb") as output:
         demo = subprocess.Popen(
-            [sys.executable, "-m", "service.cli", "demo", "--no-feed"], env=env, cwd=checkout,
+            [sys.executable, "-m", "service.cli", "demo"], env=env, cwd=checkout,
             stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
         commands = subprocess.Popen(

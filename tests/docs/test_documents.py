@@ -3,6 +3,7 @@
 A page is played from its first block to its last; what cannot run here (docker, kubectl) says `norun` and why.
 """
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -25,10 +26,29 @@ _FILE = re.compile(r"(?<![\w/.~$-])((?:deploy|docs|tests|service|mappers|bench|o
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_page_does_what_it_says(name: str, sandbox: Sandbox) -> None:
+    before = _files(sandbox.checkout)
+    _play(name, sandbox, again=False)
+    assert _files(sandbox.checkout) == before, "what a page saves stays in var/"
+
+
+@pytest.mark.skipif(not os.environ.get("ENLACE_TEST_DEEP"), reason="second reading of each page: ENLACE_TEST_DEEP=1")
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_can_be_read_again(name: str, sandbox: Sandbox) -> None:
+    _play(name, sandbox, again=True)
+
+
+def _files(checkout: Path) -> set[Path]:
+    """What git would see, as .gitignore has it."""
+    return {p for p in checkout.rglob("*") if p.is_file() and not {"var", "__pycache__"} & set(p.parts)}
+
+
+def _play(name: str, sandbox: Sandbox, *, again: bool) -> None:
     listed = [block for block in blocks(DOCS / name) if not block.norun]
     if not listed:
         return
-    session = Session(sandbox.checkout, sandbox.folder / name, sandbox.env, sandbox.ports)
+    session = Session(
+        sandbox.checkout, sandbox.folder / f"{name}-{int(again)}", sandbox.env, sandbox.ports, again=again
+    )
     try:
         for number, block in enumerate(listed):
             session.play(block, "".join(later.commands for later in listed[number + 1 :]))

@@ -232,7 +232,10 @@ def test_once_stops_after_the_story(county_db: Path, tmp_path: Path) -> None:
     service = Service(copied(county_db, tmp_path), tmp_path, ())
     code, out, errors = ended(demo(service, "--pace", "0", "--once"), tmp_path)
     assert (code, errors) == (0, ""), (out, errors)
-    assert out.rstrip().endswith("like any other closed\n  referral.")
+    assert "Ctrl-C" not in out and "It stops after the story; the data stays." in out
+    assert re.search(
+        r"`make run` starts it again, and then:\n  Pages: .*\n.*\n +curl .*/fhir/Patient/\S+$", out.rstrip()
+    )
 
 
 @pytest.mark.skipif(not os.environ.get("ENLACE_TEST_DEEP"), reason="One more process: make test-deep does it.")

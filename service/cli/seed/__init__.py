@@ -24,7 +24,18 @@ from service.store import credentials, seed_marker, sources
 from service.store.change import ABSENT, AuditRow, Change
 from service.store.engine import Store
 
-__all__ = ["LOGINS", "Counts", "Login", "SeedRefused", "curl_lines", "hospital_history", "seed", "sonja_reference"]
+__all__ = [
+    "LOGINS",
+    "Counts",
+    "Login",
+    "SeedRefused",
+    "complete",
+    "curl_lines",
+    "hospital_history",
+    "seed",
+    "sonja_reference",
+    "unfinished",
+]
 
 Counts = dict[str, int]
 """How much this run wrote: resources by type, "clients", "sending systems". Empty where nothing was missing."""
@@ -86,6 +97,20 @@ async def hospital_history(store: Store, *, members: int, seed: int, now_us: int
     """(source, ADT message) in order, to be sent through the receiver after the seed; the same bytes each time."""
     planted = await _planted(store) or _Planted(seed, members, now_us)
     return history(members, seed, planted.now_us, planted.days)
+
+
+async def unfinished(store: Store) -> tuple[int, int] | None:
+    """(members, seed) of a county of which only a part was written; None where it is whole, or there is none."""
+    planted = await _planted(store)
+    if planted is None or await seed_marker.complete(store) >= planted.members:
+        return None
+    return planted.members, planted.seed
+
+
+async def complete(store: Store, members: int) -> None:
+    """Remembers that so many members are written, with their hospital messages and what follows from them."""
+    if members > await seed_marker.complete(store):
+        await store.commit(Change(statements=[seed_marker.completed(members)]))
 
 
 async def _planted(store: Store) -> _Planted | None:

@@ -107,7 +107,7 @@ def acknowledged(name: str) -> Act:
         await s.change(s.lead, name, received=s.now())
         if before in map(reference, await s.find(s.lead, news)):
             raise StoryFailed(f"the alert should no longer be among what is new to {s.lead.name}, but it is")
-        s.shown.saw(f"The alert leaves what is new to {s.lead.name}.")
+        s.shown.saw(f"The alert is no longer new for {s.lead.name}.")
 
     return act
 

@@ -54,16 +54,19 @@ async def _play(store: Store, settings: Settings, told: Story, pace: float, show
     return stage
 
 
-def where_to_look(stage: Stage) -> str:
-    """What to open and what to ask after the story, while the service goes on."""
+def where_to_look(stage: Stage, *, serving: bool = True) -> str:
+    """What to open and what to ask after the story; serving: the service goes on."""
     base, record = stage.wire.settings.base_url, stage.made["patient"]
     token = f"$(.venv/bin/enlace token --role lcm --client {stage.lead.client})"
+    after = "The service goes on. Ctrl-C stops it; the data stays."
+    before = "The service stops now; the data stays. `make run` starts it again, and then:"
     return "\n".join(
         (
             "",
+            *([] if serving else [f"  {before}"]),
             f"  Pages: {base}/ (sign in as {stage.lead.name}).",
             f"  {stage.name}'s record, as {stage.lead.name} sees it:",
             f'    curl -s -H "Authorization: Bearer {token}" {base}/fhir/{record}',
-            "  The service goes on. Ctrl-C stops it; the data stays.",
+            *([f"  {after}"] if serving else []),
         )
     )

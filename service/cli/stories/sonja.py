@@ -171,7 +171,8 @@ STORY = Story(
         ),
         step(
             MARIA.name,
-            "She visits Sonja, takes her home, and closes what was open.",
+            "She visits Sonja in the nursing facility on the third day. Two weeks later Sonja walks again and the "
+            "facility lets her go; Maria takes her home, and closes what was open.",
             followed_up("visit"),
             closed("home"),
             achieved("goal-bath"),

@@ -9,6 +9,7 @@ from fhir_profiles.models import explain
 from mappers.plan_files import layout
 from mappers.plan_files.member_resources import EPISODE_STATUS
 from mappers.plan_files.member_row import MemberRow
+from mappers.plan_files.table import read_rows
 from tests.mappers.plan_files.made_up import BASE, GOLDEN
 
 PLANS = [None, *layout.plans("member-information")]
@@ -35,6 +36,25 @@ def test_headers_are_compared_by_letters_and_digits() -> None:
     assert BASE.column_for(" member_cin ") == BASE.by_name["cin"]
     assert BASE.column_for("Client  Index-Number") == BASE.by_name["cin"]
     assert BASE.column_for("Shoe Size") is None
+
+
+def test_a_finding_names_the_header_of_the_file_and_ours() -> None:
+    pack = {"id": "x", "version": "1", "columns": [{"field": "cin", "headers": ["MEDICAL_NO"]}]}
+    found = layout.from_pack("member-information", json.dumps(pack).encode())
+    assert (found.by_name["cin"].told("MEDICAL_NO"), found.delimiter) == ("MEDICAL_NO (Member CIN)", BASE.delimiter)
+    assert found.by_name["birth_date"].told("DOB") == "DOB (Date of Birth)"
+    assert found.by_name["birth_date"].told("date_of_birth") == "date_of_birth", "the same name by its letters"
+    heads = ["DOB" if c.name == "birth_date" else c.headers[0] for c in found.columns]
+    [row] = read_rows(f"{','.join(heads)}\n1{',2' * (len(heads) - 1)}\n".encode(), "x.csv", found)
+    assert row.header("birth_date") == "DOB (Date of Birth)"
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"[1]", b"{}x", b'{"omit": ["shoe"]}', b'{"columns": [{"field": "shoe"}]}', b'{"columns": 3}']
+)
+def test_a_pack_that_is_none_is_a_sentence(text: bytes) -> None:
+    with pytest.raises(layout.BadPack, match=r"^The layout pack .*\.$"):
+        layout.from_pack("member-information", text)
 
 
 @pytest.mark.parametrize("plan", PLANS)

@@ -18,7 +18,7 @@ ROUNDS = 10 if os.environ.get("ENLACE_TEST_DEEP") else 1
 def test_a_rolling_restart_fails_no_request(postgresql_url: str, tmp_path: Path) -> None:
     tokens = write_world(postgresql_url)
     sent = 0
-    with running(postgresql_url, tmp_path, parts=FIVE, ENLACE_DRAIN_SECONDS="1") as service:
+    with running(postgresql_url, tmp_path, parts=FIVE, ENLACE_DRAIN_SECONDS="2") as service:
         with Traffic(service.base, tokens["ada"], ROSA.reference, patient=ROSA.reference) as traffic:
             for _ in range(ROUNDS):
                 for name in ("serve", "worker", "serve-2", "worker-2"):

@@ -61,7 +61,7 @@ def test_migrated_while_the_version_before_serves(database_url: str, tmp_path: P
     later.mkdir()
     path = next_version(later)
     parts = (ALL,) if database_url.startswith("sqlite") else THREE if Proxy.missing() else FIVE
-    with running(database_url, tmp_path, parts=parts, ENLACE_DRAIN_SECONDS="1") as service:
+    with running(database_url, tmp_path, parts=parts, ENLACE_DRAIN_SECONDS="2") as service:
         with Traffic(service.base, tokens["ada"], ROSA.reference, patient=ROSA.reference) as traffic:
             traffic.settle()
             assert NEXT in migrate(service, path)

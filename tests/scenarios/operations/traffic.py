@@ -57,7 +57,8 @@ class Traffic:
         except httpx.TransportError as error:
             self._count(type(error).__name__)
             return None
-        self._count(str(answer.status_code))
+        ours = answer.headers.get("content-type", "").startswith("application/fhir+json")
+        self._count(str(answer.status_code) if ours else f"{answer.status_code} of the proxy")
         return answer
 
     def _reads(self, _number: int) -> None:

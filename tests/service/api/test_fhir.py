@@ -7,6 +7,7 @@ import pytest
 
 from fhir_profiles.catalog import catalog
 from fhir_profiles.json_text import write_json
+from fhir_profiles.validate import validate
 from service.store.database import Unavailable
 from service.store.engine import Store
 from tests.fhir_profiles.examples import FOLDER, load
@@ -111,6 +112,7 @@ async def test_metadata_is_open_and_cached(store: Store, app_client: AppClient) 
         again = await client.get(path, headers={"If-None-Match": answer.headers["etag"]})
         assert again.status_code == 304
     assert {r["type"] for r in statement["rest"][0]["resource"]} == set(catalog().types)
+    assert validate(statement, "CapabilityStatement") == []
 
 
 @pytest.mark.parametrize("path", ["", "/", "/Patient/a/", "/Patient/", "/Nope", "/Nope/1", "/Patient/a/b/c"])

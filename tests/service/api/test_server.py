@@ -58,3 +58,15 @@ async def test_a_worker_says_how_it_is(store: Store, free_port: int) -> None:
         httpx.get(f"{base}/healthz")
     async with health_server(shared, load({})):
         pass
+
+
+def test_a_taken_port_names_the_way_out(free_port: int) -> None:
+    with bind("127.0.0.1", free_port, "http_port") as first:
+        first.listen()
+        with pytest.raises(SettingsError) as taken:
+            bind("127.0.0.1", free_port, "http_port")
+    way_out = f"Stop it, or choose another, for example ENLACE_HTTP_PORT={free_port + 1}."
+    assert str(taken.value).endswith(f"is Enlace running already? {way_out}")
+    with pytest.raises(SettingsError, match=r"choose another\.$") as other:
+        bind("192.0.2.1", free_port, "http_port")
+    assert "running already" not in str(other.value)

@@ -107,6 +107,13 @@ async def test_anything_else_is_401(store: Store) -> None:
         )
 
 
+async def test_only_the_sandbox_names_its_command(store: Store) -> None:
+    for header, _ in ANYTHING_ELSE_IS_401:
+        trial, real = await refusal(store, header, "sandbox"), await refusal(store, header)
+        assert "`enlace token --role lcm`" in trial.issues[0].diagnostics
+        assert "enlace token" not in real.issues[0].diagnostics
+
+
 async def test_every_refusal_has_one_body(store: Store) -> None:
     unknown = await refusal(store, "Bearer " + "A" * 43)
     expired = dataclasses.replace(ROW, expires_us=0)

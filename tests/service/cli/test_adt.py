@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from service.cli import app
 from tests.scenarios.harness import ROOT, look
 from tests.service.adt_world import Sender, adt_world
+from tests.service.world import make, put
 
 ADD = ["--application", "EPIC", "--facility", "MERCY", "--organization", "Organization/mercy"]
 
@@ -37,7 +38,36 @@ def test_the_example_of_send_is_a_file_that_is_there() -> None:
     assert (ROOT / path).is_file()
 
 
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch, database_url: str) -> str:
+    """Two hospitals, on either database."""
+    monkeypatch.setenv("ENLACE_DATABASE_URL", database_url)
+    look(database_url, lambda store: put(store, make("Organization/mercy"), make("Organization/hope")))
+    return database_url
+
+
+def test_a_source_that_cannot_be_is_a_sentence(place: str) -> None:
+    assert enlace("source", "list")[1] == "No sending systems."
+    nope = "There is no Organization/nope: write it first."
+    assert enlace("source", "add", "mercy", *ADD[:-1], "Organization/nope")[::2] == (1, nope)
+    assert enlace("source", "list")[1] == "No sending systems."
+    code, said, _ = enlace("source", "add", "mercy", *ADD)
+    assert (code, said.split(".")[0]) == (0, "Registered mercy")
+    exists = "mercy exists: use `enlace adt source edit`."
+    assert enlace("source", "add", "mercy", "--application", "X", *ADD[2:])[::2] == (1, exists)
+    taken = "EPIC/MERCY is already mercy: edit that one."
+    assert enlace("source", "add", "mercy-2", *ADD)[::2] == (1, taken)
+    assert enlace("source", "add", "hope-main-campus", *ADD[:3], "HOPE", "--organization", "Organization/hope")[0] == 0
+    assert enlace("source", "edit", "hope-main-campus", "--facility", "MERCY")[::2] == (1, taken)
+    assert enlace("source", "edit", "mercy", "--organization", "Organization/nope")[::2] == (1, nope)
+    assert enlace("source", "edit", "mercy", "--display", "Mercy")[1].startswith("Changed mercy.")
+    heading, *lines = enlace("source", "list")[1].splitlines()
+    assert heading.split() == ["NAME", "MSH-3/MSH-4", "ORGANIZATION"]
+    assert {line.index("Organization/") for line in lines} == {heading.index("ORGANIZATION")} and len(lines) == 2
+
+
 def test_edit_keeps_what_is_not_named(url: str, tmp_path: Path) -> None:
+    look(url, lambda store: put(store, make("Organization/mercy")))
     maps = tmp_path / "maps.json"
     maps.write_text('{"class_map": {"PV1-2:HOV": "OBSERVATION"}, "cin_authorities": ["MEDI-CAL"]}')
     more = ["--display", "Mercy", "--zone", "America/Denver", "--charset", "8859/1", "--ack-mode", "enhanced"]

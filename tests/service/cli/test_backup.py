@@ -164,7 +164,7 @@ def test_what_fails_leaves_nothing_and_what_works_brings_all(
             restored(new, backed.path)
     restored(new, backed.path)
     assert content(new) == backed.rows
-    with pytest.raises(BackupError, match="in use"):
+    with pytest.raises(BackupError, match=r" holds data: name a new, empty database in ENLACE_DATABASE_URL\.$"):
         restored(new, backed.path)
 
 
@@ -345,6 +345,8 @@ def test_the_verbs(database_url: str, elsewhere: Elsewhere, tmp_path: Path) -> N
     assert (code, problem) == (0, "") and "The secret key and the audit key are not in it" in out
     code, out, _ = enlace(database_url, "backup", path, "--verify-only", "--json")
     assert code == 0 and json.loads(out)["verified"] is True
+    code, out, _ = enlace(database_url, "backup", path, "--verify-only")
+    assert code == 0 and out.endswith("\nVerified: every digest agrees.\n")
     code, out, problem = enlace(database_url, "backup", path)
     assert (code, out, len(problem.strip().splitlines())) == (1, "", 1)
     code, out, _ = enlace(database_url, "backup", str(tmp_path / "b"), "--json")

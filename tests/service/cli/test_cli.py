@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from service import cli
 from service.cli import app
 from tests.postgres_server import free_port
 from tests.scenarios.harness import ROOT, look, put
@@ -151,6 +153,7 @@ def test_json_is_json(environment: str, tmp_path: Path) -> None:
     look(environment, lambda store: put(store, make("Organization/plan", identifier=[plan])))
     facts = ["--organization", "Organization/cbo", "--role", "cbo", "--jwks", str(keys), "--scope", "system/Task.rs"]
     source = ["--application", "EPIC", "--facility", "MERCY", "--organization", "Organization/mercy"]
+    look(environment, lambda store: put(store, make("Organization/cbo"), make("Organization/mercy")))
     assert enlace("adt", "source", "add", "mercy", *source)[0] == 0
 
     def parsed(*arguments: str) -> object:
@@ -190,3 +193,25 @@ def test_as_a_process(sqlite_url: str, tmp_path: Path) -> None:
     first = run(f"sqlite:///{tmp_path}/new/enlace.db", "migrate")
     again = run(f"sqlite:///{tmp_path}/new/enlace.db", "migrate")
     assert (first.returncode, again.returncode, first.stdout) == (0, 0, again.stdout)
+
+
+def test_the_version_is_said() -> None:
+    code, out, _ = enlace("--version")
+    assert code == 0 and re.fullmatch(r"Enlace \d\S*", out.strip())
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [("service.store.gone", "this checkout is incomplete: see `git status`"), ("orjson", "package orjson")],
+)
+def test_code_that_cannot_be_loaded_blames_no_database(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: str, words: str
+) -> None:
+    def broken() -> None:
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    monkeypatch.setattr(cli, "app", broken)
+    with pytest.raises(SystemExit):
+        cli.main()
+    said = capsys.readouterr().err
+    assert words in said and "DATABASE" not in said

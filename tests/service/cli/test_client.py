@@ -8,7 +8,9 @@ import typer
 from typer.testing import CliRunner
 
 from service.cli import client, token
+from tests.scenarios.harness import look
 from tests.service.auth.smart_client import jwks_text
+from tests.service.world import make, put
 
 app = typer.Typer()
 app.add_typer(client.app, name="client")
@@ -19,6 +21,7 @@ app.command("token")(token.token)
 def environment(monkeypatch: pytest.MonkeyPatch, sqlite_url: str) -> None:
     monkeypatch.setenv("ENLACE_DATABASE_URL", sqlite_url)
     monkeypatch.setenv("ENLACE_ENV", "sandbox")
+    look(sqlite_url, lambda store: put(store, make("Organization/cbo-1")))
 
 
 @pytest.fixture
@@ -59,6 +62,30 @@ def test_add_list_token_revoke(keys: str) -> None:
 def test_add_by_url_prints_json() -> None:
     code, text, _ = add("https://cbo.example.org/jwks.json", "--json")
     assert code == 0 and json.loads(text)["keys"] == "https://cbo.example.org/jwks.json"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "postgresql":
+        url = str(request.getfixturevalue("postgresql_url"))
+        monkeypatch.setenv("ENLACE_DATABASE_URL", url)
+        look(url, lambda store: put(store, make("Organization/cbo-1")))
+
+
+def test_refusals_of_add_name_the_way(keys: str, either: None) -> None:
+    facts = ["--role", "cbo", "--scope", "system/Task.cruds", "--jwks", keys]
+    code, out, problem = run("client", "add", "Made-up CBO", "--organization", "Organization/nope", *facts)
+    assert (code, out, problem) == (1, "", "There is no Organization/nope: write it first.")
+    assert run("client", "list")[1] == "No clients."
+    assert add(keys)[0] == 0
+    code, out, problem = add(keys)
+    assert (code, out) == (1, "") and '`enlace client revoke "Made-up CBO"`' in problem
+    assert run("client", "revoke", "Made-up CBO")[0] == 0
+    assert add(keys)[0] == 0, "the way that the sentence names"
+    heading, *lines = run("client", "list")[1].splitlines()
+    assert heading.split() == ["NAME", "ROLE", "ORGANIZATION", "CLIENT", "ID"]
+    assert {line.index("Organization/") for line in lines} == {heading.index("ORGANIZATION")} and len(lines) == 2
+    assert sorted(line.startswith("Made-up CBO (revoked)") for line in lines) == [False, True]
 
 
 @pytest.mark.parametrize("jwks", ["/no/such/file", "http://cbo.example.org/jwks.json", __file__])

@@ -29,6 +29,7 @@ from service.store.change import AuditRow, Change, Job
 from service.store.credentials import RegisteredClient
 from service.store.engine import Store, open_store
 from service.store.schema import revisions
+from service.workflow.hospital_events import SPARSE
 from tests import postgres_server
 from tests.frozen_clock import FrozenClock
 from tests.postgres_server import free_port
@@ -183,6 +184,8 @@ def test_space(postgresql_url: str, tmp_path: Path) -> None:
 def test_database(lite: Patient, postgresql_url: str) -> None:
     absent = lite.ill("database", ENLACE_DATABASE_URL=f"sqlite:///{lite.home}/none.db")
     assert (absent.level, absent.next) == ("fail", "run `enlace migrate` first")
+    near = lite.ill("database", ENLACE_DATABASE_URL="sqlite:///none-of-that-name.db")
+    assert f"{Path.cwd()}/none-of-that-name.db" in near.sentence, "where it was looked for"
     broken = lite.home / "broken.db"
     broken.write_bytes(b"this is no database" * 100)
     assert lite.ill("database", ENLACE_DATABASE_URL=f"sqlite:///{broken}").level == "fail"
@@ -194,8 +197,29 @@ def test_database(lite: Patient, postgresql_url: str) -> None:
     ):
         found = lite.findings(ENLACE_DATABASE_URL=url)
         assert [one.level for one in found if one.name == "database"] == ["fail"], url
-        assert {one.level for one in found if one.name in ("queue", "feeds", "backup")} == {"warn"}
+        rest = [one for one in found if "Not looked at" in one.sentence]
+        assert [(one.level, one.next) for one in rest] == [("warn", "see database")], "one line for all"
+        assert "queue, workers, messages" in rest[0].sentence and "no database" not in rest[0].sentence
+        assert not {one.name for one in found} & {"queue", "feeds", "backup"}
         assert "y@" not in repr(found)
+
+
+def test_the_file_is_its_owners(lite: Patient) -> None:
+    path = Path(lite.url.removeprefix("sqlite:///"))
+    path.chmod(0o640)
+    found = lite.ill("database")
+    assert (found.level, found.next.split(" ")[:3]) == ("warn", ["chmod", "600", str(path)])
+    path.chmod(0o600)
+    found = next(one for one in lite.findings() if one.name == "database")
+    assert found.level == "ok" and found.sentence.endswith(f" answers at {path}.")
+
+
+def test_who_makes_the_keys(lite: Patient) -> None:
+    def told(**env: str) -> list[bool]:
+        return ["first start" in one.sentence for one in lite.findings(**env) if one.name == "keys"]
+
+    assert told() == [False, False], "there was a start"
+    assert told(ENLACE_DATABASE_URL=f"sqlite:///{lite.home}/none.db") == [True, True]
 
 
 def test_a_server_that_takes_and_says_nothing_is_given_up(lite: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +254,8 @@ def test_migrations(patient: Patient) -> None:
     patient.do(lambda store: store.db.execute("DELETE FROM meta WHERE name = 'serves_from'"))
     newer = patient.ill("migrations")
     assert (newer.level, "newer" in newer.next) == ("fail", True)
-    assert "Not looked at" in patient.ill("queue").sentence
+    unseen = patient.ill("the rest")
+    assert unseen.next == "see migrations" and "queue" in unseen.sentence and "durability" not in unseen.sentence
 
 
 def test_no_tables_is_the_first_migration(lite: Patient) -> None:
@@ -295,6 +320,9 @@ def test_clients(patient: Patient) -> None:
     keyless = replace(good, id="keyless", jwks=None)
     patient.do(lambda store: store.commit(Change(statements=[credentials.insert_client(keyless)])))
     assert patient.well("clients"), "a sandbox login needs none"
+    assert [one.sentence for one in patient.findings() if one.name == "clients"] == [
+        "1 active clients with a key set that can be used, 1 without one (sandbox tokens and logins only)."
+    ]
     assert "1 active clients have no key set" in patient.ill("clients", **PRODUCTION).sentence
     useless = replace(good, id="useless", jwks='{"keys":[]}')
     patient.do(lambda store: store.commit(Change(statements=[credentials.insert_client(useless)])))
@@ -303,8 +331,8 @@ def test_clients(patient: Patient) -> None:
     assert patient.well("clients"), "a revoked client harms nobody"
 
 
-def message(id: int, at_us: int, state: str = "applied") -> tuple[str, tuple[Any, ...]]:
-    values = (id, SOURCE.name, str(id), b"h", at_us, "A01", b"", None, state, "", "", "", None)
+def message(id: int, at_us: int, state: str = "applied", reason: str = "") -> tuple[str, tuple[Any, ...]]:
+    values = (id, SOURCE.name, str(id), b"h", at_us, "A01", b"", None, state, reason, "", "", None)
     return f"INSERT INTO inbox VALUES ({', '.join('?' * len(values))})", values
 
 
@@ -357,10 +385,17 @@ def test_messages(patient: Patient) -> None:
     assert patient.well("messages")
     patient.do(lambda store: store.db.execute(*message(1, 1)))
     assert patient.well("messages")
-    for id, state in ((2, "unmatched"), (3, "unmatched"), (4, "failed")):
-        patient.do(lambda store, id=id, state=state: store.db.execute(*message(id, 1, state)))
+    for id, reason in enumerate(sorted(SPARSE - {"ambiguous"}), 10):
+        patient.do(lambda store, id=id, reason=reason: store.db.execute(*message(id, 1, "unmatched", reason)))
+    assert patient.well("messages"), "most patients of a hospital are nobody's member"
+    for id, reason in ((2, "ambiguous"), (3, "cin-conflict"), (4, "cin-conflict")):
+        patient.do(lambda store, id=id, reason=reason: store.db.execute(*message(id, 1, "unmatched", reason)))
     found = patient.ill("messages")
-    assert "2 unmatched, 1 failed" in found.sentence and "--state unmatched" in found.next
+    assert "need a person: 1 unmatched (ambiguous), 2 unmatched (cin-conflict)." in found.sentence
+    assert "--state unmatched`" in found.next
+    patient.do(lambda store: store.db.execute(*message(5, 1, "failed")))
+    found = patient.ill("messages")
+    assert "person: 1 failed, 1 unmatched (ambiguous)" in found.sentence and "--state failed`" in found.next
 
 
 def test_backup(patient: Patient) -> None:

@@ -70,6 +70,19 @@ def test_a_file_is_imported_and_then_known(members: Path, tmp_path: Path) -> Non
     assert imported(members, "--again")[1].endswith("2 unchanged; 1 of 3 rows rejected.")
 
 
+def test_a_pack_of_ones_own_and_one_member(members: Path, tmp_path: Path) -> None:
+    pack, file = tmp_path / "pack.json", tmp_path / "own.csv"
+    pack.write_text('{"columns": [{"field": "cin", "headers": ["MEDICAL_NO"]}]}')
+    file.write_bytes(csv_of(member(1), member(2, cin="12")).replace(b"Member CIN", b"MEDICAL_NO"))
+    assert imported(file)[0] == 1, "without the pack a required column is missing"
+    code, text, _ = imported(file, "--layout", str(pack), "--again")
+    assert code == 0 and "1 member created, 0 updated, 0 unchanged; 1 of 2 rows rejected." in text
+    assert "Row 3, MEDICAL_NO (Member CIN): error cin-format" in text
+    pack.write_text("[]")
+    code, text, problem = imported(file, "--layout", str(pack))
+    assert (code, text) == (1, "") and problem.startswith("The layout pack is no JSON object")
+
+
 def test_json_is_the_report(members: Path) -> None:
     code, text, _ = imported(members, "--json")
     report = json.loads(text)

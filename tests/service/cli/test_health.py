@@ -16,14 +16,15 @@ from tests.postgres_server import free_port
 
 
 @contextmanager
-def process(status: int) -> Iterator[int]:
+def process(status: int, body: bytes = b'{"status":"ok"}') -> Iterator[int]:
     """A server that says this status on /readyz and 200 on /healthz; its port."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200 if self.path == "/healthz" else status)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            self.wfile.write(body)
 
         def log_message(self, *_args: object) -> None:
             pass
@@ -58,6 +59,14 @@ def test_an_api_in_a_container_with_a_health_port_for_others_is_found() -> None:
 def test_nothing_there_is_a_sentence() -> None:
     done = health(HTTP_PORT=free_port())
     assert done.exit_code == 1 and done.output.startswith("Nothing answers on port ")
+
+
+@pytest.mark.parametrize("body", [b"<html>hello</html>", b"", b'{"status":"up"}', b"[]"])
+def test_another_program_at_the_port_is_named_as_such(body: bytes) -> None:
+    with process(200, body) as foreign, process(200) as ours:
+        done = health(HTTP_PORT=foreign)
+        assert done.exit_code == 1 and done.output.startswith(f"What answers on port {foreign} is not Enlace: ")
+        assert health(HTTP_PORT=ours, HEALTH_PORT=foreign).exit_code == 0
 
 
 def test_ready_is_another_question_than_alive() -> None:

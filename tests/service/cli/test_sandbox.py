@@ -41,14 +41,14 @@ def test_a_stay_and_a_referral(service: Service, monkeypatch: pytest.MonkeyPatch
     token = service.cli("token", "--role", "cbo").strip()
     [task] = service.found(token, f"Task?_id={steps[0]['task'].partition('/')[2]}")
     assert task["status"] == "completed" and task["output"][0]["valueReference"]["reference"].startswith("Procedure/")
-    assert "for " in service.cli("sandbox", "refer")
+    assert " to Made-up Steps " in service.cli("sandbox", "refer")
     assert "there are: Ana Quispe, Ben Okafor." in service.cli("sandbox", "admit", "--for", "nobody", code=1)
     assert "send an A01 first" in service.cli("sandbox", "discharge", code=1)
     if ("worker",) in service.parts:
         service.kill("worker")
         monkeypatch.setattr("service.cli.sandbox_steps.WAIT_S", 0.3)
         said = service.cli("sandbox", "admit", code=1)
-        assert "start `enlace worker`" in said and "No alert; the message is stored" in said
+        assert "start `make run` or `enlace worker`" in said and "No alert; the message is stored" in said
 
 
 @pytest.fixture
@@ -85,6 +85,6 @@ def test_an_empty_database_says_what_to_do(environment: Path, verb: str) -> None
 
 def test_no_listener_says_so(environment: Path, sqlite_url: str) -> None:
     look(sqlite_url, county)
-    assert "start `enlace adt-listener`" in refused("admit")
+    assert "start `make run`" in refused("admit")
     assert "send an A01 first" in refused("discharge")
     assert "No referral waits" in refused("accept") and "accepted first" in refused("complete")

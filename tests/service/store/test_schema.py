@@ -1,6 +1,8 @@
 """The start refuses a database that is absent, unmigrated or newer, with a sentence that says what to do."""
 
 import asyncio
+import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +19,30 @@ async def test_an_absent_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="enlace migrate"):
         await open_store(f"sqlite:///{tmp_path}/none.db")
     assert not (tmp_path / "none.db").exists()
+
+
+async def test_a_relative_path_is_told_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SchemaError) as refused:
+        await open_store("sqlite:///var/enlace.db")
+    assert str(refused.value).startswith(f"There is no database at {tmp_path}/var/enlace.db. Is this the folder")
+
+
+def test_a_new_database_file_is_private(tmp_path: Path) -> None:
+    """With what SQLite lays beside it; a file that is there keeps its mode."""
+    before = os.umask(0)
+    try:
+        migrate(f"sqlite:///{tmp_path}/deep/new.db")
+        con = sqlite3.connect(tmp_path / "deep" / "new.db")
+        con.execute("CREATE TABLE x (y)")
+        modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "deep").iterdir()}
+        con.close()
+        (tmp_path / "deep" / "new.db").chmod(0o640)
+        migrate(f"sqlite:///{tmp_path}/deep/new.db")
+    finally:
+        os.umask(before)
+    assert modes == {"new.db": 0o600, "new.db-wal": 0o600, "new.db-shm": 0o600}
+    assert (tmp_path / "deep" / "new.db").stat().st_mode & 0o777 == 0o640
 
 
 async def test_an_empty_database_is_refused(tmp_path: Path, postgres_url: str) -> None:

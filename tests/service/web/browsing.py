@@ -62,7 +62,7 @@ class Browser(httpx.AsyncClient):
 def text_of(page: httpx.Response) -> str:
     """What a reader sees, in one line."""
     bare = re.sub(r"<(noscript|script|style).*?</\1>", " ", page.text, flags=re.S)
-    return " ".join(unescape(re.sub(r"<[^>]+>", " ", bare)).split())
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", bare.replace("<wbr>", ""))).split())
 
 
 def shown(page: httpx.Response) -> list[str]:

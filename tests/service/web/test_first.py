@@ -73,6 +73,22 @@ async def test_production_shows_and_answers_nothing_of_it(production: Browser, s
     assert await store.fetch("SELECT count(*) FROM audit") == before
 
 
+async def test_an_unknown_address_says_where_fhir_is(production: Browser) -> None:
+    for path in ("/Patient", "/Patient/rosa", "/Patient/"):
+        answer = await production.get(path)
+        assert (answer.status_code, answer.json()["detail"].partition("FHIR")[2]) == (404, " is at /fhir/Patient."), (
+            path
+        )
+    assert "FHIR is at /fhir," in (await production.get("/inbox")).json()["detail"]
+    page = await production.get("/Task/1", headers={"Accept": "text/html,*/*"})
+    assert page.status_code == 404 and page.headers["content-type"].startswith("text/html")
+    assert "Not found" in text_of(page) and "FHIR is at /fhir/Task." in text_of(page)
+    shown = {"Accept": "text/html"}
+    hidden, absent = await production.get("/sees/Patient", headers=shown), await production.get("/x", headers=shown)
+    assert hidden.content == absent.content and "Not found" in text_of(hidden)
+    assert "rosa" not in (await production.get("/Patient/rosa", headers=shown)).text
+
+
 ALL_ADDRESSES = (
     *(
         ("GET", path)

@@ -58,6 +58,23 @@ async def test_what_an_alert_says(ana: Browser, store: Store) -> None:
     assert "To do: Contact the hospital and the member. Due Mar 8, 2026, 9:05 PM PDT" in page
 
 
+async def test_what_is_still_to_do_says_how_the_stay_went_on(ana: Browser, store: Store) -> None:
+    now = store.clock.now_us()
+    later = [alert(f"a-{n}", "maria", ANA, now + n * SECOND) for n in (2, 3)]
+    elsewhere = alert("a-4", "maria", ANA, now + 4 * SECOND, encounter={"reference": "Encounter/another"})
+    undone = alert("a-5", "maria", ANA, now + 5 * SECOND, status="entered-in-error")
+    tasks = [
+        follow_up(f"t-{n}", f"a-{n}", "maria", "2026-03-08T21:05:00-07:00", status=status)
+        for n, status in ((1, "requested"), (2, "completed"), (3, "requested"))
+    ]
+    await put(store, *later, elsewhere, undone, *tasks)
+    await ana.sign_in()
+    page = text_of(await ana.get("/?show=all"))
+    assert page.count("Followed by:") == 1, "neither what is done nor the newest is followed by anything"
+    first = page[page.index("as alert a-1 says") :]
+    assert "To do:" in first and "Followed by: The member was admitted, as alert a-3 says." in first
+
+
 async def test_new_and_all(ana: Browser, store: Store) -> None:
     now = store.clock.now_us()
     await put(

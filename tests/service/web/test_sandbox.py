@@ -6,8 +6,10 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from service.access.context import Settings as Behaviour
-from service.store import inbox
+from service.store import inbox, sources
+from service.store.change import Change
 from service.store.engine import Store
+from service.store.sources import RegisteredSource
 from service.worker import Worker
 from tests.frozen_clock import FrozenClock
 from tests.service.web.browsing import Browser, Forms, shown, text_of
@@ -65,6 +67,40 @@ async def test_each_click_is_the_next_member_until_all_are_inside(
     await press(sandbox, "Send an A01")
     await work(store)
     assert (await inbox.listed(store, state=None, limit=1))[0].patient == last.patient, "who is outside goes in again"
+
+
+async def test_each_discharge_is_the_next_one_though_a_hospital_has_two_sources(
+    sandbox: Browser, store: Store, clock: FrozenClock
+) -> None:
+    """The second source comes first by name: a discharge must still come from where its admission came."""
+    second = RegisteredSource("a-new-adt", "NEWADT", "WARD", "Organization/ward", {"display": "Made-up Ward"}, True)
+    await store.commit(Change(statements=[sources.put(second)]))
+    for words in ["Send an A01"] * 2 + ["Discharge them"] * 2:
+        await press(sandbox, words)
+        await work(store)
+        clock.advance(SECOND)
+    rows = (await inbox.listed(store, state=None, limit=9))[::-1]
+    assert [(row.event, row.state, row.reason) for row in rows] == [
+        (event, "applied", rows[n].reason) for n, event in enumerate(["A01", "A01", "A03", "A03"])
+    ]
+    assert len({row.control_id for row in rows}) == 4 and not any("control-id" in row.reason for row in rows)
+    assert len({row.source for row in rows[:2]}) == 2, "both sources admit"
+    assert [(row.stay, row.source, row.patient) for row in rows[2:]] == [
+        (row.stay, row.source, row.patient) for row in rows[1::-1]
+    ]
+    assert "send an A01 first" in text_of(await press(sandbox, "Discharge them"))
+
+
+async def test_a_discharge_that_waits_for_the_worker_is_not_sent_again(
+    sandbox: Browser, store: Store, clock: FrozenClock
+) -> None:
+    await press(sandbox, "Send an A01")
+    await work(store)
+    clock.advance(SECOND)
+    await press(sandbox, "Discharge them")
+    clock.advance(SECOND)
+    assert "send an A01 first" in text_of(await press(sandbox, "Discharge them"))
+    assert len(await inbox.listed(store, state=None, limit=9)) == 2
 
 
 async def test_another_lead_care_manager_has_her_own_panel(sandbox: Browser) -> None:

@@ -6,8 +6,11 @@ import re
 import pytest
 
 from service.auth.sandbox import issue_sandbox_token
+from service.caller import Role
 from service.errors import Category, FhirError
 from service.store.engine import Store
+from service.web.rendering import breakable
+from service.web.sees import writes
 from tests.service.web.browsing import Browser, text_of
 from tests.service.web.county import EVIL, episode, patient, put
 
@@ -21,7 +24,7 @@ NAMES = {
 
 
 def numbers(html: str) -> dict[str, int]:
-    rows = re.findall(r'/sees/(\w+)">\w+</a></th>\s*<td class="number">(\d+)</td>', html)
+    rows = re.findall(r'/sees/(\w+)">[\w<>]+</a></th>\s*<td class="number">(\d+)</td>', html)
     return {rtype: int(number) for rtype, number in rows}
 
 
@@ -108,3 +111,16 @@ async def test_decimals_keep_their_digits() -> None:
     from service.web.sees import pretty
 
     assert '"value": 1.50' in pretty(parse(b'{"valueQuantity":{"value":1.50}}'))
+
+
+async def test_who_writes_the_own_entries_only_is_told_so(sandbox: Browser) -> None:
+    page = text_of(await sandbox.sign_in("Made-up Steps"))
+    for rtype, word in (("Organization", "its own"), ("Practitioner", "its own"), ("Task", "yes")):
+        assert re.search(rf"{rtype} \d+ [a-z ,]+ {word} ", page), (rtype, page)
+    assert writes(Role.ADMIN, "Organization") == "yes"
+    assert writes(Role.CBO, "ServiceRequest") == "no"
+
+
+async def test_a_long_name_breaks_before_a_capital() -> None:
+    assert breakable("DocumentReference") == "Document<wbr>Reference"
+    assert breakable("<b>") == "&lt;b&gt;" and breakable("Task") == "Task"

@@ -10,7 +10,8 @@ from service.workflow.sandbox_messages import (
     discharge,
     member_facts,
     next_member,
-    stay_to_end,
+    sender_of,
+    stays_to_end,
     visit_of,
 )
 
@@ -68,6 +69,12 @@ def test_only_our_own_open_stays_end_the_last_one_first() -> None:
         stay("d", "in-progress", "", "V1"),
         stay("e", "in-progress", "", f"{VISIT}-not-a-number"),
     ]
-    found = stay_to_end(stays)
-    assert found and visit_of(found) == last
-    assert stay_to_end(stays[2:]) is None
+    assert [visit_of(found) for found in stays_to_end(stays)] == [last, first]
+    assert stays_to_end(stays[2:]) == []
+
+
+def test_the_discharge_comes_from_where_the_admission_came() -> None:
+    old = Source("a-ward", "OLD", "WARD", "Organization/ward", {})
+    assert sender_of([old, WARD], "ward-adt", "Organization/ward") is WARD
+    assert sender_of([old], "ward-adt", "Organization/ward") is old, "who is gone is stood in for"
+    assert sender_of([old], "ward-adt", "Organization/other") is None
