@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from service.cli.processes import die_with_parent
 from tests.docs import warm
 from tests.postgres_server import free_port
 from tests.scenarios.harness import ROOT, wait_for
@@ -47,11 +48,11 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     with log.open("wb") as output:
         demo = subprocess.Popen(
             [sys.executable, "-m", "service.cli", "demo"], env=env, cwd=checkout,
-            stdout=output, stderr=output, start_new_session=True,
+            stdout=output, stderr=output, start_new_session=True, preexec_fn=die_with_parent,
         )  # fmt: skip
         commands = subprocess.Popen(
             [sys.executable, str(ROOT / "tests/docs/warm.py"), str(folder / "enlace.socket")], env=env, cwd=checkout,
-            stdout=output, stderr=output, start_new_session=True,
+            stdout=output, stderr=output, start_new_session=True, preexec_fn=die_with_parent,
         )  # fmt: skip
     try:
         wait_for(lambda: _ready(demo, log) and (folder / "enlace.socket").exists(), 90)

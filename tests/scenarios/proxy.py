@@ -31,7 +31,7 @@ backend api
     option httpchk
     http-check send meth GET uri /readyz
     http-check expect status 200
-    # On a busy machine an answer may take longer than the pause between two checks: that is no reason to leave a process.
+    # On a busy machine an answer may take longer than the pause between two checks: no reason to leave a process.
     timeout check 5s
     default-server inter 300ms fall 2 rise 1 fastinter 100ms downinter 100ms
 {servers}
