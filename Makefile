@@ -90,7 +90,7 @@ test-deep: setup ## Full counts of one AREA (store, search, access, adt, operati
 	ENLACE_TEST_DEEP=1 $(BIN)/pytest -q --timeout 3600 -rs $$paths $(ARGS) && \
 	case "$(AREA)" in operations|all) \
 		echo "== every scenario on PostgreSQL with two API processes and two workers behind a proxy"; \
-		ENLACE_TEST_TOPOLOGY=five $(BIN)/pytest -q --timeout 600 -rs -k postgresql tests/scenarios;; \
+		ENLACE_TEST_TOPOLOGY=five $(BIN)/pytest -q -n 2 --dist loadfile --timeout 600 -rs -k postgresql tests/scenarios;; \
 	esac
 
 test-long: setup ## Mutation testing, fuzzing and million-message runs (tests marked long)
