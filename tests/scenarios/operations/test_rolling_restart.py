@@ -21,7 +21,9 @@ def test_a_rolling_restart_fails_no_request(postgresql_url: str, tmp_path: Path)
     tokens = write_world(postgresql_url)
     sent = 0
     with running(postgresql_url, tmp_path, parts=FIVE, ENLACE_DRAIN_SECONDS="2") as service:
-        with Traffic(service.base, tokens["ada"], ROSA.reference, patient=ROSA.reference) as traffic:
+        with Traffic(
+            service.base, tokens["ada"], ROSA.reference, threads=2 if DEEP else 1, patient=ROSA.reference
+        ) as traffic:
             for _ in range(ROUNDS):
                 for name in NAMES:
                     traffic.settle()

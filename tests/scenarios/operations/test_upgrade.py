@@ -3,6 +3,7 @@
 The next version is this tree with one migration more, which does what migrations may do: a column, a table, an index.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.scenarios.operations.traffic import Traffic
 from tests.scenarios.people import ROSA
 from tests.scenarios.proxy import Proxy
 
+NAMES = ("serve", "serve-2", "worker", "worker-2") if os.environ.get("ENLACE_TEST_DEEP") else ("serve",)
 NEXT = "9001"
 MIGRATION = f'''"""What a next version may do to a database that is being served."""
 
@@ -62,14 +64,14 @@ def test_migrated_while_the_version_before_serves(database_url: str, tmp_path: P
     path = next_version(later)
     parts = (ALL,) if database_url.startswith("sqlite") else THREE if Proxy.missing() else FIVE
     with running(database_url, tmp_path, parts=parts, ENLACE_DRAIN_SECONDS="2") as service:
-        with Traffic(service.base, tokens["ada"], ROSA.reference, patient=ROSA.reference) as traffic:
+        with Traffic(service.base, tokens["ada"], ROSA.reference, threads=1, patient=ROSA.reference) as traffic:
             traffic.settle()
             assert NEXT in migrate(service, path)
             traffic.settle(100)
             assert service.send(adt("A01", visit="V1")) == ["AA"]
             if parts == FIVE:
                 service.use(PYTHONPATH=path)
-                _replace(service, "serve", "serve-2", "worker", "worker-2")
+                _replace(service, *NAMES)
                 traffic.settle(100)
                 service.use(PYTHONPATH=str(ROOT))  # the release is taken back, the database stays as it is
                 _replace(service, "serve")
