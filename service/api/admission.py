@@ -26,8 +26,10 @@ SLOW_S = 1.0
 half-sent requests as there are places would close the service."""
 LOOK_S = 0.1
 """So often at most are they looked for, and only where no place is free."""
-MOST_WAITING = 10_000
-"""Who is turned away at once comes back at once: a wait costs less than the answer, up to here."""
+MOST_WAITING = 2_000
+"""Who is turned away at once comes back at once: a wait costs less than the answer.
+
+Each may hold some 70 KB of what its client has sent."""
 BURST_S = 2
 MOST_CLIENTS = 20_000
 LOG_EVERY = 100

@@ -12,9 +12,11 @@ async def patients(store: Store, limit: int) -> list[bytes]:
 
 
 async def open_stays(store: Store) -> list[bytes]:
-    """Encounters of members who are in a hospital now."""
+    """Encounters of members who are in a hospital now, the newest 2,000."""
     keys = [store.keys.token("Encounter", "status", None, status) for status in ("arrived", "in-progress", "onleave")]
     rows = await store.fetch(
-        "SELECT v.body FROM ix d JOIN version v ON v.vid = d.vid WHERE d.key IN (?, ?, ?) ORDER BY d.vid", tuple(keys)
+        "SELECT v.body FROM ix d JOIN version v ON v.vid = d.vid "
+        "WHERE d.key IN (?, ?, ?) ORDER BY d.vid DESC LIMIT 2000",
+        tuple(keys),
     )
     return [bytes(row[0]) for row in rows]

@@ -77,6 +77,7 @@ class Sqlite:
         self._waiting: deque[Waiting] = deque()
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
         """False: stop when nothing waits."""
+        self._closed = False
         self._idle = True
         self._thread: threading.Thread | None = None
         self._listeners: list[Callable[[], None]] = []
@@ -126,6 +127,8 @@ class Sqlite:
 
     async def _send(self, item: Change | tuple[str, tuple[Any, ...]]) -> Any:
         """The writer takes what waits by itself; it is woken only when idle, once for all of this turn of the loop."""
+        if self._closed:
+            raise Unavailable("shutting down")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._waiting.append((item, future))
@@ -278,6 +281,7 @@ class Sqlite:
             self._watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
+        self._closed = True
         if self._thread:
             self._wake.put(False)
             await asyncio.to_thread(self._thread.join)

@@ -30,7 +30,7 @@ class Waiting:
     """A queue of one consumer. `away` is set by the consumer."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic):
-        self.away = False
+        self.away = self._ended = False
         self._items: deque[Item] = deque()
         self._some = asyncio.Event()
         self._now = now
@@ -39,7 +39,9 @@ class Waiting:
         return len(self._items)
 
     def put(self, change: Change) -> "asyncio.Future[Outcome]":
-        """Raises Unavailable where too many wait for a database that is away."""
+        """Raises Unavailable where too many wait for a database that is away, and after the end."""
+        if self._ended:
+            raise Unavailable("shutting down")
         if self.away and len(self._items) >= MOST:
             raise Unavailable("too many changes wait for the database")
         item = Item(change, asyncio.get_running_loop().create_future(), self._now())
@@ -68,7 +70,8 @@ class Waiting:
             fail([self._items.popleft()], Unavailable("the database did not come back in time"))
 
     def end(self) -> None:
-        """At shutdown: nobody is left waiting."""
+        """At shutdown: nobody is left waiting, and nobody comes to wait."""
+        self._ended = True
         fail(list(self._items), Unavailable("shutting down"))
         self._items.clear()
 

@@ -1,4 +1,4 @@
-"""Reads, creates and ADT messages from threads while the store is in trouble: what each was told, how long it took."""
+"""Reads, creates and ADT messages from threads while something happens: what each was told, how long it took."""
 
 import random
 import threading
@@ -56,6 +56,11 @@ class Load:
     def good_since(self, instant: float) -> bool:
         """Whether a read, a create and a message have succeeded since then."""
         return all(self.last_good.get(what, 0) > instant for what in ("read", "create", "adt"))
+
+    def settle(self, more: int = 20, seconds: float = 30) -> None:
+        """Waits until so many more answers came."""
+        goal = sum(self.told.values()) + more
+        wait_for(lambda: sum(self.told.values()) >= goal, seconds)
 
     def counts(self) -> dict[str, int]:
         return {f"{what} {answer}": count for (what, answer), count in sorted(self.told.items())}

@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from service.store.change import AuditRow, Change, Claim, ClaimTaken, Committed, Job, Lease, Stale, Statement
-from service.store.engine import Store
+from service.store.database import Unavailable
+from service.store.engine import Store, open_store
 from service.store.epochs import epoch
 from service.store.slots import updated_us
 from tests.service.world import change_of, patient, put
@@ -30,6 +31,14 @@ def bad_statement() -> Change:
 
 def bad_parameter() -> Change:
     return Change(statements=[Statement("UPDATE job SET due_us = ? WHERE id = ?", (b"no number", object()))])
+
+
+async def test_a_commit_after_the_end_is_refused(database_url: str) -> None:
+    """Work that outlives the time it was given must not wait for ever."""
+    store = await open_store(database_url)
+    await store.close()
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(store.db.commit(Change()), 5)
 
 
 async def test_a_guilty_item_fails_alone(store: Store) -> None:
