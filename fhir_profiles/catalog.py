@@ -71,7 +71,8 @@ class TypeEntry:
     """One served resource type. includes: "Task:focus" of this type; revincludes: "Provenance:target" to this type.
 
     compartment: codes that lead to the Patient, the subject first; patient_paths: their paths in that order.
-    operations: names of type-level operations without the dollar sign.
+    operations: names without the dollar sign. conditional: which of create, update, patch, delete take a query.
+    update_create: whether a PUT to an unknown id creates.
     """
 
     name: str
@@ -83,12 +84,17 @@ class TypeEntry:
     compartment: tuple[str, ...]
     patient_paths: tuple[tuple[Path, ...], ...]
     operations: frozenset[str]
+    conditional: frozenset[str] = frozenset()
+    update_create: bool = False
 
 
 @dataclass(frozen=True)
 class Catalog:
+    """interactions: of the whole service, such as transaction and history-system."""
+
     types: dict[str, TypeEntry]
     statement: dict[str, Any]
+    interactions: frozenset[str] = frozenset()
 
 
 @cache
@@ -107,7 +113,7 @@ def build(statement: dict[str, Any], compiled: dict[str, Any], compartment: dict
         name = block["type"]
         search = _search(name, [*rest.get("searchParam", []), *block.get("searchParam", [])], compiled)
         types[name] = _entry(block, search, compiled, compartment.get(name, []))
-    return Catalog(types, statement)
+    return Catalog(types, statement, frozenset(row["code"] for row in rest.get("interaction", [])))
 
 
 def _entry(
@@ -125,7 +131,17 @@ def _entry(
         compartment=leading,
         patient_paths=tuple(_parameter(name, code, compiled).paths for code in leading),
         operations=frozenset(row["name"] for row in block.get("operation", [])),
+        conditional=_conditional(block),
+        update_create=bool(block.get("updateCreate")),
     )
+
+
+def _conditional(block: dict[str, Any]) -> frozenset[str]:
+    """The CapabilityStatement of R4 has no flag for conditional patch: it goes with conditional update."""
+    kinds = {"create": block.get("conditionalCreate"), "update": block.get("conditionalUpdate")}
+    kinds["patch"] = kinds["update"] and any(row["code"] == "patch" for row in block["interaction"])
+    kinds["delete"] = block.get("conditionalDelete", "not-supported") != "not-supported"
+    return frozenset(kind for kind, served in kinds.items() if served)
 
 
 SUBJECT_CODES = ("patient", "subject", "beneficiary")

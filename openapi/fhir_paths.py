@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from fhir_profiles.catalog import SearchParameter, TypeEntry, catalog
 from openapi.components import BEARER, OAUTH, Json, content, header, parameter, refusals
 from openapi.examples import HISTORY, SEARCH, search_form
-from service.api.fhir import ROWS, Row
+from service.api.fhir import ROWS, Row, served
 from service.errors import Category as C
 
 PREFIX = "/fhir"
@@ -87,14 +87,10 @@ def paths() -> Json:
     found: Json = {}
     for entry in catalog().types.values():
         for row in ROWS:
-            if _served(row, entry):
+            if served(row, entry):
                 path = PREFIX + row.path.replace("{type}", entry.name)
                 found.setdefault(path, {})[row.method.lower()] = _operation(row, entry)
     return found
-
-
-def _served(row: Row, entry: TypeEntry) -> bool:
-    return row.interaction.removeprefix("$") in entry.interactions | entry.operations
 
 
 def scopes() -> Json:
@@ -102,7 +98,7 @@ def scopes() -> Json:
     words = {"c": "create and check", "r": "read", "u": "update", "d": "delete", "s": "search"}
     types = catalog().types.values()
     wanted = {
-        (entry.name, INTERACTIONS[row.interaction].scope) for entry in types for row in ROWS if _served(row, entry)
+        (entry.name, INTERACTIONS[row.interaction].scope) for entry in types for row in ROWS if served(row, entry)
     }
     return {f"system/{name}.{letter}": f"{words[letter].capitalize()} {name}" for name, letter in sorted(wanted)}
 
@@ -156,7 +152,7 @@ def _description(row: Row, entry: TypeEntry) -> str:
 
 
 def _parameters(row: Row, entry: TypeEntry, does: Interaction) -> list[Json]:
-    names = [name for name in ("id", "vid") if "{" + name + "}" in row.path]
+    names = [name for name in ("id", "part") if "{" + name + "}" in row.path]
     chosen = list(does.parameters)
     if row.path.endswith("_search"):
         chosen = ["Prefer-handling"]

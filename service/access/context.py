@@ -25,6 +25,8 @@ class Settings:
 
     env: str = "sandbox"
     base_url: str = "http://127.0.0.1:8000/fhir"
+    page_key: bytes = b""
+    """Seals page links."""
 
 
 @dataclass

@@ -6,8 +6,8 @@ what that cost). What this does not know at once (an unknown type, odd slashes) 
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fhir_profiles.catalog import catalog
 from service.api.fhir import endpoints
+from service.api.fhir_paths import shape_of
 
 Found = tuple[ASGIApp, dict[str, str]]
 
@@ -29,23 +29,11 @@ class FhirFront:
 
     def find(self, path: str) -> Found | None:
         """The endpoint and its path parameters, as the route table has them; None: ask the table."""
-        parts = path.split("/")
+        if not path.startswith("/fhir/"):
+            return None
+        parts = path[6:].split("/")
         if parts[-1] == "":
             parts.pop()
-        if len(parts) < 3 or parts[1] != "fhir" or parts[2] not in catalog().types or "" in parts[1:]:
-            return None
-        params = {"type": parts[2]}
-        match parts[3:]:
-            case []:
-                shape = "/{type}"
-            case ["$validate" | "_search" as name]:
-                shape = "/{type}/" + name
-            case [fhir_id]:
-                shape, params["id"] = "/{type}/{id}", fhir_id
-            case [fhir_id, "_history"]:
-                shape, params["id"] = "/{type}/{id}/_history", fhir_id
-            case [fhir_id, "_history", vid]:
-                shape, params["id"], params["vid"] = "/{type}/{id}/_history/{vid}", fhir_id, vid
-            case _:
-                return None
-        return self._endpoints[shape], params
+        shape = shape_of(parts) if parts else None
+        endpoint = self._endpoints.get(shape[0]) if shape else None
+        return (endpoint, shape[1]) if shape and endpoint else None

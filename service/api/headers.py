@@ -72,6 +72,10 @@ def check_content_type(request: Request) -> None:
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given not in _JSON_TYPES:
         raise FhirError(Category.UNSUPPORTED_MEDIA, "Send the resource as Content-Type: application/fhir+json.")
+
+
+def check_encoding(request: Request) -> None:
+    """415 for a compressed body."""
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise FhirError(Category.UNSUPPORTED_MEDIA, "Send the body without Content-Encoding.")
 

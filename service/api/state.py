@@ -19,4 +19,4 @@ class Shared:
 
     def __post_init__(self) -> None:
         self.rates = ClientRates(self.settings.client_rate)
-        self.behaviour = Behaviour(env=self.settings.env, base_url=f"{self.settings.base_url}/fhir")
+        self.behaviour = Behaviour(self.settings.env, f"{self.settings.base_url}/fhir", self.page_key)

@@ -16,7 +16,7 @@ from service.interactions.audit_match import holds, narrowed, patients_in
 from service.interactions.bundle import Entry, bundle
 from service.interactions.checks import references
 from service.interactions.decision import Answer, Decision, fixed
-from service.search.criteria import Criteria, HasId
+from service.search.criteria import NEWEST, Criteria, HasId, Position
 from service.search.keys import edge
 from service.search.query import parse
 from service.search.values import index_rows
@@ -53,24 +53,24 @@ async def search_audit_events(
     params: list[tuple[str, str]],
     *,
     strict: bool,
-    after: int | str | None,
-    links: Callable[[Criteria, int | str | None], dict[str, str]],
+    after: Position | None,
+    links: Callable[[Criteria, Position | None], dict[str, str]],
 ) -> Decision:
     """Newest first; every parameter by the same rules as for stored resources. A page ends with a whole audit row."""
     check_scope(ctx.caller, "s", "AuditEvent")
     keys, base = ctx.store.keys, ctx.settings.base_url
     criteria = parse("AuditEvent", params, keys, strict=strict, now_us=ctx.now_us, base_url=base)
-    if criteria.sort != "-_lastUpdated":
+    if criteria.sort != (NEWEST,):
         raise FhirError(
             Category.MALFORMED, [Issue("AuditEvents are sorted by -_lastUpdated only.", code="not-supported")]
         )
-    total, matches, following = await _matches(ctx, criteria, after)
+    total, matches, following = await _matches(ctx, criteria, str(after[0]) if after else None)
     included = await _included(ctx, criteria, matches)
     body = bundle(
         "searchset",
         [Entry(event, "match") for event in matches] + [Entry(found, "include") for found in included],
         base,
-        links=links(criteria, following),
+        links=links(criteria, (following,) if following else None),
         now_us=ctx.now_us,
         new_id=ctx.new_id(),
         total=total if criteria.total != "none" else None,
@@ -83,7 +83,7 @@ async def search_audit_events(
 
 
 async def _matches(
-    ctx: Context, criteria: Criteria, after: int | str | None
+    ctx: Context, criteria: Criteria, after: str | None
 ) -> tuple[int, list[audit.RenderedEvent], str | None]:
     """How many in all (if asked), the events of the page, and the position of its last row if more follow."""
     wanted = 0 if criteria.total == "count" else criteria.count
@@ -108,7 +108,7 @@ def _place(position: str) -> tuple[int, ...]:
     return tuple(int(part) for part in position.split("."))
 
 
-async def _rows(ctx: Context, criteria: Criteria, after: int | str | None) -> AsyncIterator[StoredAudit]:
+async def _rows(ctx: Context, criteria: Criteria, after: str | None) -> AsyncIterator[StoredAudit]:
     """The rows that may match, newest first: narrowed by id, patient and time where these are asked for."""
     organization = _organization(ctx)
     ids = [c for c in criteria.clauses if isinstance(c, HasId)]

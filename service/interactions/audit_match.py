@@ -29,6 +29,7 @@ def holds(clause: Clause, rows: IndexRows, fhir_id: str, updated_us: int) -> boo
             return any(
                 (low is None or low <= updated_us) and (high is None or updated_us < high) for low, high in any_of
             )
+    raise NotImplementedError(type(clause).__name__)
 
 
 def _fits(bound: Between, lo: int, hi: int) -> bool:

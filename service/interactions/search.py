@@ -8,7 +8,7 @@ from service.access.context import Context
 from service.access.roles import check_scope
 from service.interactions.bundle import Entry, bundle
 from service.interactions.decision import Answer, Decision, fixed
-from service.search.criteria import Criteria
+from service.search.criteria import Criteria, Position
 from service.search.query import parse
 from service.store.change import Change
 from service.store.find import Page
@@ -21,8 +21,8 @@ async def search(
     params: list[tuple[str, str]],
     *,
     strict: bool,
-    after: int | str | None,
-    links: Callable[[Criteria, int | str | None], dict[str, str]],
+    after: Position | None,
+    links: Callable[[Criteria, Position | None], dict[str, str]],
 ) -> Decision:
     """A searchset Bundle. after: position from a page link; links: makes self and next from what was executed.
 
@@ -45,7 +45,7 @@ def _body(
     ctx: Context,
     criteria: Criteria,
     page: Page,
-    links: Callable[[Criteria, int | str | None], dict[str, str]],
+    links: Callable[[Criteria, Position | None], dict[str, str]],
 ) -> bytes:
     entries = [Entry(found, "match") for found in page.matches] + [Entry(found, "include") for found in page.included]
     outcome = None

@@ -38,6 +38,38 @@ class Between:
 
 
 @dataclass(frozen=True)
+class Within:
+    """Between for numbers: bounds on a stored pair (lo, hi)."""
+
+    lo_ge: float | None = None
+    lo_lt: float | None = None
+    hi_le: float | None = None
+    hi_gt: float | None = None
+    negate: bool = False
+
+
+@dataclass(frozen=True)
+class HasNumber:
+    """Any stored pair (lo, hi) of `key` in ix_num fits any of the alternatives.
+
+    A stored value is lo = hi; a Range or a value with a comparator is wider. The key of a quantity holds its unit.
+    """
+
+    key: int
+    any_of: tuple[Within, ...]
+
+
+@dataclass(frozen=True)
+class HasNear:
+    """A stored position of `key` in ix_num (lo: latitude, hi: longitude, degrees) lies within `km` of the point."""
+
+    key: int
+    latitude: float
+    longitude: float
+    km: float
+
+
+@dataclass(frozen=True)
 class HasDate:
     """Any stored range of `key` in ix_date fits any of the alternatives."""
 
@@ -49,8 +81,9 @@ class HasDate:
 class HasString:
     """Any stored string of `key` fits any value.
 
-    match "prefix": the stored string starts with the (normalised) value. match "exact": the stored string equals the
-    value, which strings.stored() made: ix_str holds `normalised [US as-sent]`, so `:exact` is one equality.
+    match "prefix": the stored string starts with the (normalised) value; also for uris, which stand there as they are.
+    "contains": its normalised part contains the value. "exact": it equals the value, which strings.stored() made:
+    ix_str holds `normalised [US as-sent]`, so `:exact` is one equality.
     """
 
     key: int
@@ -70,33 +103,89 @@ class Updated:
     any_of: tuple[tuple[int | None, int | None], ...]
 
 
-Clause = HasKey | HasEdge | HasDate | HasString | HasId | Updated
+@dataclass(frozen=True)
+class Linked:
+    """Chain: over an edge of any of `params` leads from the resource to a current resource of `rtype` that fits all
+    clauses; the store adds what the caller may see of that type.
+
+    reverse (_has): the edge leads from the resource of `rtype` to this one.
+    """
+
+    params: tuple[int, ...]
+    rtype: str
+    clauses: tuple["Clause", ...]
+    reverse: bool = False
+
+
+@dataclass(frozen=True)
+class AllOf:
+    clauses: tuple["Clause", ...]
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    clauses: tuple["Clause", ...]
+
+
+@dataclass(frozen=True)
+class Not:
+    clause: "Clause"
+
+
+Clause = HasKey | HasEdge | HasNumber | HasNear | HasDate | HasString | HasId | Updated | Linked | AllOf | AnyOf | Not
 
 
 @dataclass(frozen=True)
 class Include:
-    """_include: from the matches over `param`; _revinclude: resources of `rtype` whose `param` leads to a match."""
+    """_include: from the matches over `param`; _revinclude: resources of `rtype` whose `param` leads to a match.
+
+    iterate: also from what was included by others, until nothing new is found or the documented depth is reached.
+    """
 
     rtype: str
     param: str
     target: str | None = None  # restricts the type of the included resource
     reverse: bool = False
+    iterate: bool = False
+
+
+@dataclass(frozen=True)
+class Sort:
+    """One key of _sort. by: "_lastUpdated", "_id", or where its values stand: "date", "string", "number" (rows of
+    `keys[0]` in ix_date, ix_str, ix_num: the smallest value going up, the largest going down), "code" (the position of
+    the first of `keys` in ix that the resource carries), "reference" (id of the target of edge number `keys[0]`).
+
+    Resources without a value come last, whichever way.
+    """
+
+    by: str
+    down: bool = False
+    keys: tuple[int, ...] = ()
+
+
+NEWEST = Sort("_lastUpdated", down=True)
+
+Position = tuple[int | float | str | None, ...]
+"""Where a page starts: the values of the sort keys of the last match before it, and its vid as the last element."""
 
 
 @dataclass(frozen=True)
 class Criteria:
-    """All clauses hold together. sort: "-_lastUpdated" (default), "_lastUpdated", "_id", "-_id".
+    """All clauses hold together. after: where the page starts; back: it ends before `after` instead (link prev).
 
-    after: position after which the page starts: vid (sort by _lastUpdated) or id (sort by _id) of the last match.
-    total: "none", "accurate" or "count" (_summary=count: no entries). used: the parameters executed, for the self link.
+    total: "none", "accurate", "estimate" or "count" (no entries). summary: "" (whole resources), "true", "text" or
+    "data". elements: top-level elements asked for. used: the parameters executed, for the self link.
     """
 
     rtype: str
     clauses: tuple[Clause, ...] = ()
-    sort: str = "-_lastUpdated"
+    sort: tuple[Sort, ...] = (NEWEST,)
     count: int = 50
-    after: int | str | None = None
+    after: Position | None = None
+    back: bool = False
     includes: tuple[Include, ...] = ()
     total: str = "none"
+    summary: str = ""
+    elements: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     used: tuple[tuple[str, str], ...] = field(default=())

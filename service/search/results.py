@@ -7,12 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fhir_profiles.catalog import SearchParameter, catalog
-from service.search.criteria import Include
+from service.search.criteria import NEWEST, Include, Sort
 from service.search.syntax import Refused
 
 MAX_COUNT = 200
 MAX_INCLUDES = 3
-SORTS = ("-_lastUpdated", "_lastUpdated", "_id", "-_id")
+SORTS = {
+    "-_lastUpdated": NEWEST,
+    "_lastUpdated": Sort("_lastUpdated"),
+    "_id": Sort("_id"),
+    "-_id": Sort("_id", down=True),
+}
 
 
 @dataclass
@@ -20,7 +25,7 @@ class Shape:
     """What the result parameters said, with the defaults of Criteria."""
 
     rtype: str
-    sort: str = "-_lastUpdated"
+    sort: tuple[Sort, ...] = (NEWEST,)
     count: int = 50
     total: str = "none"
     includes: list[Include] = field(default_factory=list)
@@ -41,7 +46,7 @@ def _count(value: str, _modifier: str | None, shape: Shape) -> str:
 def _sort(value: str, _modifier: str | None, shape: Shape) -> str:
     if value not in SORTS:
         raise Refused(f"takes one of {', '.join(SORTS)}", "not-supported")
-    shape.sort = value
+    shape.sort = (SORTS[value],)
     return value
 
 

@@ -20,6 +20,7 @@ from service.search.criteria import (
     HasKey,
     HasString,
     Include,
+    Position,
     Updated,
 )
 from service.search.keys import PATIENT_EDGE, edge
@@ -49,7 +50,7 @@ class Page:
 
     matches: list[Found]
     included: list[Found]
-    next: int | str | None
+    next: Position | None
     total: int | None
 
 
@@ -75,11 +76,12 @@ async def _search(store: Store, criteria: Criteria, restriction: Restriction, wi
     order, after = _order(criteria, "v" if source == _PANEL_FROM else "d")
     page_condition, page_params = join((condition, list(params)), after)
     sql = f"SELECT {_COLUMNS} FROM {source} WHERE {page_condition} ORDER BY {order} LIMIT ?"
-    rows = await store.fetch(sql, (*page_params, criteria.count + 1), heavy=criteria.sort.endswith("_id"))
+    rows = await store.fetch(sql, (*page_params, criteria.count + 1), heavy=criteria.sort[0].by == "_id")
     matches = [_found(row) for row in rows[: criteria.count]]
-    following = None
+    following: Position | None = None
     if len(rows) > criteria.count:
-        following = matches[-1].fhir_id if criteria.sort.endswith("_id") else matches[-1].vid
+        last = matches[-1]
+        following = (last.fhir_id if criteria.sort[0].by == "_id" else last.vid, last.vid)
     included = await _included(store, criteria.includes, matches, wider)
     return Page(matches, included, following, total)
 
@@ -89,11 +91,11 @@ def _found(row: Sequence[Any]) -> Found:
 
 
 def _order(criteria: Criteria, alias: str) -> tuple[str, Sql]:
-    column = "v.fhir_id" if criteria.sort.endswith("_id") else f"{alias}.vid"
-    down = criteria.sort.startswith("-")
+    column = "v.fhir_id" if criteria.sort[0].by == "_id" else f"{alias}.vid"
+    down = criteria.sort[0].down
     after: Sql = ("", [])
     if criteria.after is not None:
-        after = (f"{column} {'<' if down else '>'} ?", [criteria.after])
+        after = (f"{column} {'<' if down else '>'} ?", [criteria.after[0]])
     return f"{column} {'DESC' if down else 'ASC'}", after
 
 
@@ -125,6 +127,7 @@ async def _compile(store: Store, criteria: Criteria, restriction: Restriction) -
         source_sql = f"(SELECT vid FROM resource WHERE key IN ({marks(len(keys))}) AND deleted = 0)"
         params = list(keys)
     else:
+        assert isinstance(driver, HasDate | HasString)
         source_sql, params = _drive_rows(driver)
     if isinstance(driver, Updated):
         rest = list(criteria.clauses)
@@ -239,6 +242,7 @@ def _exists(clause: Clause) -> Sql:
             return f"v.fhir_id IN ({marks(len(ids))})", list(ids)
         case Updated(any_of):
             return _either([_updated(low, high) for low, high in any_of])
+    raise NotImplementedError(type(clause).__name__)
 
 
 def _updated(low: int | None, high: int | None) -> Sql:

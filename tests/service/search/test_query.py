@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fhir_profiles.catalog import catalog
 from service.errors import Category, FhirError
-from service.search.criteria import Criteria, HasEdge, HasId, HasKey, HasString, Include
+from service.search.criteria import Criteria, HasEdge, HasId, HasKey, HasString, Include, Sort
 from service.search.keys import Keys, edge
 from service.search.query import parse
 from service.search.values import index_rows
@@ -163,7 +163,7 @@ def test_the_criteria_of_a_work_queue():
 
 @pytest.mark.parametrize("sort", ["_lastUpdated", "-_lastUpdated", "_id", "-_id"])
 def test_sort(sort: str):
-    assert query("Task", ("_sort", sort)).sort == sort
+    assert query("Task", ("_sort", sort)).sort == (Sort(sort.removeprefix("-"), sort.startswith("-")),)
 
 
 def test_count_and_total():

@@ -211,10 +211,10 @@ class Memory:
             and matches(criteria, w.index, w.fhir_id, self.vids[w.reference])
             and self.sees(w, r)
         ]
-        by_id = criteria.sort.endswith("_id")
+        by_id = criteria.sort[0].by == "_id"
         hits.sort(
             key=lambda w: w.fhir_id.encode() if by_id else self.vids[w.reference],
-            reverse=criteria.sort.startswith("-"),
+            reverse=criteria.sort[0].down,
         )
         return [w.fhir_id for w in hits]
 

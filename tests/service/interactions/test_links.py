@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.links import Links, Place, place, take_page
 from service.caller import Caller, Role
 from service.errors import FhirError
+from service.interactions.links import Links, Place, place, take_page
 from service.search.criteria import Criteria
 
 KEY = b"k" * 32

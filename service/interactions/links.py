@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from service.caller import Caller
 from service.errors import Category, FhirError
-from service.search.criteria import Criteria
+from service.search.criteria import Criteria, Position
 
 PAGE = "_page"
 Params = list[tuple[str, str]]
@@ -28,7 +28,7 @@ Params = list[tuple[str, str]]
 class Place(NamedTuple):
     """Where a page starts, the parameters of its search, and whether these are hidden from its links."""
 
-    after: int | str | None
+    after: Position | None
     params: Params
     hidden: bool
 
@@ -53,8 +53,8 @@ def place(token: str | None, params: Params, caller: Caller, key: bytes, *, hidd
         text = "The page link is not valid here: start the search again."
         raise FhirError(Category.MALFORMED, text, reason="page-link") from None
     if inside is None:
-        return Place(after, params, hidden)
-    return Place(after, [(str(name), str(value)) for name, value in inside], True)
+        return Place(tuple(after), params, hidden)
+    return Place(tuple(after), [(str(name), str(value)) for name, value in inside], True)
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,17 @@ class Links:
     caller: Caller
     key: bytes
 
-    def __call__(self, used: Params, after: int | str | None) -> dict[str, str]:
+    def __call__(self, used: Params, after: Position | None) -> dict[str, str]:
         shown = [] if self.at.hidden else self.at.params
         out = {"self": self.url + _query([] if self.at.hidden else used)}
         if after is not None:
             out["next"] = self.url + _query([*shown, (PAGE, self._token(after))])
         return out
 
-    def of_search(self) -> Callable[[Criteria, int | str | None], dict[str, str]]:
+    def of_search(self) -> Callable[[Criteria, Position | None], dict[str, str]]:
         return lambda criteria, after: self(list(criteria.used), after)
 
-    def _token(self, after: int | str) -> str:
+    def _token(self, after: Position) -> str:
         inside = self.at.params if self.at.hidden else None
         nonce = os.urandom(12)
         bound = _bound(self.caller, [] if self.at.hidden else sorted(self.at.params))
