@@ -9,7 +9,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -120,11 +120,14 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="smaller counts")
     parser.add_argument("--only", metavar="NAME", help=f"one of {', '.join(PARTS)}, or part of an HTTP row's name")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), help="one database only")
+    parser.add_argument("--tasks", metavar="N", type=int, help="so many Tasks instead (10000, 100000, 1000000)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the rows as JSON")
     given = parser.parse_args()
     parts = {given.only} if given.only in PARTS else {"http"} if given.only else set(PARTS)
     only = "" if given.only is None or given.only in PARTS else given.only
     counts = QUICK if given.quick else Counts()
+    if given.tasks:
+        counts = replace(counts, tasks=given.tasks)
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
     found: dict[str, list[Row]] = {}
     for name in [given.database] if given.database else ["sqlite", "postgresql"]:

@@ -7,19 +7,13 @@ from typing import Any
 
 import psutil
 
+from bench.api_requests import request, requests_of_the_api
 from bench.county import LARGE, OWNER, County, task
 from bench.processes import Measured, Server, drive
 from bench.results import Row
 
 CONNECTIONS = 32
 QUERY = f"/fhir/Task?owner={OWNER}&status=requested,accepted&_sort=-_lastUpdated"
-
-
-def request(method: str, path: str, token: str, body: bytes = b"") -> str:
-    head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
-    if body:
-        head += f"Content-Type: application/fhir+json\r\nContent-Length: {len(body)}\r\n"
-    return (head.encode() + b"\r\n" + body).decode("latin-1")
 
 
 def targets(county: County) -> dict[str, tuple[list[str], str]]:
@@ -39,6 +33,7 @@ def targets(county: County) -> dict[str, tuple[list[str], str]]:
         "queue search": ([request("GET", QUERY, county.large_token)], "200"),
         "queue search, 0.1% caller": ([request("GET", QUERY, county.small_token)], "200"),
         "status search, 0.1% caller": ([request("GET", "/fhir/Task?status=requested", county.small_token)], "200"),
+        **requests_of_the_api(county),
     }
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import adt, backup, client, doctor, files, health, run, sandbox, settings, setup, token
+from service.cli import adt, backup, client, doctor, files, health, reindex, run, sandbox, settings, setup, token
 from service.log_events import configure, where
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ app.command("worker")(run.worker)
 app.command("adt-listener")(run.adt_listener)
 app.command("demo")(run.demo)
 app.command("migrate")(setup.migrate)
+app.command("reindex")(reindex.reindex)
 app.command("health")(health.health)
 app.command("seed")(setup.seed)
 app.command("backup")(backup.backup)

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 from service.auth.jwks import BadKeySet, check_registered_url, check_registration
 from service.cli import doctor_machine as machine
 from service.cli.doctor_site import Check, Finding, Level, Site, ago, parted
-from service.store import backup_marker, chain, condition, credentials, sources
+from service.search.definition import digest
+from service.store import backup_marker, chain, condition, credentials, reindex, sources
 from service.store.backup_places import revision
 from service.store.database import Database
 from service.store.engine import Store
@@ -76,6 +77,13 @@ async def migrations(site: Site) -> list[Finding]:
         sentence = f"The database is at revision {now}, this code at {newest}; both serve."
         return [Finding("warn", "migrations", sentence, "finish the upgrade: run the newest version everywhere")]
     return [Finding("ok", "migrations", f"The database is at revision {newest}, which this code needs.")]
+
+
+async def index(site: Site) -> list[Finding]:
+    if await reindex.is_current(site.database, digest()):
+        return [Finding("ok", "index", "Every resource is in the search index of this version.")]
+    sentence = "Resources that an older version wrote are not found by all searches of this one."
+    return [Finding("fail", "index", sentence, "when all processes run this version: `enlace reindex`")]
 
 
 async def space(site: Site) -> list[Finding]:
@@ -240,6 +248,7 @@ CHECKS = (
     Check("durability", "database", durability),
     Check("space", "database", space),
     Check("migrations", "database", migrations),
+    Check("index", "schema", index),
     Check("clock", "schema", clock),
     Check("zones", "schema", zones),
     Check("clients", "schema", clients),

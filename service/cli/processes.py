@@ -14,9 +14,21 @@ from service.api.admission import Gate
 from service.api.server import GRACE_S, Server, bind, config, health_server, serving
 from service.api.state import Shared
 from service.api.traced import traced
-from service.log_events import READY, SETTING_IDLE, STARTING, STOPPED, STOPPING, configure, log, route_libraries
+from service.log_events import (
+    INDEX_OLD,
+    READY,
+    SETTING_IDLE,
+    STARTING,
+    STOPPED,
+    STOPPING,
+    configure,
+    log,
+    route_libraries,
+)
 from service.main import build
+from service.search.definition import digest
 from service.settings import Settings
+from service.store import reindex
 from service.store.engine import Store, open_store
 from service.worker import Worker
 
@@ -80,6 +92,8 @@ async def _run(
         tasks.append(await serving(server, sock))
     else:
         await stack.enter_async_context(health_server(shared, settings))
+    if app and not await reindex.is_current(store, digest()):
+        log(INDEX_OLD)
     ms = int((time.perf_counter() - started) * 1000)
     log(READY, process=_name(parts), host=settings.http_host, port=settings.http_port, ms=ms)
     if ready:

@@ -127,6 +127,8 @@ class Change:
     """Subject key (patient, organization) -> access epoch on which a permission was decided."""
     bump_epochs: set[int] = field(default_factory=set)
     writes: list[Write] = field(default_factory=list)
+    reindexed: list[Write] = field(default_factory=list)
+    """Current versions (`expect`) whose index rows are written anew; no version comes of it (store/reindex.py)."""
     claims: list[Claim] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
     leases: list[Lease] = field(default_factory=list)
@@ -139,6 +141,7 @@ class Change:
         self.epochs |= other.epochs
         self.bump_epochs |= other.bump_epochs
         self.writes += other.writes
+        self.reindexed += other.reindexed
         self.claims += other.claims
         self.jobs += other.jobs
         self.leases += other.leases

@@ -73,7 +73,7 @@ def group(
     for number, change in enumerate(changes):
         if outcomes[number] is not None:
             continue
-        mine: set[object] = {keys.resource(write.reference) for write in change.writes}
+        mine: set[object] = {keys.resource(write.reference) for write in [*change.writes, *change.reindexed]}
         mine |= {("job", lease.job_id) for lease in change.leases}
         relied = mine | {keys.resource(reference) for reference in change.relied}
         if relied & touched or (bumped & change.epochs.keys()):
@@ -97,7 +97,7 @@ def _read_relied(
 ) -> Generator[Step, Rows, tuple[dict[int, _Head], dict[int, int], dict[int, tuple[str, int]]]]:
     """Locks, in key order so that groups never deadlock, and reads heads, epochs and leases of the whole group."""
     heads: dict[int, _Head] = {}
-    wanted = sorted({keys.resource(r) for c in changes for r in [*c.relied, *(w.reference for w in c.writes)]})
+    wanted = sorted({keys.resource(r) for c in changes for r in [*c.relied, *_written(c)]})
     if wanted:
         for key, *facts in (yield FetchIn("resource", "key, version, vid, deleted, labels", "key", wanted)):
             heads[key] = _Head(*facts)
@@ -118,6 +118,10 @@ def _read_relied(
     return heads, epochs, leases
 
 
+def _written(change: Change) -> Iterable[str]:
+    return (write.reference for write in [*change.writes, *change.reindexed])
+
+
 def _moved(
     change: Change,
     keys: Keys,
@@ -126,7 +130,7 @@ def _moved(
     leases: dict[int, tuple[str, int]],
 ) -> Stale | None:
     """What the Change relied on and no longer holds, if anything."""
-    expected = [*change.relied.items(), *((w.reference, w.expect) for w in change.writes)]
+    expected = [*change.relied.items(), *((w.reference, w.expect) for w in [*change.writes, *change.reindexed])]
     for reference, version in expected:
         head = heads.get(keys.resource(reference))
         if (head.version if head else 0) != version:
@@ -201,6 +205,8 @@ def _plan_change(
 ) -> None:
     for write in change.writes:
         plan.written.setdefault(number, []).append(_plan_write(write, plan, keys, slot, heads, now_us))
+    for write in change.reindexed:
+        _plan_reindex(write, plan, heads[keys.resource(write.reference)].vid)
     for job in change.jobs:
         slot.last_job = max(slot.last_job + 1, slot.vid(now_us))
         plan.job_ids.setdefault(number, []).append(slot.last_job)
@@ -238,6 +244,13 @@ def _plan_write(write: Write, plan: _Plan, keys: Keys, slot: Slot, heads: dict[i
         if not head.deleted:
             plan.old_vids.append(head.vid)
         plan.panel_sources.append(key)
+    _plan_index(write, plan, vid)
+    for p in write.panel:
+        plan.add("panel", (p.subject, p.patient, key, p.basis, p.role, p.start_us, p.end_us))
+    return Written(write.reference, vid, version, body)
+
+
+def _plan_index(write: Write, plan: _Plan, vid: int) -> None:
     for ix in write.index.keys:
         plan.add("ix", (ix, vid))
     for ix, lo, hi in write.index.dates:
@@ -248,9 +261,14 @@ def _plan_write(write: Write, plan: _Plan, keys: Keys, slot: Slot, heads: dict[i
         plan.add("ix_num", (ix, low, vid, high))
     for param, target in write.index.edges:
         plan.add("ref", (param, target, vid))
-    for p in write.panel:
-        plan.add("panel", (p.subject, p.patient, key, p.basis, p.role, p.start_us, p.end_us))
-    return Written(write.reference, vid, version, body)
+
+
+def _plan_reindex(write: Write, plan: _Plan, vid: int) -> None:
+    """The version stays: its former rows go and the new ones come in one transaction."""
+    plan.old_vids.append(vid)
+    _plan_index(write, plan, vid)
+    kept = array("q", write.index.keys).tobytes()
+    plan.runs.setdefault("UPDATE version SET keys = ? WHERE vid = ?", []).append((kept, vid))
 
 
 def _plan_audit(row: AuditRow, plan: _Plan, keys: Keys, slot: Slot, now_us: int) -> None:

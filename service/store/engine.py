@@ -136,13 +136,27 @@ async def open_store(
         if database_limit_mb:
             room = SizeLimit(database_limit_mb)
     await check_schema(db)
-    secret = bytes.fromhex((await db.fetch("SELECT value FROM meta WHERE name = 'index_secret'"))[0][0])
+    known = dict(await db.fetch("SELECT name, value FROM meta WHERE name IN ('index_secret', 'index_made_by')"))
+    secret = bytes.fromhex(str(known["index_secret"]))
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     keys = Keys(secret)
     slot = Slot(0)
     await db.start(keys, slot, clock.now_us)
+    if "index_made_by" not in known:
+        await _mark_new(db)
     await _lease(db, slot, owner)
     return Store(url, db, keys, clock, slot, owner, room)
+
+
+async def _mark_new(db: Database) -> None:
+    """A database without a resource: all that it will hold is indexed by this version."""
+    from service.search.definition import digest
+
+    if not await db.fetch("SELECT key FROM resource LIMIT 1"):
+        await db.execute(
+            "INSERT INTO meta (name, value) VALUES ('index_made_by', ?) ON CONFLICT (name) DO NOTHING RETURNING name",
+            (digest(),),
+        )
 
 
 def sqlite_path(url: str) -> str:
