@@ -1,33 +1,26 @@
 """`enlace doctor`: each check has its fault injected into a real database, socket or file, and says the next step."""
 
 import asyncio
-import contextlib
 import json
 import os
-import resource
-import socket
 import sqlite3
-import threading
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from service.cli import app, doctor_machine
-from service.cli.doctor import examine, readable
+from service.cli import app
+from service.cli.doctor import examine
 from service.cli.doctor_checks import CHECKS
-from service.cli.doctor_machine import descriptors, free_space
 from service.cli.doctor_site import Check, Finding, Site
 from service.clock import SystemClock
-from service.settings import SettingsError, load
-from service.store import backup_marker, backup_postgresql, credentials, sources
+from service.store import backup_marker, backup_postgresql, credentials, reindex, sources
 from service.store.backup_marker import LastBackup
 from service.store.change import AuditRow, Change, Job
 from service.store.credentials import RegisteredClient
-from service.store.engine import Store, open_store
+from service.store.engine import Store
 from service.store.schema import revisions
 from service.workflow.hospital_events import SPARSE
 from tests import postgres_server
@@ -36,47 +29,10 @@ from tests.postgres_server import free_port
 from tests.scenarios.harness import running
 from tests.scenarios.people import SOURCE, look, write_world
 from tests.service.auth.smart_client import jwks_text
+from tests.service.cli.installation import Patient, listening
 
 HOUR = 3_600_000_000
 AUDIT = AuditRow("R", "read", 0, "me", "Organization/o")
-
-
-@dataclass
-class Patient:
-    """An installation to be examined: its environment and its clock."""
-
-    url: str
-    home: Path
-    clock: Any = field(default_factory=SystemClock)
-    env: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        ports = {"ENLACE_HTTP_PORT": str(free_port()), "ENLACE_MLLP_PORT": str(free_port())}
-        keys = {f"ENLACE_{name}_KEY_FILE": str(self.home / f"{name}.key") for name in ("SECRET", "AUDIT")}
-        self.env = {"ENLACE_DATABASE_URL": self.url, **ports, **keys, **self.env}
-
-    def findings(self, *, deep: bool = False, **env: str) -> list[Finding]:
-        return asyncio.run(examine(self.env | env, self.clock, deep=deep))
-
-    def ill(self, name: str, *, deep: bool = False, **env: str) -> Finding:
-        """The one finding of a check that is not ok; it must say what to do."""
-        found = [one for one in self.findings(deep=deep, **env) if one.name == name and one.level != "ok"]
-        assert len(found) == 1, found
-        assert found[0].next and found[0].sentence.endswith((".", "?")), found
-        return found[0]
-
-    def well(self, name: str, *, deep: bool = False, **env: str) -> bool:
-        return all(one.level == "ok" for one in self.findings(deep=deep, **env) if one.name == name)
-
-    def do(self, work: Callable[[Store], Awaitable[Any]]) -> None:
-        async def run() -> None:
-            store = await open_store(self.url, self.clock)
-            try:
-                await work(store)
-            finally:
-                await store.close()
-
-        asyncio.run(run())
 
 
 @pytest.fixture
@@ -125,54 +81,6 @@ def test_every_check_is_named_once_and_stands_alone(lite: Patient) -> None:
     assert "Zyxwvutsrq" not in repr(found) and all(one.next for one in found[:2])
 
 
-def test_settings(lite: Patient) -> None:
-    assert "did you mean ENLACE_HTTP_PORT" in lite.ill("settings", ENLACE_HTTP_PROT="1").sentence
-    assert "ENLACE_HTTP_PORT has a bad value" in lite.ill("settings", ENLACE_HTTP_PORT="abc").sentence
-    refused = lite.ill("settings", ENLACE_ENV="production")
-    assert (refused.level, refused.sentence.split(" ")[0]) == ("fail", "ENLACE_PUBLIC_URL")
-    assert lite.well("settings") and lite.well("settings", **PRODUCTION)
-    found = {one.name: one for one in lite.findings(ENLACE_DATABASE_URL="mysql://x")}
-    assert (found["database"].level, found["database"].next) == ("fail", "see settings")
-
-
-def test_readable_leaves_out_what_is_wrong_only() -> None:
-    settings, problems = readable({"ENLACE_HTTP_PORT": "9", "ENLACE_MLLP_PORT": "x", "ENLACE_X": "1"})
-    assert (settings.http_port, len(problems)) == (9, 2)
-
-
-@pytest.mark.parametrize(
-    ("text", "mode", "sandbox", "production"),
-    [
-        (None, 0, "ok", "fail"), (b"short\n", 0o600, "fail", "fail"), (b"x" * 32, 0o600, "ok", "ok"),
-        (b"sandbox-" + b"x" * 32, 0o600, "ok", "fail"), (b"x" * 32, 0o604, "warn", "fail"),
-        (b"x" * 32, 0o640, "warn", "warn"),
-    ],
-)  # fmt: skip
-def test_keys(lite: Patient, text: bytes | None, mode: int, sandbox: str, production: str) -> None:
-    for name, wanted in (("ENLACE_SECRET_KEY_FILE", 0), ("ENLACE_AUDIT_KEY_FILE", 1)):
-        path = Path(lite.env[name])
-        if text is not None:
-            path.write_bytes(text + str(wanted).encode())
-            path.chmod(mode)
-        for env, level in (({}, sandbox), (PRODUCTION, production)):
-            found = [one for one in lite.findings(**env) if one.name == "keys"][wanted]
-            assert found.level == level and bool(found.next) == (level != "ok"), found
-    try:
-        load(lite.env | PRODUCTION).check()
-        assert production != "fail", "the doctor refuses what the service takes"
-    except SettingsError:
-        assert production == "fail", "the service refuses what the doctor takes"
-
-
-def test_disk(lite: Patient) -> None:
-    stat = os.statvfs(lite.home)
-    free_mb = stat.f_bavail * stat.f_frsize // 1_000_000
-    assert lite.ill("disk", ENLACE_DISK_RESERVE_MB=str(free_mb + 1000)).level == "fail"
-    assert lite.ill("disk", ENLACE_DISK_RESERVE_MB=str(free_mb // 4)).level == "warn"
-    assert free_space("/x", 2 * 10**9, 10**12, 0).level == "warn", "two of a thousand GB are little"
-    assert free_space("/x", 9 * 10**10, 10**12, 0).level == "ok"
-
-
 def test_space(postgresql_url: str, tmp_path: Path) -> None:
     patient = Patient(postgresql_url, tmp_path)
     assert patient.ill("space", ENLACE_DATABASE_LIMIT_MB="1").level == "fail"
@@ -214,14 +122,6 @@ def test_the_file_is_its_owners(lite: Patient) -> None:
     assert found.level == "ok" and found.sentence.endswith(f" answers at {path}.")
 
 
-def test_who_makes_the_keys(lite: Patient) -> None:
-    def told(**env: str) -> list[bool]:
-        return ["first start" in one.sentence for one in lite.findings(**env) if one.name == "keys"]
-
-    assert told() == [False, False], "there was a start"
-    assert told(ENLACE_DATABASE_URL=f"sqlite:///{lite.home}/none.db") == [True, True]
-
-
 def test_a_server_that_takes_and_says_nothing_is_given_up(lite: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backup_postgresql, "CONNECT_S", 0.5)
     with listening(lambda _peer: None) as port:
@@ -238,13 +138,6 @@ def test_durability(patient: Patient, postgres_admin_url: str) -> None:
     assert "synchronous_commit" in patient.ill("durability").sentence
     production = {**PRODUCTION, "ENLACE_DATABASE_URL": patient.url}
     assert [one.level for one in patient.findings(**production) if one.name == "durability"] == ["fail"]
-
-
-def test_one_key_for_both(lite: Patient) -> None:
-    for name in ("ENLACE_SECRET_KEY_FILE", "ENLACE_AUDIT_KEY_FILE"):
-        Path(lite.env[name]).write_bytes(b"x" * 32)
-        Path(lite.env[name]).chmod(0o600)
-    assert (lite.ill("keys").level, lite.ill("keys", **PRODUCTION).level) == ("warn", "fail")
 
 
 def test_migrations(patient: Patient) -> None:
@@ -264,6 +157,18 @@ def test_no_tables_is_the_first_migration(lite: Patient) -> None:
     assert (found.level, found.next) == ("fail", "run `enlace migrate` first")
 
 
+def test_index(patient: Patient) -> None:
+    write_world(patient.url)
+    assert patient.well("index")
+    patient.do(lambda store: store.commit(Change(statements=[reindex.made("another version")])))
+    found = patient.ill("index")
+    assert found.level == "fail" and "enlace reindex" in found.next
+    verb = CliRunner().invoke(app, ["reindex"], env=patient.env)
+    assert verb.exit_code == 0 and "resources are in the index" in verb.output, verb.output
+    assert patient.well("index")
+    assert "nothing to do" in CliRunner().invoke(app, ["reindex"], env=patient.env).output
+
+
 def test_clock(patient: Patient) -> None:
     write_world(patient.url)
     behind = FrozenClock()
@@ -272,45 +177,6 @@ def test_clock(patient: Patient) -> None:
     found = replace(patient, clock=behind).ill("clock")
     said = "in the future" if patient.url.startswith("sqlite") else "database's are"
     assert found.level == "fail" and said in found.sentence
-
-
-def test_ntp(lite: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_machine, "ntp_synchronised", lambda: False)
-    assert lite.ill("ntp").level == "warn"
-    for said in (True, None):
-        monkeypatch.setattr(doctor_machine, "ntp_synchronised", lambda said=said: said)
-        assert lite.well("ntp")
-
-
-def test_ports(lite: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_machine, "_ANSWER_S", 0.3)
-    assert lite.well("ports")
-    with listening(lambda peer: peer.sendall(b"SSH-2.0-somebody\r\n")) as port:
-        assert "Another program" in lite.ill("ports", ENLACE_HTTP_PORT=str(port)).sentence
-        assert "ENLACE_MLLP_PORT" in lite.ill("ports", ENLACE_MLLP_PORT=str(port)).next
-    with listening(lambda _peer: None) as port:
-        assert lite.ill("ports", ENLACE_HTTP_PORT=str(port)).level == "fail", "it takes connections and is silent"
-        assert lite.ill("ports", ENLACE_MLLP_PORT=str(port)).level == "fail"
-    assert "cannot be used" in lite.ill("ports", ENLACE_HTTP_HOST="192.0.2.1").sentence
-
-
-@contextlib.contextmanager
-def listening(greet: Callable[[socket.socket], object]) -> Iterator[int]:
-    """Another program at a port: takes connections, greets, keeps them."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        peers: list[socket.socket] = []
-
-        def serve() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    peers.append(server.accept()[0])
-                    greet(peers[-1])
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
-        for peer in peers:
-            peer.close()
 
 
 def test_clients(patient: Patient) -> None:
@@ -418,22 +284,6 @@ def test_audit(patient: Patient) -> None:
     patient.do(lambda store: store.db.execute("UPDATE audit SET actor = 'x' WHERE seq = 3"))
     assert "row 3" in patient.ill("audit", deep=True).sentence
     assert [one for one in patient.findings() if one.name == "audit"] == [], "only with --deep"
-
-
-def test_mail(lite: Patient) -> None:
-    assert lite.well("outbound")
-    idle = lite.ill("outbound", ENLACE_SMTP_URL="smtps://u:p@mail.example.org:465")
-    assert idle.next == "leave ENLACE_SMTP_URL unset"
-
-
-def test_files(lite: Patient) -> None:
-    assert [descriptors(n).level for n in (256, 1024, 65536, resource.RLIM_INFINITY)] == ["fail", "warn", "ok", "ok"]
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (1000, hard))
-        assert "LimitNOFILE" in lite.ill("files").next
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_the_doctor_changes_nothing(patient: Patient) -> None:
