@@ -5,13 +5,14 @@ https://hl7.org/fhir/R4/compartmentdefinition-patient.html. Data alone: a type o
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import takewhile
 from pathlib import Path as File
 from typing import Any, NamedTuple
 
 HERE = File(__file__).parent
-SERVED_KINDS = frozenset({"token", "reference", "date", "string", "uri"})
+SERVED_KINDS = frozenset({"token", "reference", "date", "string", "uri", "number", "quantity", "composite", "special"})
 HEAD_PARAMETERS = ("_id", "_lastUpdated")
 """Parameters that the store answers from the resource's head, not from index rows."""
 
@@ -33,21 +34,42 @@ class Path:
     """From the resource to the values of one datatype, lists flattened.
 
     datatype: FHIR datatype, or "truth" (present and not false). target: only references to this type.
-    system: code system that a required binding implies for a plain `code`.
+    system: code system that a required binding implies for a plain `code`. codes: value set of such a binding.
     """
 
     steps: tuple[Step, ...]
     datatype: str
     target: str | None = None
     system: str | None = None
+    codes: str | None = None
+
+
+class Part(NamedTuple):
+    """One component of a composite: its kind, and its paths below the element that bears both."""
+
+    kind: str
+    paths: tuple[Path, ...]
+
+
+class Group(NamedTuple):
+    """Where both components of a composite stand: below each element at `at`, () for the resource itself.
+
+    asked: where nothing repeats, the two parameters whose conjunction is the composite, so that it needs no rows.
+    """
+
+    at: tuple[Step, ...]
+    parts: tuple[Part, Part]
+    single: bool = False
+    asked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class SearchParameter:
     """stored_as: the parameters of the type whose index rows answer this one: itself, or what it is an alias of.
 
-    An alias only narrows the type of the target: Task.patient is stored as Task.subject (both read Task.for).
-    targets: types that a reference may lead to, ("Any",) for all.
+    Of references an alias only narrows the type of the target: Task.patient is stored as Task.subject (both read
+    Task.for). Of other kinds it is the union of others: Observation.combo-code is stored as code and component-code.
+    targets: types that a reference may lead to, ("Any",) for all. groups: of a composite, which has no paths.
     """
 
     code: str
@@ -56,6 +78,7 @@ class SearchParameter:
     canonical: str
     targets: tuple[str, ...] = ()
     stored_as: tuple[str, ...] = ()
+    groups: tuple[Group, ...] = ()
 
     @property
     def is_alias(self) -> bool:
@@ -160,6 +183,7 @@ def _search(rtype: str, rows: list[dict[str, Any]], compiled: dict[str, Any]) ->
         if parameter.type not in SERVED_KINDS:
             raise CatalogError(f"{rtype}.{row['name']}: parameters of type {parameter.type} are not served")
         found[row["name"]] = parameter
+    found = {code: _asked(parameter, found) for code, parameter in found.items()}
     return {code: _aliased(parameter, found) for code, parameter in found.items()}
 
 
@@ -167,32 +191,84 @@ def _parameter(rtype: str, code: str, compiled: dict[str, Any]) -> SearchParamet
     row = compiled.get(rtype, {}).get(code) or compiled["Resource"].get(code)
     if row is None:
         raise CatalogError(f"{rtype}.{code} has no definition; build search_parameters/compiled.json again")
-    if "paths" not in row:
+    if "paths" not in row and "groups" not in row:
         raise CatalogError(f"{rtype}.{code} cannot be indexed: {row.get('unsupported')}")
-    paths = tuple(_path(path) for path in row["paths"])
-    return SearchParameter(code, row["type"], paths, row["canonical"], tuple(row.get("targets", ())), (code,))
+    paths = tuple(_path(path) for path in row.get("paths", ()))
+    groups = tuple(_group(group) for group in row.get("groups", ()))
+    return SearchParameter(code, row["type"], paths, row["canonical"], tuple(row.get("targets", ())), (code,), groups)
+
+
+def _steps(row: list[Any]) -> tuple[Step, ...]:
+    return tuple(Step(step) if isinstance(step, str) else Step(*step) for step in row)
 
 
 def _path(row: dict[str, Any]) -> Path:
-    steps = tuple(Step(step) if isinstance(step, str) else Step(*step) for step in row["steps"])
-    return Path(steps, row["type"], row.get("target"), row.get("system"))
+    return Path(_steps(row["steps"]), row["type"], row.get("target"), row.get("system"), row.get("codes"))
+
+
+def _group(row: dict[str, Any]) -> Group:
+    first, second = (Part(part["kind"], tuple(_path(path) for path in part["paths"])) for part in row["parts"])
+    return Group(_steps(row["at"]), (first, second), row["single"])
+
+
+def _asked(parameter: SearchParameter, search: dict[str, SearchParameter]) -> SearchParameter:
+    groups = tuple(
+        group._replace(asked=asked) if (asked := _conjunction(group, search)) else group for group in parameter.groups
+    )
+    return replace(parameter, groups=groups)
+
+
+def _conjunction(group: Group, search: dict[str, SearchParameter]) -> tuple[str, ...]:
+    """The narrowest served parameter of each component, reading no other element: value-quantity for valueQuantity."""
+    found = []
+    for part in group.parts if group.single else ():
+        wanted, stem = set(part.paths), _stem(part.paths[0])
+        wider = [
+            other
+            for other in search.values()
+            if other.type == part.kind
+            and wanted <= set(other.paths)
+            and {_stem(path) for path in other.paths} == {stem}
+        ]
+        found += [min(wider, key=lambda other: (len(other.paths), other.code)).code] if wider else []
+    return tuple(found) if len(found) == 2 else ()
+
+
+def _stem(path: Path) -> str:
+    """value of valueQuantity."""
+    return "".join(takewhile(str.islower, path.steps[0].name))
 
 
 def _aliased(parameter: SearchParameter, search: dict[str, SearchParameter]) -> SearchParameter:
-    """A reference parameter whose every path is the whole of another served parameter is stored as that one."""
-    if parameter.type != "reference":
-        return parameter
+    """A parameter that others answer together is stored as those."""
+    stored = _wider(parameter, search) if parameter.type == "reference" else _union(parameter, search)
+    return replace(parameter, stored_as=stored) if stored else parameter
+
+
+def _union(parameter: SearchParameter, search: dict[str, SearchParameter]) -> tuple[str, ...]:
+    """Other parameters of the kind that read a part of what this one reads, if together they read all of it."""
+    whole: frozenset[Any] = frozenset(parameter.groups or parameter.paths)
+    parts = {
+        other.code: frozenset[Any](other.groups or other.paths)
+        for other in search.values()
+        if other.type == parameter.type
+    }
+    parts = {c: p for c, p in parts.items() if p < whole or (p == whole and c < parameter.code)}
+    same = [code for code, part in parts.items() if part == whole]
+    if same:
+        return (min(same),)
+    return tuple(sorted(parts)) if whole and frozenset().union(*parts.values()) == whole else ()
+
+
+def _wider(parameter: SearchParameter, search: dict[str, SearchParameter]) -> tuple[str, ...]:
+    """Of a reference: the parameters each of which is the whole of one of its paths."""
     wider = {
         other.paths[0].steps: other.code
         for other in search.values()
         if other.type == "reference" and len(other.paths) == 1 and other.paths[0].target is None
     }
     stored = tuple(wider.get(path.steps, "") for path in parameter.paths)
-    if "" in stored or parameter.code in stored:
-        return parameter
-    return SearchParameter(
-        parameter.code, parameter.type, parameter.paths, parameter.canonical, parameter.targets, stored
-    )
+    return () if "" in stored or parameter.code in stored else stored
 
 
 def _json(name: str) -> Any:

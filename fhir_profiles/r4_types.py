@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent / "r4"
+VERSION = "4.0.1"
 PROFILED_QUANTITY = {"SimpleQuantity": "Quantity", "MoneyQuantity": "Quantity"}
 """Structures that limit a datatype: in JSON the choice is still called `valueQuantity`."""
 
@@ -105,6 +106,11 @@ def codes(value_set: str) -> dict[str, frozenset[str]]:
     """{system: codes} of a required value set; empty if R4 does not list it."""
     listed = _file("value_sets.json").get(value_set, {})
     return {system: frozenset(members) for system, members in listed.items()}
+
+
+def ordered_codes(value_set: str) -> dict[str, tuple[str, ...]]:
+    """{system: codes} in the order of the value set; empty if R4 does not list it."""
+    return {system: tuple(members) for system, members in _file("value_sets.json").get(value_set, {}).items()}
 
 
 @cache

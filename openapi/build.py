@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from fhir_profiles.catalog import catalog
-from openapi import examples, fhir_paths, limits, other_paths
+from openapi import bodies, examples, fhir_paths, limits, other_paths
 from openapi.components import HEADERS, PARAMETERS, Json, responses, security_schemes
 
 FILE = Path(__file__).with_name("openapi.yaml")
@@ -23,6 +23,8 @@ FHIR R4 (4.0.1) service for CalAIM Enhanced Care Management. The FHIR base is `/
 its end, and every GET also HEAD.
 
 * Schemas here name the type only: what R4 and our rules demand is checked on write, and `$validate` tells all at once.
+* Every body of a resource may be XML too (`Content-Type: application/fhir+xml`), and so may every answer be
+  (`Accept`, or `_format=xml`): https://hl7.org/fhir/R4/xml.html. A body may be packed (`Content-Encoding: gzip`).
 * Refusals are OperationOutcomes that name element, rule and remedy. A method that is not listed answers 405 with
   `Allow`; a type that is not listed answers 404.
 * What is absent and what is not yours to see answer alike.
@@ -34,8 +36,9 @@ OTHER_TAGS = {
     "health": "For those who run the server",
     "hl7v2": "HL7 v2 over HTTP",
     "server": "What the server is",
+    fhir_paths.SERVICE: "Several types at once: Bundles, searches, history",
 }
-OTHER_TYPES = ("Bundle", "CapabilityStatement", "OperationOutcome")
+OTHER_TYPES = ("Bundle", "CapabilityStatement", "OperationOutcome", "Parameters")
 """Types in answers that are no type of their own in the catalog."""
 
 
@@ -53,15 +56,16 @@ def document(base_url: str = "") -> Json:
         },
         "x-enlace-limits": limits.as_values(),
         "servers": [{"url": base_url or "/"}],
-        "tags": [{"name": name, "description": text} for name, text in OTHER_TAGS.items()]
+        "tags": [{"name": name, "description": text} for name, text in sorted(OTHER_TAGS.items())]
         + [{"name": name, "externalDocs": {"url": f"{R4}/{name.lower()}.html"}} for name in types],
         "paths": dict(sorted(paths.items())),
         "components": {
             "examples": examples.components(),
             "headers": HEADERS,
             "parameters": PARAMETERS,
+            "requestBodies": bodies.shared(),
             "responses": responses(),
-            "schemas": {name: _schema(name) for name in sorted({*types, *OTHER_TYPES})},
+            "schemas": {**{name: _schema(name) for name in sorted({*types, *OTHER_TYPES})}, "Xml": XML},
             "securitySchemes": security_schemes(fhir_paths.scopes(), base_url),
         },
     }
@@ -78,6 +82,9 @@ def text() -> str:
     return HEAD + yaml.dump(document(), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
 
 
+XML: Json = {"type": "string", "description": "The same resource in XML, namespace http://hl7.org/fhir."}
+
+
 class _Plain(yaml.CSafeDumper):
     """A value that occurs twice is written twice; a text of several lines stands as a block."""
 
@@ -90,7 +97,13 @@ def _text(dumper: yaml.CSafeDumper, value: str) -> yaml.Node:
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
+def _mapping(dumper: yaml.CSafeDumper, value: Json) -> yaml.Node:
+    """A mere reference takes one line: a third of all lines are references."""
+    return dumper.represent_mapping("tag:yaml.org,2002:map", value, flow_style=True if [*value] == ["$ref"] else None)
+
+
 _Plain.add_representer(str, _text)
+_Plain.add_representer(dict, _mapping)
 
 
 def _schema(rtype: str) -> Json:

@@ -7,12 +7,13 @@ from service.errors import Category
 Json = dict[str, Any]
 
 FHIR_JSON = "application/fhir+json"
+FHIR_XML = "application/fhir+xml"
 ID_PATTERN = r"^[A-Za-z0-9\-.]{1,64}$"
 BEARER, OAUTH = "bearer", "oauth2"
 
 REFUSALS: dict[Category, tuple[str, str]] = {
     Category.MALFORMED: (
-        "The body is no sound JSON or no R4 resource of this type, or a parameter cannot be executed.",
+        "The body is no sound JSON or XML, or no R4 resource of this type, or a parameter cannot be executed.",
         "status must be present: add Task.status.",
     ),
     Category.UNAUTHENTICATED: ("No valid access token.", "Send Authorization: Bearer with a valid access token."),
@@ -21,9 +22,14 @@ REFUSALS: dict[Category, tuple[str, str]] = {
         "Absent, or not yours to see: both answer alike.",
         "Task/example is not known.",
     ),
+    Category.METHOD_NOT_ALLOWED: (
+        "What an entry asks for is not served there.",
+        "PATCH is not served here for AuditEvent: see /fhir/metadata.",
+    ),
     Category.NOT_ACCEPTABLE: (
-        "Only JSON is served.",
-        "Enlace answers JSON: send Accept: application/fhir+json.",
+        "The client takes neither JSON nor XML.",
+        "Enlace answers JSON or XML: send Accept: application/fhir+json or application/fhir+xml, "
+        "or _format=json or xml.",
     ),
     Category.CONFLICT: (
         "Other resources refer to this one, or other requests won the race six times.",
@@ -37,7 +43,7 @@ REFUSALS: dict[Category, tuple[str, str]] = {
     Category.TOO_LARGE: ("The body or the URL is too long.", "The URL is longer than 8 KB: use POST [type]/_search."),
     Category.UNSUPPORTED_MEDIA: (
         "The body is not announced in a media type that is read here.",
-        "Send the resource as Content-Type: application/fhir+json.",
+        "Send the resource as Content-Type: application/fhir+json or application/fhir+xml.",
     ),
     Category.RULE: (
         "The resource breaks a rule of R4 or of the workflow; all problems at once.",
@@ -85,7 +91,12 @@ def schema(name: str) -> Json:
 
 
 def content(schema_name: str, *examples: str) -> Json:
-    """FHIR JSON of a schema; examples name components."""
+    """An answer: FHIR JSON of a schema, or the same as XML where that is asked for; examples name components."""
+    return {**request_content(schema_name, *examples), FHIR_XML: {"schema": schema("Xml")}}
+
+
+def request_content(schema_name: str, *examples: str) -> Json:
+    """FHIR JSON of a schema. That every body may come as XML too stands in the description of the document."""
     media: Json = {"schema": schema(schema_name)}
     if examples:
         media["examples"] = {name: {"$ref": f"#/components/examples/{name}"} for name in examples}
@@ -105,7 +116,10 @@ def _refusal(category: Category, sentence: str, diagnostics: str) -> Json:
     return {
         "description": sentence,
         "headers": header(*sorted(headers)),
-        "content": {FHIR_JSON: {"schema": schema("OperationOutcome"), "example": example}},
+        "content": {
+            FHIR_JSON: {"schema": schema("OperationOutcome"), "example": example},
+            FHIR_XML: {"schema": schema("Xml")},
+        },
     }
 
 
@@ -141,6 +155,11 @@ def _in(place: str, name: str, description: str, required: bool = False, **more:
 PARAMETERS: Json = {
     "If-Match": _in("header", "If-Match", "The version that the change was made on.", example='W/"3"'),
     "If-Match-required": _in("header", "If-Match", "The version that the change was made on.", True, example='W/"3"'),
+    "If-Match-any": _in("header", "If-Match", "The version of the one that fits.", example='W/"3"'),
+    "If-Modified-Since": _in(
+        "header", "If-Modified-Since", "304 if nothing changed since; If-None-Match goes before it.",
+        example="Sun, 08 Mar 2026 07:30:00 GMT",
+    ),
     "If-None-Exist": _in(
         "header",
         "If-None-Exist",
@@ -165,22 +184,38 @@ PARAMETERS: Json = {
     ),
     "id": _in("path", "id", "The logical id.", True, kind={"pattern": ID_PATTERN}, example="example"),
     "vid": _in("path", "vid", "The version number.", True, kind={"pattern": r"^\d{1,15}$"}, example="1"),
+    "compartment": _in(
+        "path", "compartment", "A type whose resources belong to the record, or `*` for all.", True, example="Task"
+    ),
+    "criteria": {
+        "name": "criteria", "in": "query", "required": True, "style": "form", "explode": True,
+        "description": "Search parameters of the type, which one resource at most may fit.",
+        "schema": {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1},
+        "example": {"_id": "example"},
+    },
+    "_at": _in("query", "_at", "Versions that were current at some time in this period.", example="2026-03"),
     "_count": _in(
         "query",
         "_count",
         "Entries per page; 50 unless told, at most 200. 0 in a search asks for the number alone.",
         kind={"type": "integer", "minimum": 0},
     ),
-    "_format": _in("query", "_format", "Only JSON is served.", kind={"enum": ["json", FHIR_JSON]}),
+    "_elements": _in("query", "_elements", "Only these elements of the matches.", example="status,code"),
+    "_format": _in("query", "_format", "Goes before Accept.", kind={"enum": ["json", "xml", FHIR_JSON, FHIR_XML]}),
     "_page": _in("query", "_page", "Position from the `next` link: opaque, bound to the caller and the query."),
-    "_pretty": _in("query", "_pretty", "Accepted; the JSON stays compact.", kind={"enum": ["true", "false"]}),
-    "_sort": _in(
-        "query", "_sort", "Order.", kind={"enum": ["-_lastUpdated", "_lastUpdated", "_id", "-_id"]}
+    "_pretty": _in("query", "_pretty", "Indented for people.", kind={"enum": ["true", "false"]}),
+    "_since": _in("query", "_since", "Written at this instant or later.", example="2026-03-08T07:30:00Z"),
+    "_sort": _in("query", "_sort", "Search parameters to sort by, `-` for downwards.", example="-_lastUpdated"),
+    "_summary": _in(
+        "query", "_summary", "Shorter resources, or the number alone.",
+        kind={"enum": ["true", "text", "data", "count", "false"]},
     ),
-    "_summary": _in("query", "_summary", "`count` answers the number alone.", kind={"enum": ["count", "false"]}),
     "_total": _in(
         "query", "_total", "Whether `Bundle.total` is counted.", kind={"enum": ["none", "accurate", "estimate"]}
     ),
+    "_type": _in("query", "_type", "Types, separated by commas; unset: all that may be read.", example="Task"),
+    "end": _in("query", "end", "The last day of care.", example="2026-03-31"),
+    "start": _in("query", "start", "The first day of care.", example="2026-03-01"),
 }  # fmt: skip
 
 

@@ -36,6 +36,72 @@ MESSAGE = (
 ACKNOWLEDGEMENT = (
     "MSH|^~\\&|ENLACE|ENLACE|ADT|VALLEY|20260308063000+0000||ACK^A01^ACK|0b5d7c1e|P|2.5.1\rMSA|AA|MSG00001\r"
 )
+JSON_PATCH = [{"op": "add", "path": "/language", "value": "en"}]
+MERGE_PATCH = {"language": "en"}
+FHIRPATH_PATCH: Json = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {
+            "name": "operation",
+            "part": [
+                {"name": "type", "valueCode": "add"},
+                {"name": "path", "valueString": "Task"},
+                {"name": "name", "valueString": "language"},
+                {"name": "value", "valueCode": "en"},
+            ],
+        }
+    ],
+}
+MATCH: Json = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {
+            "name": "resource",
+            "resource": {
+                "resourceType": "Patient",
+                "name": [{"family": "Example", "given": ["Made-Up"]}],
+                "birthDate": "1970-01-01",
+            },
+        },
+        {"name": "onlyCertainMatches", "valueBoolean": False},
+        {"name": "count", "valueInteger": 5},
+    ],
+}
+TRANSACTION: Json = {
+    "resourceType": "Bundle",
+    "type": "transaction",
+    "entry": [
+        {
+            "fullUrl": "urn:uuid:4b4a6a1c-9d5c-4a2e-8f0b-5f4f9f0f6a11",
+            "resource": {"resourceType": "Organization", "active": True, "name": "Made-Up Pantry"},
+            "request": {"method": "POST", "url": "Organization", "ifNoneExist": "name:exact=Made-Up Pantry"},
+        },
+        {
+            "fullUrl": "urn:uuid:4b4a6a1c-9d5c-4a2e-8f0b-5f4f9f0f6a12",
+            "resource": {
+                "resourceType": "Location",
+                "name": "Front desk",
+                "managingOrganization": {"reference": "urn:uuid:4b4a6a1c-9d5c-4a2e-8f0b-5f4f9f0f6a11"},
+            },
+            "request": {"method": "POST", "url": "Location"},
+        },
+    ],
+}
+TRANSACTION_RESPONSE: Json = {
+    "resourceType": "Bundle",
+    "type": "transaction-response",
+    "entry": [
+        {
+            "response": {
+                "status": "201 Created",
+                "location": f"{BASE}/{rtype}/7f3c9a52/_history/1",
+                "etag": 'W/"1"',
+                "lastModified": WHEN,
+            }
+        }
+        for rtype in ("Organization", "Location")
+    ],
+}
 METRICS = 'enlace_jobs{queue="adt.apply",state="ready"} 0.0\n'
 
 
@@ -51,6 +117,7 @@ def components() -> Json:
     return found | {
         "NoProblem": {"summary": "Nothing is wrong", "value": NO_PROBLEM},
         "Problem": {"summary": "An element is missing", "value": PROBLEM},
+        "TransactionResponse": {"summary": "Both were created", "value": TRANSACTION_RESPONSE},
         "CapabilityStatement": {"summary": "Shortened", "value": capabilities()},
     }
 

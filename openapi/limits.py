@@ -33,7 +33,7 @@ def limits() -> tuple[Limit, ...]:
         Limit("bodyValues", json_reader.MAX_VALUES, f"Values in a body: {json_reader.MAX_VALUES:,}", "400"),
         Limit("messageBytes", hl7v2.MAX_BYTES, f"HL7 v2 message: {hl7v2.MAX_BYTES // MB} MB", "413"),
         Limit("oauthFormBytes", oauth_form.MAX_BODY, f"OAuth form: {oauth_form.MAX_BODY // 1024} KB", "413"),
-        Limit("pageSizeDefault", Shape("").count, f"Entries per page unless `_count` says so: {Shape('').count}", ""),
+        Limit("pageSizeDefault", Shape(()).count, f"Entries per page unless `_count` says so: {Shape(()).count}", ""),
         Limit("pageSizeMost", MAX_COUNT, f"Entries per page: {MAX_COUNT}", "fewer come, with a `next` link"),
         Limit("includesMost", MAX_INCLUDES, f"`_include` and `_revinclude` in a search: {MAX_INCLUDES}", "400"),
         Limit(

@@ -16,7 +16,9 @@ _REST = {
 }
 _INTERACTION = "http://hl7.org/fhir/restful-interaction"
 _OWN = "https://enlace.example.org/fhir/CodeSystem/audit-kind"
-_KNOWN = frozenset({"read", "vread", "create", "update", "delete", "search-type", "history", "history-instance"})
+_KNOWN = frozenset(
+    "read vread create update patch delete search-type search-system history history-instance batch transaction".split()
+)
 _ROLE = "http://terminology.hl7.org/CodeSystem/object-role"
 
 

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fhir_profiles.catalog import catalog
 from service import web
 from service.api import docs, fhir, health, hl7v2, smart
+from service.api.cors import Cors
 from service.api.fhir_front import FhirFront
 from service.api.metadata import software_version
 from service.api.state import Shared
@@ -88,5 +89,7 @@ def build(store: Store, settings: Settings) -> FastAPI:
     app.add_exception_handler(Unavailable, unavailable)
     app.add_exception_handler(TooCostly, unavailable)
     app.add_middleware(FhirFront)
+    if settings.origins:
+        app.add_middleware(Cors, origins=settings.origins)
     app.add_middleware(SecurityHeaders, shared=shared)
     return app

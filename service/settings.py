@@ -104,6 +104,11 @@ class Settings(BaseModel):
         description="Addresses or networks of the proxies whose X-Forwarded-For is believed, comma-separated; "
         "otherwise limits by address see the proxy only.",
     )
+    cors_origins: Listed = Field(
+        (),
+        description="Origins of browser apps that may call the API, `https://app.example.org`, comma-separated; `*`: "
+        "any, `none`: none. Unset: any in a sandbox, none in production.",
+    )
     worker_concurrency: Annotated[int, Field(ge=1, le=256)] = Field(
         8, description="Background jobs that one worker process runs at a time."
     )
@@ -154,6 +159,13 @@ class Settings(BaseModel):
         """The public URL without trailing slash."""
         return (self.public_url or f"http://{self.http_host}:{self.http_port}").rstrip("/")
 
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Origins whose browser apps may call the API; `*` among them: any."""
+        if not self.cors_origins:
+            return ("*",) if self.sandbox else ()
+        return tuple(origin for origin in self.cors_origins if origin != "none")
+
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
@@ -175,6 +187,18 @@ class Settings(BaseModel):
     def _http_url(cls, value: str) -> str:
         if value and not (value.startswith(("http://", "https://")) and _hostname(value)):
             raise ValueError("must be an absolute http or https URL such as https://enlace.example.org")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origin_list(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            parts = urlsplit(entry)
+            named = (
+                parts.scheme in ("http", "https") and _hostname(entry) and not (parts.path.strip("/") or parts.query)
+            )
+            if entry not in ("*", "none") and not named:
+                raise ValueError("must list origins such as https://app.example.org, without a path, or be * or none")
         return value
 
     @field_validator("trusted_proxies")
@@ -298,6 +322,8 @@ def _production_problems(settings: Settings) -> Iterable[str]:
         yield "ENLACE_SMTP_URL must begin with smtps:// in production: mail goes out under TLS only."
     if settings.otel_endpoint and not _stays_near(settings.otel_endpoint):
         yield "ENLACE_OTEL_ENDPOINT must be an https URL in production, or http to an address of your own network."
+    if "*" in settings.origins:
+        yield "ENLACE_CORS_ORIGINS must name its origins in production: * lets every web site call the API."
     if settings.log_level == "debug":
         yield "ENLACE_LOG_LEVEL must not be debug in production: set info."
     if settings.client_rate == 0:

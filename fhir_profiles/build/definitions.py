@@ -4,7 +4,8 @@
     python -m fhir_profiles.build.definitions package/dist/fhir/r4
 
 Writes facts only, no prose: `types/<Type>.json` and `datatypes.json` hold, per structure (`Task`, `Task.input`,
-`Period`), its elements; `value_sets.json` the codes of each required binding, by system. All R4 types are written, so
+`Period`), its elements; `value_sets.json` the codes of each required binding, by system; `summaries.json` the elements
+of each structure that belong to a summary. All R4 types are written, so
 serving one more type needs no new build. The package's own additions (`*medplum*`) and later releases' types stay out.
 """
 
@@ -95,6 +96,17 @@ def structures_of(definition: Json) -> dict[str, dict[str, Json]]:
     return out
 
 
+def summaries_of(definition: Json) -> dict[str, list[str]]:
+    """{structure: its elements marked isSummary}; a structure with none is left out."""
+    marked: dict[str, list[str]] = {}
+    name = definition["name"]
+    for element in definition["snapshot"]["element"]:
+        parent, _, last = element["path"].replace(definition["type"], name, 1).rpartition(".")
+        if parent and ":" not in element.get("id", "") and element["max"] != "0" and element.get("isSummary"):
+            marked.setdefault(parent, []).append(last)
+    return marked
+
+
 def primitive_regex(definition: Json) -> str:
     for element in definition["snapshot"]["element"]:
         for kind in element.get("type", []) if element["path"].endswith(".value") else []:
@@ -155,6 +167,10 @@ def build(folder: Path, out: Path) -> None:
             complex_types |= structures_of(definition)
     primitives = {d["name"]: primitive_regex(d) for d in types if d["kind"] == "primitive-type"}
     wanted = {e["codes"] for s in complex_types.values() for e in s.values() if "codes" in e}
+    summaries: dict[str, list[str]] = {}
+    for definition in [d for d in types if d["kind"] == "complex-type"] + resources:
+        summaries |= summaries_of(definition)
+    write(out / "summaries.json", summaries)
     for definition in resources:
         structures = structures_of(definition)
         wanted |= {e["codes"] for s in structures.values() for e in s.values() if "codes" in e}

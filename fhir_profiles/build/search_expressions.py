@@ -17,6 +17,9 @@ INDEXABLE = {
     "date": {"date", "dateTime", "instant", "Period", "Timing"},
     "string": {"string", "markdown", "HumanName", "Address"},
     "uri": {"uri", "url", "canonical", "oid"},
+    "number": {"decimal", "integer", "positiveInt", "unsignedInt", "Range"},
+    "quantity": {"Quantity", "Age", "Duration", "Distance", "Count", "Money", "Range", "SampledData"},
+    "special": {"BackboneElement"},
 }
 """Datatypes that each kind of search parameter reads: https://hl7.org/fhir/R4/search.html#table"""
 
@@ -31,11 +34,15 @@ class Unsupported(Exception):
 
 @dataclass
 class Elements:
-    """Element types by path, of all R4 StructureDefinitions; `systems`: code system implied by a required binding."""
+    """Element types by path, of all R4 StructureDefinitions; `systems`: code system implied by a required binding;
+    `codes`: its value set; `many`: paths that repeat.
+    """
 
     types: dict[str, list[str]] = field(default_factory=dict)
     content: dict[str, str] = field(default_factory=dict)
     systems: dict[str, str] = field(default_factory=dict)
+    codes: dict[str, str] = field(default_factory=dict)
+    many: set[str] = field(default_factory=set)
 
     def types_of(self, path: str) -> list[str]:
         return self.types.get(path, [])
@@ -55,6 +62,38 @@ def paths_of(expression: str, rtype: str, kind: str, elements: Elements) -> list
     if not found:
         raise Unsupported(f"no branch for {rtype} in {expression!r}")
     return found
+
+
+def groups_of(expression: str, parts: list[tuple[str, str]], rtype: str, elements: Elements) -> list[dict[str, Any]]:
+    """One group per element that bears all components of a composite; parts: kind and expression of each component.
+
+    `single`: the resource itself bears them and none repeats, so that the components may be asked one by one.
+    """
+    found = []
+    for branch in _split(expression, "|"):
+        if _segments(branch)[:1] != [("name", rtype)]:
+            continue
+        at = _position(_segments(branch), elements).steps
+        positions = [[_position(_segments(f"{branch}.{e}"), elements) for e in _split(text, "|")] for _, text in parts]
+        single = not at and not any(p.element in elements.many for part in positions for p in part)
+        rows = [_part(kind, branch, text, len(at), elements) for kind, text in parts]
+        found.append({"at": at, "parts": rows, "single": single})
+    if not found:
+        raise Unsupported(f"no branch for {rtype} in {expression!r}")
+    return found
+
+
+def _part(kind: str, branch: str, text: str, depth: int, elements: Elements) -> dict[str, Any]:
+    """Paths below the bearing element. R4 names the components of DocumentReference-relationship the wrong way round:
+    where the kind does not fit the element, the element decides."""
+    segments = [_segments(f"{branch}.{alternative}") for alternative in _split(text, "|")]
+    for tried in (kind, "token", "reference"):
+        try:
+            paths = [path for branch_segments in segments for path in _expand(branch_segments, tried, elements)]
+        except Unsupported:
+            continue
+        return {"kind": tried, "paths": [path | {"steps": path["steps"][depth:]} for path in paths]}
+    raise Unsupported(f"{branch}.{text} has no datatype for a component")
 
 
 def branches_of(expression: str, rtype: str) -> str:
@@ -140,10 +179,15 @@ class _Position:
     target: str | None = None
 
 
-def _expand(segments: list[Segment], kind: str, elements: Elements) -> list[dict[str, Any]]:
+def _position(segments: list[Segment], elements: Elements) -> _Position:
     position = _Position([], segments[0][1], segments[0][1])
     for segment in segments[1:]:
         position = _advance(position, segment, elements)
+    return position
+
+
+def _expand(segments: list[Segment], kind: str, elements: Elements) -> list[dict[str, Any]]:
+    position = _position(segments, elements)
     if not position.steps:
         raise Unsupported("the resource itself is no value")
     wanted = {"boolean", "dateTime"} if kind == "truth" else INDEXABLE.get(kind, set())
@@ -159,9 +203,10 @@ def _expand(segments: list[Segment], kind: str, elements: Elements) -> list[dict
 def _advance(position: _Position, segment: Segment, elements: Elements) -> _Position:
     match segment[0]:
         case "as":
-            if position.choices and segment[1] not in position.choices:
-                raise Unsupported(f"{position.element} cannot be {segment[1]}")
-            return _cast(position, segment[1]) if position.choices else position
+            choice = "dateTime" if segment[1] == "DateTime" else segment[1]  # as R4 misspells it in a component
+            if position.choices and choice not in position.choices:
+                raise Unsupported(f"{position.element} cannot be {choice}")
+            return _cast(position, choice) if position.choices else position
         case "is":
             position.target = segment[1]
             return position
@@ -193,13 +238,15 @@ def _child(position: _Position, name: str, elements: Elements) -> _Position:
 def _cast(position: _Position, choice: str) -> _Position:
     last = str(position.steps[-1])
     steps: list[Step] = [*position.steps[:-1], last + choice[0].upper() + choice[1:]]
-    return _Position(steps, choice, choice)
+    return _Position(steps, position.element, choice)
 
 
 def _path(leaf: _Position, kind: str, elements: Elements) -> dict[str, Any]:
     out: dict[str, Any] = {"steps": leaf.steps, "type": "truth" if kind == "truth" else leaf.datatype}
     if leaf.target:
         out["target"] = leaf.target
-    if leaf.datatype == "code" and leaf.element in elements.systems:
-        out["system"] = elements.systems[leaf.element]
+    if leaf.datatype == "code" and leaf.element in elements.codes:
+        out["codes"] = elements.codes[leaf.element]
+        if leaf.element in elements.systems:
+            out["system"] = elements.systems[leaf.element]
     return out

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fhir_profiles.build.search_expressions import INDEXABLE, Elements, Unsupported, branches_of, paths_of
+from fhir_profiles.build.search_expressions import INDEXABLE, Elements, Unsupported, branches_of, groups_of, paths_of
 
 MANY = 100
 """A parameter with this many target types takes any: R4 lists all its types where an element may refer to any."""
@@ -52,9 +52,12 @@ def _add(elements: Elements, element: dict[str, Any], systems: dict[str, str]) -
     if "contentReference" in element:
         elements.content[path] = element["contentReference"].lstrip("#")
         elements.types[path] = ["BackboneElement"]
+    if element.get("max") not in ("0", "1"):
+        elements.many.add(path)
     binding = element.get("binding", {})
     if binding.get("strength") == "required":
-        system = systems.get(binding.get("valueSet", "").split("|")[0])
+        elements.codes[path] = binding.get("valueSet", "").split("|")[0]
+        system = systems.get(elements.codes[path])
         if system:
             elements.systems[path] = system
 
@@ -62,18 +65,35 @@ def _add(elements: Elements, element: dict[str, Any], systems: dict[str, str]) -
 def compile_parameters(definitions: list[dict[str, Any]], elements: Elements) -> dict[str, dict[str, Any]]:
     """Type -> code -> compiled parameter; kinds and expressions not covered keep the reason under `unsupported`."""
     out: dict[str, dict[str, Any]] = {}
+    by_url = {definition["url"]: definition for definition in definitions}
     for definition in definitions:
         for rtype in definition.get("base", []):
             row: dict[str, Any] = {"type": definition["type"], "canonical": definition["url"]}
             if definition.get("target"):
                 row["targets"] = sorted(definition["target"]) if len(definition["target"]) < MANY else ["Any"]
             try:
-                row["paths"] = _paths(definition, rtype, elements)
+                if definition["type"] == "composite":
+                    row |= _composite(definition, rtype, elements, by_url)
+                else:
+                    row["paths"] = _paths(definition, rtype, elements)
                 row["expression"] = branches_of(definition["expression"], rtype)
             except Unsupported as reason:
                 row["unsupported"] = str(reason)
             out.setdefault(rtype, {})[definition["code"]] = row
     return out
+
+
+def _composite(
+    definition: dict[str, Any], rtype: str, elements: Elements, by_url: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """groups: where the components stand; components: code and expression of each."""
+    parts = [(by_url[row["definition"]], row["expression"]) for row in definition["component"]]
+    if len(parts) != 2:
+        raise Unsupported("a composite of more than two components")
+    groups = groups_of(definition["expression"], [(part["type"], text) for part, text in parts], rtype, elements)
+    if any(group["parts"][0]["kind"] != "token" for group in groups):
+        raise Unsupported("a composite that does not begin with a token")
+    return {"groups": groups, "components": [[part["code"], text] for part, text in parts]}
 
 
 def _paths(definition: dict[str, Any], rtype: str, elements: Elements) -> list[dict[str, Any]]:

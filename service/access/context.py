@@ -29,6 +29,18 @@ class Settings:
     """Seals page links."""
 
 
+@dataclass(frozen=True)
+class Pending:
+    """A resource as it will stand when the transaction that is being decided has committed.
+
+    resource: None once deleted. version: that it replaces (ABSENT: none). targets: whereto its references lead.
+    """
+
+    resource: Resource | None
+    version: int
+    targets: frozenset[str] = frozenset()
+
+
 @dataclass
 class Context:
     """One request (or job) of one caller at one instant."""
@@ -38,6 +50,12 @@ class Context:
     now_us: int
     settings: Settings = field(default_factory=Settings)
     request_id: str = ""
+    pending: dict[str, Pending] = field(default_factory=dict)
+    """Relative reference -> what other entries of the same transaction make of it: the caller sees its own writes."""
+    known: dict[str, bool] = field(default_factory=dict)
+    """Relative reference -> whether the caller sees it: a transaction looks for all its references at once."""
+    weight: int = 1
+    """As how many requests this one counts against the client's rate: a Bundle is more than one."""
 
     def __post_init__(self) -> None:
         self.at(self.now_us)
@@ -75,8 +93,31 @@ class Context:
         found = await read.head(self.store, rtype, fhir_id, self.restriction)
         return None if found is None or found.deleted else found
 
+    async def standing(self, references: Sequence[str]) -> set[str]:
+        """Those of the references that lead to a resource which this caller may see, or writes in this transaction."""
+        asked = [one for one in references if one not in self.pending and one not in self.known]
+        found = await read.heads(self.store, asked, self.restriction) if asked else {}
+        own = {one for one, pending in self.pending.items() if pending.resource is not None}
+        return {one for one in references if one in found or one in own or self.known.get(one, False)} - self.leaving()
+
+    def leaving(self) -> set[str]:
+        """What this transaction deletes."""
+        return {one for one, pending in self.pending.items() if pending.resource is None}
+
+    def holders(self, reference: str, stored: Sequence[str], most: int) -> list[str]:
+        """Who will refer to a resource: stored (at most `most` were looked for) and as this transaction changes it."""
+        kept = [one for one in stored if one not in self.pending]
+        if not kept and len(stored) >= most:
+            return list(stored)  # there may be more than were looked for
+        return kept + [
+            one for one, pending in self.pending.items() if reference in pending.targets and one != reference
+        ]
+
     async def resource(self, reference: str) -> tuple[Resource, int] | None:
-        """(resource, version) as head()."""
+        """(resource, version) as head(); of what this transaction writes, as it will be and the version it replaces."""
+        own = self.pending.get(reference)
+        if own is not None:
+            return None if own.resource is None else (own.resource, own.version)
         found = await self.head(reference)
         return (parse(found.body), found.version) if found and found.body is not None else None
 

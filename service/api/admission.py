@@ -205,6 +205,12 @@ class ClientRates:
         text = f"This client sends more than {self.per_second} requests a second: try again after Retry-After seconds."
         raise FhirError(Category.TOO_MANY, text, {"Retry-After": "1"}, reason="client-rate")
 
+    def charge(self, client: str, more: int, now_us: int) -> None:
+        """What a Bundle was beyond one request is owed: until it is made up for, the client is refused."""
+        if self.per_second:
+            level, at_us = self._levels.get(client, (float(self.per_second * BURST_S), now_us))
+            _remember(self._levels, client, (level - more, at_us))
+
     def tell(self, client: str, now_us: int) -> bool:
         """Whether this refusal is to be audited: one a second of a client, since a flood must write nothing."""
         if now_us - self._told.get(client, 0) < 1_000_000:

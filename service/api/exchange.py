@@ -13,17 +13,19 @@ from starlette.responses import Response
 from fhir_profiles.catalog import catalog
 from service import metrics, tracing
 from service.access.context import Context
-from service.api.headers import FHIR_JSON, answer_headers, check_accept, prefers, url_query
+from service.api.formats import asked, check_format, chosen, rendered
+from service.api.headers import answer_headers, prefers
 from service.api.state import Shared
 from service.auth.bearer import bearer_digest, caller_of
 from service.caller import Caller, Role
-from service.errors import Category, FhirError, Issue
+from service.errors import Category, FhirError
 from service.interactions.decision import Answer
+from service.interactions.refusal import as_refusal
 from service.interactions.settle import Decide, settled
 from service.log_events import REQUEST_DONE, REQUEST_FAILED, REQUEST_ID, REQUEST_REFUSED, identifier, log
 from service.store import read
 from service.store.change import Change
-from service.store.database import Full, TooCostly, Unavailable
+from service.store.database import Full, Unavailable
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _PROCESS, _COUNT = secrets.token_hex(10), itertools.count(1)
@@ -45,13 +47,13 @@ async def exchange(
     marker = REQUEST_ID.set(request_id)
     ctx: Context | None = None
     try:
-        params = url_query(request)
+        params = asked(request)
         ctx = await _context(request, shared, request_id, params)
         shared.rates.take(ctx.caller.client_id, ctx.now_us)
-        check_accept(request, params)
+        check_format(request)
         decide = await prepare(ctx, params)
         answer = await settled(ctx, decide)
-        response = _response(request, answer, shared)
+        response = await _response(request, answer, shared)
         _log_done(request, response.status_code, started)
     except ClientDisconnect:
         response = Response(status_code=400)
@@ -59,6 +61,8 @@ async def exchange(
         response = await _refusal(request, shared, ctx, error, request_id, started)
     finally:
         REQUEST_ID.reset(marker)
+    if ctx is not None and ctx.weight > 1:
+        shared.rates.charge(ctx.caller.client_id, ctx.weight - 1, ctx.now_us)
     response.headers["X-Request-Id"] = request_id
     _measure(request, response.status_code, interaction, time.perf_counter() - started, request_id)
     return response
@@ -72,7 +76,7 @@ async def _context(request: Request, shared: Shared, request_id: str, params: li
     return Context(shared.store, caller, now, shared.behaviour, request_id)
 
 
-def _response(request: Request, answer: Answer, shared: Shared) -> Response:
+async def _response(request: Request, answer: Answer, shared: Shared) -> Response:
     headers = answer_headers(answer, shared.behaviour.base_url)
     body = answer.body if answer.body is not None else b""
     if request.method == "HEAD" or answer.status in (204, 304):
@@ -83,7 +87,9 @@ def _response(request: Request, answer: Answer, shared: Shared) -> Response:
             body = b""
         elif wanted == "operationoutcome":
             body = _DONE
-    return Response(body, answer.status, headers, media_type=FHIR_JSON if body else None)
+    kind = chosen(request)
+    body = await rendered(body, kind)
+    return Response(body, answer.status, headers, media_type=kind.media_type if body else None)
 
 
 _DONE = orjson.dumps(
@@ -98,7 +104,7 @@ async def _refusal(
     request: Request, shared: Shared, ctx: Context | None, error: Exception, request_id: str, started: float
 ) -> Response:
     """Any exception as OperationOutcome; the refusal is audited in a Change of its own."""
-    refusal = _as_refusal(error)
+    refusal = as_refusal(error)
     rtype, method = _named(request)
     ms = int((time.perf_counter() - started) * 1000)
     if refusal.category is Category.INTERNAL:
@@ -136,26 +142,9 @@ async def _refusal(
                 Category.UNAVAILABLE, "The request cannot be recorded now: try again.", {"Retry-After": "1"}
             )
     headers = {"Cache-Control": "no-store", **refusal.headers}
-    body = b"" if request.method == "HEAD" else orjson.dumps(refusal.outcome())
-    return Response(body, refusal.category.status, headers, media_type=FHIR_JSON)
-
-
-def _as_refusal(error: Exception) -> FhirError:
-    match error:
-        case FhirError():
-            return error
-        case TooCostly():
-            text = "The request took too long: narrow the search."
-            return FhirError(Category.UNAVAILABLE, [Issue(text, code="too-costly")], {"Retry-After": "5"})
-        case Full():
-            text = "The store has no space for this: it waits until an operator has made some. Nothing was written."
-            return FhirError(
-                Category.UNAVAILABLE, [Issue(text, code="no-store")], {"Retry-After": "30"}, reason="no-space"
-            )
-        case Unavailable():
-            return FhirError(Category.UNAVAILABLE, "The store cannot be reached now: try again.", {"Retry-After": "1"})
-        case _:
-            return FhirError(Category.INTERNAL, "The request failed by our fault. Quote X-Request-Id to the operator.")
+    wanted = chosen(request)
+    body = b"" if request.method == "HEAD" else await rendered(orjson.dumps(refusal.outcome()), wanted)
+    return Response(body, refusal.category.status, headers, media_type=wanted.media_type)
 
 
 def _named(request: Request) -> tuple[str, str]:

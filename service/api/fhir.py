@@ -3,6 +3,7 @@
 Flat Starlette routes under /fhir (no Mount: it would answer POST /fhir with a redirect); `$` rows before `{id}` rows.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 from starlette.convertors import PathConvertor, register_url_convertor
@@ -15,7 +16,7 @@ from fhir_profiles.catalog import TypeEntry, catalog
 from service.access.context import Context
 from service.api.body import HttpBody
 from service.api.exchange import exchange
-from service.api.handlers import histories, operations, reads, searches, writes
+from service.api.handlers import bundles, histories, operations, reads, searches, writes
 from service.api.headers import preconditions, prefers
 from service.api.metadata import metadata
 from service.errors import Category, FhirError
@@ -35,27 +36,56 @@ class Row(NamedTuple):
     handler: Handler
 
 
+COMPARTMENT = "search-compartment"
+"""Not an interaction of a type: rest.compartment of the CapabilityStatement says in whose compartment is searched."""
+
 ROWS = (
     Row("POST", "/{type}/$validate", "$validate", operations.validate_type),
+    Row("POST", "/{type}/{id}/$validate", "$validate", operations.validate_one),
+    Row("GET", "/{type}/{id}/$everything", "$everything", operations.everything_of_one),
+    Row("POST", "/{type}/{id}/$everything", "$everything", operations.everything_of_one),
+    Row("POST", "/{type}/$match", "$match", operations.match_type),
     Row("POST", "/{type}/_search", "search-type", searches.search_type),
     Row("GET", "/{type}", "search-type", searches.search_type),
+    Row("GET", "", "search-system", searches.search_system),
+    Row("POST", "/_search", "search-system", searches.search_system),
+    Row("GET", "/{type}/{id}/{part}", COMPARTMENT, searches.search_compartment),
+    Row("POST", "/{type}/{id}/{part}/_search", COMPARTMENT, searches.search_compartment),
     Row("POST", "/{type}", "create", writes.create_one),
     Row("GET", "/{type}/{id}/_history/{part}", "vread", reads.read_version),
     Row("GET", "/{type}/{id}/_history", "history-instance", histories.history_of_one),
+    Row("GET", "/{type}/_history", "history-type", histories.history_of_type),
+    Row("GET", "/_history", "history-system", histories.history_of_all),
     Row("GET", "/{type}/{id}", "read", reads.read_one),
     Row("PUT", "/{type}/{id}", "update", writes.update_one),
+    Row("PATCH", "/{type}/{id}", "patch", writes.patch_one),
     Row("DELETE", "/{type}/{id}", "delete", writes.delete_one),
+    Row("PUT", "/{type}", "update", writes.update_matching),
+    Row("PATCH", "/{type}", "patch", writes.patch_matching),
+    Row("DELETE", "/{type}", "delete", writes.delete_matching),
+    Row("POST", "", "transaction", bundles.posted(lambda method, path, rtype: _handler_of(method, path, rtype))),
 )
 
 
 def endpoints() -> dict[str, "_Endpoint"]:
     """Path below /fhir -> the endpoint of all its methods."""
+    return {path: _Endpoint(rows) for path, rows in _by_path().items()}
+
+
+@cache
+def _by_path() -> dict[str, dict[str, Row]]:
     by_path: dict[str, dict[str, Row]] = {}
     for row in ROWS:
         by_path.setdefault(row.path, {})[row.method] = row
         if row.method == "GET":
             by_path[row.path]["HEAD"] = row
-    return {path: _Endpoint(rows) for path, rows in by_path.items()}
+    return by_path
+
+
+def _handler_of(method: str, path: str, rtype: str) -> tuple[Handler, str]:
+    """For the entry of a Bundle: the row that a request of its own would have met."""
+    row = row_of(method, rtype, _by_path().get(path, {}))
+    return row.handler, row.interaction
 
 
 def in_order() -> list[tuple[str, "_Endpoint"]]:
@@ -114,13 +144,25 @@ def served(row: Row, entry: TypeEntry | None) -> bool:
         return "{type}" not in row.path and row.interaction in catalog().interactions
     if row.interaction.startswith("$"):
         return row.interaction[1:] in entry.operations
+    if row.interaction == COMPARTMENT:
+        return entry.name in _compartments()
+    if row.path == "/{type}" and row.method in ("PUT", "PATCH", "DELETE") and row.interaction not in entry.conditional:
+        return False
     return row.interaction in entry.interactions
+
+
+@cache
+def _compartments() -> frozenset[str]:
+    """Types in whose compartments is searched, such as Patient."""
+    listed = catalog().statement["rest"][0].get("compartment", [])
+    return frozenset(url.rpartition("/")[2].capitalize() for url in listed)
 
 
 def row_of(method: str, rtype: str, rows: dict[str, Row]) -> Row:
     """The row of a method at one path; 404 for a type that is not served, 405 for what is not served there."""
     entry = catalog().types.get(rtype)
-    if entry is None and (rtype or not rows):
+    nowhere = all(row.interaction == COMPARTMENT and not served(row, entry) for row in rows.values())
+    if nowhere or (entry is None and rtype):
         raise FhirError(Category.NOT_FOUND, "This is not a resource type or path that is served: see /fhir/metadata.")
     row = rows.get(method)
     if row is None or not served(row, entry):

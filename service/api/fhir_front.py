@@ -29,6 +29,8 @@ class FhirFront:
 
     def find(self, path: str) -> Found | None:
         """The endpoint and its path parameters, as the route table has them; None: ask the table."""
+        if path in ("/fhir", "/fhir/") and "" in self._endpoints:
+            return self._endpoints[""], {}
         if not path.startswith("/fhir/"):
             return None
         parts = path[6:].split("/")

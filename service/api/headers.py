@@ -1,7 +1,8 @@
 """Request headers and queries into plain values, answers into response headers. https://hl7.org/fhir/R4/http.html#general"""
 
 import re
-from email.utils import formatdate
+from datetime import UTC
+from email.utils import formatdate, parsedate_to_datetime
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
@@ -11,8 +12,8 @@ from service.errors import Category, FhirError
 from service.interactions.decision import Answer, Preconditions
 from service.store.slots import updated_us
 
-FHIR_JSON = "application/fhir+json; charset=utf-8"
-_JSON_TYPES = frozenset({"application/fhir+json", "application/json", "text/json", "application/json+fhir"})
+JSON_TYPES = frozenset({"application/fhir+json", "application/json", "text/json", "application/json+fhir"})
+XML_TYPES = frozenset({"application/fhir+xml", "application/xml", "text/xml", "application/xml+fhir"})
 _ETAG = re.compile(r'(?:W/)?"?(\d{1,18})"?$')
 _MAX_QUERY = 8192
 
@@ -38,7 +39,19 @@ def preconditions(request: Request) -> Preconditions:
         if_match=_versions(request, "if-match"),
         if_none_match=_versions(request, "if-none-match"),
         if_none_exist=tuple(query(exist.partition("?")[2] or exist)) if exist is not None else None,
+        if_modified_since=_seconds(request.headers.get("if-modified-since")),
+        any_version=any("*" in value.replace(" ", "").split(",") for value in request.headers.getlist("if-none-match")),
     )
+
+
+def _seconds(text: str | None) -> int | None:
+    """Seconds since 1970 of an HTTP date; what is none is ignored, as RFC 9110, 13.1.3 says."""
+    if text is None:
+        return None
+    try:
+        return int(parsedate_to_datetime(text).replace(tzinfo=UTC).timestamp())
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
 
 
 def query(text: str) -> list[tuple[str, str]]:
@@ -58,26 +71,14 @@ def url_query(request: Request) -> list[tuple[str, str]]:
     return query(raw.decode("latin-1")) if raw else []
 
 
-def check_accept(request: Request, params: list[tuple[str, str]]) -> None:
-    """406 where the client takes no JSON: XML is not served yet."""
-    asked = dict(params).get("_format") or request.headers.get("accept") or "*/*"
-    asked = asked.lower().replace(" ", "+") if "/" not in asked or asked.count("+") == 0 else asked.lower()
-    if any(word in asked for word in ("json", "*/*", "application/*", "text/html")):
-        return
-    raise FhirError(Category.NOT_ACCEPTABLE, "Enlace answers JSON: send Accept: application/fhir+json.")
-
-
-def check_content_type(request: Request) -> None:
-    """415 for a body that is not announced as JSON."""
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given not in _JSON_TYPES:
-        raise FhirError(Category.UNSUPPORTED_MEDIA, "Send the resource as Content-Type: application/fhir+json.")
-
-
-def check_encoding(request: Request) -> None:
-    """415 for a compressed body."""
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise FhirError(Category.UNSUPPORTED_MEDIA, "Send the body without Content-Encoding.")
+def body_is_xml(content_type: str) -> bool:
+    """Whether a body is announced as XML; else it is JSON. 415 for anything else. content_type: without parameters."""
+    if content_type in JSON_TYPES:
+        return False
+    if content_type in XML_TYPES:
+        return True
+    text = "Send the resource as Content-Type: application/fhir+json or application/fhir+xml."
+    raise FhirError(Category.UNSUPPORTED_MEDIA, text)
 
 
 def prefers(request: Request) -> dict[str, str]:

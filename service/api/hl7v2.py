@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from service import metrics, tracing
 from service.api.body import raw
-from service.api.headers import FHIR_JSON
+from service.api.formats import FHIR_JSON
 from service.api.state import Shared
 from service.auth.bearer import authenticate
 from service.caller import Caller, Role

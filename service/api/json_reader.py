@@ -12,21 +12,21 @@ from decimal import Decimal
 from typing import Any
 
 from fhir_profiles.json_text import write_json
+from fhir_profiles.numbers import MAX_EXPONENT, MAX_NUMBER, BadNumber, number
 from service.errors import Category, FhirError, Issue
 
-__all__ = ["read_json", "write_json"]
+__all__ = ["MAX_EXPONENT", "MAX_NUMBER", "read_json", "write_json"]
 
 MAX_BYTES = 10 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_VALUES = 50_000
+MAX_BUNDLE_VALUES = 250_000
+"""In all entries of a Bundle together; each may hold MAX_VALUES."""
 MAX_STRING = 1024 * 1024
-MAX_NUMBER = 64
-MAX_EXPONENT = 400
 MAX_ISSUES = 50
 BOM = b"\xef\xbb\xbf"
 
-# Possessive, so that a string without an end costs one pass and not one per quote inside it.
-_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{},]', re.DOTALL)
+_NO_MARK = bytes(sorted({*range(256)} - {*b"[]{},"}))
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _NAME = re.compile(r"_?[A-Za-z][A-Za-z0-9]{0,40}")
 
@@ -49,8 +49,10 @@ def read_json(data: bytes) -> Any:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _malformed(Issue(f"The body is not UTF-8 (byte {error.start}): encode it as UTF-8.")) from None
-    _check_cost(data)
+    values = _check_cost(data)
     value = _parse(text)
+    if values > MAX_VALUES and not (isinstance(value, dict) and value.get("resourceType") == "Bundle"):
+        raise _malformed(_TOO_MANY)
     if b"\\u" in data or b"\\b" in data or b"\\f" in data:
         _check_strings(value)
     return value
@@ -60,48 +62,48 @@ def _malformed(*issues: Issue) -> FhirError:
     return FhirError(Category.MALFORMED, issues[:MAX_ISSUES])
 
 
-def _check_cost(data: bytes) -> None:
-    """Depth, number of values and length of strings, before anything is built.
+_TOO_MANY = Issue(
+    f"The JSON has more than {MAX_VALUES} values ({MAX_BUNDLE_VALUES} in all entries of a Bundle): send it in parts.",
+    code="too-costly",
+)
 
-    Counting bytes bounds all three from above, which settles nearly every body; the others are read token by token.
+
+def _check_cost(data: bytes) -> int:
+    """Depth, number of values and length of strings, before anything is built; gives the number of values.
+
+    Counting bytes bounds all three from above, which settles nearly every body; of the others the strings are cut out
+    and the brackets and commas walked through.
     """
     openers = data.count(b"{") + data.count(b"[")
-    if openers <= MAX_DEPTH and 1 + openers + data.count(b",") <= MAX_VALUES and len(data) <= MAX_STRING:
-        return
-    depth = 0
-    values = 1
-    for match in _TOKEN.finditer(data):
-        first = data[match.start()]
-        if first == 0x22:
-            if match.end() - match.start() > MAX_STRING + 2:
-                raise _malformed(Issue("A string is longer than 1 MB: use a Binary.", code="too-long"))
-        elif first == 0x2C:
+    values = 1 + openers + data.count(b",")
+    if openers <= MAX_DEPTH and values <= MAX_VALUES and len(data) <= MAX_STRING:
+        return values
+    pieces = data.replace(b"\\\\", b"__").replace(b'\\"', b"__").split(b'"')
+    if len(data) > MAX_STRING and max(map(len, pieces[1::2]), default=0) > MAX_STRING:
+        raise _malformed(Issue("A string is longer than 1 MB: use a Binary.", code="too-long"))
+    bundle = b"Bundle" in data
+    return _walked(b"".join(pieces[0::2]).translate(None, _NO_MARK), MAX_BUNDLE_VALUES if bundle else MAX_VALUES)
+
+
+def _walked(marks: bytes, most: int) -> int:
+    """Number of values. marks: brackets and commas; what opens on the third level is taken for an entry of a Bundle."""
+    depth, values, before = 0, 1, 0
+    for mark in marks:
+        if mark == 0x2C:
             values += 1
-        elif first in b"[{":
+        elif mark in b"[{":
             values += 1
             depth += 1
-            if depth > MAX_DEPTH:
-                raise _malformed(
-                    Issue(f"The JSON is nested more than {MAX_DEPTH} levels deep: flatten it.", code="too-costly")
-                )
+            if depth == 3:
+                before = values
+            elif depth > MAX_DEPTH:
+                text = f"The JSON is nested more than {MAX_DEPTH} levels deep: flatten it."
+                raise _malformed(Issue(text, code="too-costly"))
         else:
             depth -= 1
-        if values > MAX_VALUES:
-            raise _malformed(Issue(f"The JSON has more than {MAX_VALUES} values: send it in parts.", code="too-costly"))
-
-
-def _number(text: str) -> int | Decimal:
-    """An integer of up to 18 digits as int, every other number as Decimal with its digits."""
-    if len(text) > MAX_NUMBER:
-        raise _Fault(f"A number has more than {MAX_NUMBER} characters: shorten it.")
-    digits = text.removeprefix("-")
-    if digits.isdigit() and len(digits) <= 18 and text != "-0":
-        return int(text)
-    number = Decimal(text)
-    exponent = number.as_tuple().exponent
-    if not isinstance(exponent, int) or max(abs(exponent), abs(number.adjusted())) > MAX_EXPONENT:
-        raise _Fault(f"A number has an exponent beyond {MAX_EXPONENT}: no quantity needs it.")
-    return number
+        if values > most or values - before > MAX_VALUES:
+            raise _malformed(_TOO_MANY)
+    return values
 
 
 def _constant(_name: str) -> Any:
@@ -115,7 +117,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_QUICK = json.JSONDecoder(parse_float=_number, parse_int=_number, parse_constant=_constant, object_pairs_hook=_object)
+_QUICK = json.JSONDecoder(parse_float=number, parse_int=number, parse_constant=_constant, object_pairs_hook=_object)
 
 
 def _parse(text: str) -> Any:
@@ -132,11 +134,11 @@ def _faults(text: str) -> list[Issue]:
     def note(diagnostics: str) -> None:
         found.setdefault(diagnostics, Issue(diagnostics))
 
-    def number(digits: str) -> int | Decimal:
+    def checked(digits: str) -> int | Decimal:
         try:
-            return _number(digits)
-        except (_Fault, ArithmeticError) as fault:
-            note(str(fault) if isinstance(fault, _Fault) else "A number cannot be read: look at its exponent.")
+            return number(digits)
+        except (BadNumber, ArithmeticError) as fault:
+            note(str(fault) if isinstance(fault, BadNumber) else "A number cannot be read: look at its exponent.")
             return 0
 
     def constant(name: str) -> Any:
@@ -154,7 +156,7 @@ def _faults(text: str) -> list[Issue]:
             seen.add(key)
         return {}
 
-    careful = json.JSONDecoder(parse_float=number, parse_int=number, parse_constant=constant, object_pairs_hook=pairs)
+    careful = json.JSONDecoder(parse_float=checked, parse_int=checked, parse_constant=constant, object_pairs_hook=pairs)
     try:
         careful.decode(text)
     except json.JSONDecodeError as error:

@@ -4,7 +4,8 @@ One AuditEvent per patient of a row; its id is slot-sequence-number, so that it 
 """
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from service import audit
 from service.access.context import Context
@@ -12,13 +13,16 @@ from service.access.context import parse as resource_of
 from service.access.roles import check_scope
 from service.caller import Role
 from service.errors import Category, FhirError, Issue, not_found
+from service.interactions.asked import asked
 from service.interactions.audit_match import holds, narrowed, patients_in
 from service.interactions.bundle import Entry, bundle
 from service.interactions.checks import references
 from service.interactions.decision import Answer, Decision, fixed
+from service.interactions.links import Around
+from service.interactions.search import MakeLinks, subset
+from service.interactions.search_types import Where
 from service.search.criteria import NEWEST, Criteria, HasId, Position
 from service.search.keys import edge
-from service.search.query import parse
 from service.search.values import index_rows
 from service.store import audit_rows, read
 from service.store.audit_rows import StoredAudit
@@ -50,27 +54,32 @@ def _organization(ctx: Context) -> str | None:
 
 async def search_audit_events(
     ctx: Context,
+    where: Where,
     params: list[tuple[str, str]],
     *,
     strict: bool,
     after: Position | None,
-    links: Callable[[Criteria, Position | None], dict[str, str]],
+    links: MakeLinks,
 ) -> Decision:
-    """Newest first; every parameter by the same rules as for stored resources. A page ends with a whole audit row."""
+    """Newest first; every parameter by the same rules as for stored resources. A page ends with a whole audit row.
+
+    No page leads back: what is rendered is read from the newest row on, and link `first` leads there.
+    """
     check_scope(ctx.caller, "s", "AuditEvent")
-    keys, base = ctx.store.keys, ctx.settings.base_url
-    criteria = parse("AuditEvent", params, keys, strict=strict, now_us=ctx.now_us, base_url=base)
-    if criteria.sort != (NEWEST,):
-        raise FhirError(
-            Category.MALFORMED, [Issue("AuditEvents are sorted by -_lastUpdated only.", code="not-supported")]
-        )
+    (criteria,) = asked(ctx, where.rtypes, params, strict=strict)
+    criteria = replace(criteria, clauses=(*where.within(ctx, "AuditEvent"), *criteria.clauses))
+    _check(criteria)
+    for include in criteria.includes:
+        if include.reverse:
+            check_scope(ctx.caller, "r", include.rtype)
     total, matches, following = await _matches(ctx, criteria, str(after[0]) if after else None)
     included = await _included(ctx, criteria, matches)
     body = bundle(
         "searchset",
-        [Entry(event, "match") for event in matches] + [Entry(found, "include") for found in included],
-        base,
-        links=links(criteria, (following,) if following else None),
+        [Entry(subset(event, criteria, "match"), "match") for event in matches]
+        + [Entry(subset(found, criteria, "include"), "include") for found in included],
+        ctx.settings.base_url,
+        links=links(criteria, Around((following,) if following else None)),
         now_us=ctx.now_us,
         new_id=ctx.new_id(),
         total=total if criteria.total != "none" else None,
@@ -78,8 +87,19 @@ async def search_audit_events(
     )
     names = "&".join(sorted({name for name, _ in criteria.used}))
     patients = dict.fromkeys(e.patient_reference for e in matches if e.patient_reference)
-    row = ctx.audit("E", "search-type", f"AuditEvent?{names}", (*patients, *ctx.patients_of(*included)))
+    row = ctx.audit("E", "search-type", f"{where.path}?{names}", (*patients, *ctx.patients_of(*included)))
     return Decision(Change(audit=[row]), fixed(Answer(200, body)))
+
+
+def _check(criteria: Criteria) -> None:
+    """All that is served for stored types only is refused at once."""
+    wrong = []
+    if criteria.sort != (NEWEST,):
+        wrong.append("AuditEvents are sorted by -_lastUpdated only.")
+    if any(include.iterate or include.reverse for include in criteria.includes):
+        wrong.append("AuditEvents take _include without :iterate, and no _revinclude.")
+    if wrong:
+        raise FhirError(Category.MALFORMED, [Issue(sentence, code="not-supported") for sentence in wrong])
 
 
 async def _matches(

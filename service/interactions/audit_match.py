@@ -3,9 +3,25 @@
 Source: https://hl7.org/fhir/R4/search.html. Audit rows are not indexed: what can be narrowed in SQL is read off here.
 """
 
-from service.search.criteria import Between, Clause, Criteria, HasDate, HasEdge, HasId, HasKey, HasString, Updated
+from service.search.criteria import (
+    AllOf,
+    AnyOf,
+    Between,
+    Clause,
+    Criteria,
+    HasDate,
+    HasEdge,
+    HasId,
+    HasKey,
+    HasNumber,
+    HasString,
+    Not,
+    Updated,
+    Within,
+)
 from service.search.index_rows import IndexRows
 from service.search.keys import edge
+from service.search.strings import SEPARATOR
 
 _PATIENT = (edge("AuditEvent", "patient"),)
 _SLACK_US = 2_000_000
@@ -22,17 +38,33 @@ def holds(clause: Clause, rows: IndexRows, fhir_id: str, updated_us: int) -> boo
             return any(_fits(bound, lo, hi) for row, lo, hi in rows.dates if row == key for bound in any_of)
         case HasString(key, values, match):
             stored = [text for row, text in rows.strings if row == key]
-            return any(text in values if match == "exact" else text.startswith(values) for text in stored)
+            return any(_reads(text, values, match) for text in stored)
+        case HasNumber(key, within):
+            return any(_fits(bound, lo, hi) for row, lo, hi in rows.numbers if row == key for bound in within)
         case HasId(ids):
             return fhir_id in ids
         case Updated(any_of):
             return any(
                 (low is None or low <= updated_us) and (high is None or updated_us < high) for low, high in any_of
             )
+        case AllOf(clauses):
+            return all(holds(each, rows, fhir_id, updated_us) for each in clauses)
+        case AnyOf(clauses):
+            return any(holds(each, rows, fhir_id, updated_us) for each in clauses)
+        case Not(inner):
+            return not holds(inner, rows, fhir_id, updated_us)
     raise NotImplementedError(type(clause).__name__)
 
 
-def _fits(bound: Between, lo: int, hi: int) -> bool:
+def _reads(text: str, values: tuple[str, ...], match: str) -> bool:
+    if match == "exact":
+        return text in values
+    if match == "contains":
+        return any(value in text.partition(SEPARATOR)[0] for value in values)
+    return text.startswith(values)
+
+
+def _fits(bound: Between | Within, lo: float, hi: float) -> bool:
     inside = (
         (bound.lo_ge is None or lo >= bound.lo_ge)
         and (bound.lo_lt is None or lo < bound.lo_lt)

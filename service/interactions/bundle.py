@@ -11,11 +11,15 @@ from service.store.slots import updated_us
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry: a search match or include (mode), or a history entry (request = method, url)."""
+    """One entry: a search match or include (mode), or a history entry (request = method, url).
+
+    search: members of entry.search before the mode, such as a score.
+    """
 
     found: Found
     mode: str = ""
     request: tuple[str, str] | None = None
+    search: dict[str, object] | None = None
 
 
 def bundle(
@@ -51,7 +55,9 @@ def _entry(entry: Entry, base_url: str) -> bytes:
     parts = [b'"fullUrl":"%b/%b/%b"' % (base_url.encode(), found.rtype.encode(), found.fhir_id.encode())]
     if found.body is not None:
         parts.append(b'"resource":' + found.body)
-    if entry.mode:
+    if entry.search is not None:
+        parts.append(b'"search":' + write_json({**entry.search, "mode": entry.mode}))
+    elif entry.mode:
         parts.append(b'"search":{"mode":"%b"}' % entry.mode.encode())
     if entry.request:
         method, url = entry.request

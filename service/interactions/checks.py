@@ -10,7 +10,7 @@ from service.access.context import Context
 from service.errors import Category, FhirError, Issue
 from service.search.references import normal_reference
 from service.search.values import patient_of
-from service.store import panels, read
+from service.store import panels
 
 _UNKNOWN = "The reference does not resolve. Create the target first, or refer to it by identifier."
 
@@ -62,8 +62,8 @@ async def check_references(ctx: Context, new: Resource, old: Resource | None) ->
 
 
 async def _missing(ctx: Context, targets: list[str]) -> list[str]:
-    served = [t for t in targets if t.partition("/")[0] in catalog().types]
-    found = await read.heads(ctx.store, served, ctx.restriction) if served else {}
+    served = [t for t in targets if t in ctx.pending or t.partition("/")[0] in catalog().types]
+    found = await ctx.standing(served) if served else set()
     missing = [t for t in targets if t not in found]
     if not missing or ctx.restriction.unrestricted:
         return missing

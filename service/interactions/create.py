@@ -26,20 +26,25 @@ async def create(ctx: Context, rtype: str, body: Any, pre: Preconditions, *, fhi
     if pre.if_none_exist is not None:
         existing = await ask(ctx, rtype, pre.if_none_exist, change, "If-None-Exist")
         if existing is not None:
-            return _existing(ctx, existing)
-    resource = check_structure(_with_id(body, fhir_id or ctx.new_id()), rtype)
+            return existing_one(ctx, existing)
+    return await made(ctx, rtype, with_id(body, fhir_id or ctx.new_id()), change)
+
+
+async def made(ctx: Context, rtype: str, body: Any, change: Change, former: Found | None = None) -> Decision:
+    """201 for a body that carries its id. former: the deletion that an update brings back to life."""
+    resource = check_structure(body, rtype)
     check_entry(ctx.caller, resource)
     await check_references(ctx, resource, None)
     await check_patient(ctx, resource, None)
-    return await written(ctx, resource, change)
+    return await written(ctx, resource, change, former.version if former else ABSENT)
 
 
-async def written(ctx: Context, resource: Resource, change: Change) -> Decision:
+async def written(ctx: Context, resource: Resource, change: Change, expect: int = ABSENT) -> Decision:
     """The Change of a checked new resource: its workflow steps, its version, its audit row."""
     rtype = resource["resourceType"]
     step = Step(ctx, "create", resource, None, change)
     await run_before(step)
-    write = ctx.write(step.new, ABSENT)
+    write = ctx.write(step.new, expect)
     change.writes.append(write)
     await run_after(step)
     patient = patient_of(step.new, rtype)
@@ -47,15 +52,16 @@ async def written(ctx: Context, resource: Resource, change: Change) -> Decision:
     return Decision(change, of_write(201))
 
 
-def _with_id(body: Any, fhir_id: str) -> Any:
-    """The server assigns the id: one that the client sent is replaced (http.html#create)."""
+def with_id(body: Any, fhir_id: str) -> Any:
+    """The body with this id, whatever id the client sent (http.html#create)."""
     if not isinstance(body, dict):
         return body
     rest = {name: value for name, value in body.items() if name not in ("resourceType", "id")}
     return {"resourceType": body.get("resourceType"), "id": fhir_id, **rest}
 
 
-def _existing(ctx: Context, found: Found) -> Decision:
+def existing_one(ctx: Context, found: Found) -> Decision:
+    """200 with what a condition matched."""
     audit = ctx.audit("R", "create-existing", found.reference, ctx.patients_of(found))
     answer = Answer(200, found.body, found.version, found.vid, found.reference)
     return Decision(Change(audit=[audit]), fixed(answer))

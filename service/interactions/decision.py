@@ -24,6 +24,8 @@ class Decision:
     answer: Callable[[Committed], Answer]
     retry: bool = True
     """Whether losing a race may be decided again: not where the client named the version."""
+    durable: bool = False
+    """Everything is committed already, nothing of the change is left: a transaction has its own way of settling."""
 
 
 def fixed(answer: Answer) -> Callable[[Committed], Answer]:
@@ -42,9 +44,13 @@ def of_write(status: int, index: int = 0) -> Callable[[Committed], Answer]:
 
 @dataclass(frozen=True)
 class Preconditions:
-    """Conditional headers, already read: versions for If-Match / If-None-Match, the query of If-None-Exist."""
+    """Conditional headers, already read: versions for If-Match / If-None-Match, the query of If-None-Exist.
+
+    if_modified_since: seconds since 1970. any_version: `If-None-Match: *`, which excludes whatever is there.
+    """
 
     if_match: tuple[int, ...] | None = None
     if_none_match: tuple[int, ...] | None = None
     if_none_exist: tuple[tuple[str, str], ...] | None = None
+    if_modified_since: int | None = None
     any_version: bool = field(default=False)

@@ -1,14 +1,19 @@
-"""delete: https://hl7.org/fhir/R4/http.html#delete ; refused while others refer to the resource."""
+"""delete, plain and conditional (single): https://hl7.org/fhir/R4/http.html#delete and #cdelete
+
+Refused while others refer to the resource.
+"""
 
 from service.access.context import Context, parse
 from service.access.new_version import deletion
 from service.access.roles import check_scope, check_write
 from service.errors import Category, FhirError
-from service.interactions.decision import Answer, Decision, Preconditions
-from service.interactions.update import check_if_match, current_for_write
+from service.interactions.conditional import Query, ask, check_absent, check_preconditions
+from service.interactions.decision import Answer, Decision, Preconditions, fixed
+from service.interactions.update import current_for_write
 from service.store import read as store_read
 from service.store.change import Change
-from service.store.referrers import referrers
+from service.store.read import Found
+from service.store.referrers import MANY, referrers
 from service.workflow.steps import Step, run_before
 
 SHOWN = 5
@@ -18,20 +23,35 @@ async def delete(ctx: Context, rtype: str, fhir_id: str, pre: Preconditions) -> 
     """204; 409 names up to five resources that refer to it and that the caller may see."""
     check_scope(ctx.caller, "d", rtype)
     check_write(ctx.caller, rtype)
-    current = await current_for_write(ctx, rtype, fhir_id)
-    check_if_match(rtype, current, pre)
+    return await _deleted(ctx, await current_for_write(ctx, rtype, fhir_id), pre)
+
+
+async def delete_where(ctx: Context, rtype: str, query: Query, pre: Preconditions) -> Decision:
+    """The one resource that fits is deleted. None: 204 as well, since what was wanted is so. Several: 412."""
+    check_scope(ctx.caller, "d", rtype)
+    check_write(ctx.caller, rtype)
+    current = await ask(ctx, rtype, query, Change(), "The URL")
+    if current is None:
+        check_absent(pre)
+        return Decision(Change(audit=[ctx.audit("D", "delete", rtype)]), fixed(Answer(204)))
+    return await _deleted(ctx, current, pre)
+
+
+async def _deleted(ctx: Context, current: Found, pre: Preconditions) -> Decision:
+    rtype = current.rtype
+    check_preconditions(rtype, current, pre)
     author = await store_read.source_org(ctx.store, current.key)
     if author != ctx.organization_key and not ctx.restriction.unrestricted:
         text = f"Only the organization that wrote this {rtype} may delete it."
         raise FhirError(Category.FORBIDDEN, text, reason="author")
-    holders = await referrers(ctx.store, current.key, current.vid)
+    holders = ctx.holders(current.reference, await referrers(ctx.store, current.key, current.vid), MANY)
     if holders:
         seen = sorted(await store_read.heads(ctx.store, holders, ctx.restriction))[:SHOWN]
         named = f": {', '.join(seen)}" if seen else ""
         raise FhirError(Category.CONFLICT, f"Other resources refer to {current.reference}{named}. Delete these first.")
     change = Change()
     await run_before(Step(ctx, "delete", parse(current.body), None, change))
-    write = deletion(rtype, fhir_id, current.version, patient=current.patient, source_org=author)
+    write = deletion(rtype, current.fhir_id, current.version, patient=current.patient, source_org=author)
     audit = ctx.audit("D", "delete", current.reference, ctx.patients_of(current))
     change.writes.append(write)
     change.audit.append(audit)

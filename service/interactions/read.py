@@ -3,6 +3,7 @@
 from service.access.context import Context
 from service.access.roles import check_scope
 from service.errors import Category, FhirError, Issue, not_found
+from service.interactions.conditional import unmodified
 from service.interactions.decision import Answer, Decision, Preconditions, fixed
 from service.store import read as store_read
 from service.store.change import Change
@@ -18,7 +19,7 @@ async def read(ctx: Context, rtype: str, fhir_id: str, pre: Preconditions) -> De
     if found.deleted:
         raise gone(found)
     change = Change(audit=[ctx.audit("R", "read", found.reference, ctx.patients_of(found))])
-    if pre.if_none_match and found.version in pre.if_none_match:
+    if unmodified(found, pre):
         return Decision(change, fixed(Answer(304, None, found.version, found.vid)))
     return Decision(change, fixed(Answer(200, found.body, found.version, found.vid)))
 

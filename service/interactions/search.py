@@ -1,18 +1,27 @@
-"""search-type: https://hl7.org/fhir/R4/http.html#search"""
+"""search: https://hl7.org/fhir/R4/http.html#search"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from fhir_profiles.json_text import write_json
 from service.access.context import Context
 from service.access.roles import check_scope
+from service.errors import Category, FhirError
+from service.interactions.asked import asked
 from service.interactions.bundle import Entry, bundle
 from service.interactions.decision import Answer, Decision, fixed
+from service.interactions.links import Around
+from service.interactions.search_types import Where, of_type
+from service.interactions.subset import cut
 from service.search.criteria import Criteria, Position
-from service.search.query import parse
 from service.store.change import Change
 from service.store.find import Page
 from service.store.find import search as find
+from service.store.find_order import decisive
+from service.store.read import Found
+
+MakeLinks = Callable[[Criteria, Around], dict[str, str]]
+"""The links of a page, from what was executed and the positions of the pages around it."""
 
 
 async def search(
@@ -22,32 +31,53 @@ async def search(
     *,
     strict: bool,
     after: Position | None,
-    links: Callable[[Criteria, Position | None], dict[str, str]],
+    links: MakeLinks,
+    back: bool = False,
 ) -> Decision:
-    """A searchset Bundle. after: position from a page link; links: makes self and next from what was executed.
+    """A searchset Bundle of one type."""
+    return await search_in(ctx, of_type(rtype), params, strict=strict, after=after, links=links, back=back)
+
+
+async def search_in(
+    ctx: Context,
+    where: Where,
+    params: list[tuple[str, str]],
+    *,
+    strict: bool,
+    after: Position | None,
+    links: MakeLinks,
+    back: bool = False,
+) -> Decision:
+    """A searchset Bundle. after: position from a page link, from which the page leads `back`.
 
     The audit row holds the names of the parameters, never their values, and each patient of the page.
     """
-    check_scope(ctx.caller, "s", rtype)
-    criteria = parse(rtype, params, ctx.store.keys, strict=strict, now_us=ctx.now_us, base_url=ctx.settings.base_url)
-    for include in criteria.includes:
+    for rtype in where.rtypes:
+        check_scope(ctx.caller, "s", rtype)
+    several = asked(ctx, where.rtypes, params, strict=strict, everywhere=where.everywhere)
+    for include in several[0].includes:
         if include.reverse:
             check_scope(ctx.caller, "r", include.rtype)
-    criteria = replace(criteria, after=after)
-    page = await find(ctx.store, criteria, ctx.restriction, include_restriction=ctx.readable())
-    names = "&".join(sorted({name for name, _ in criteria.used}))
-    audit = ctx.audit("E", "search-type", f"{rtype}?{names}", ctx.patients_of(*page.matches, *page.included))
-    body = _body(ctx, criteria, page, links)
-    return Decision(Change(audit=[audit]), fixed(Answer(200, body)))
+    if after is not None and len(after) != len(decisive(several[0].sort)) + 1:
+        raise FhirError(Category.MALFORMED, "The page link is not valid here: start the search again.")
+    ready = [replace(c, clauses=(*where.within(ctx, c.rtype), *c.clauses), after=after, back=back) for c in several]
+    page = await find(ctx.store, _seen(ctx, ready), ctx.restriction, include_restriction=ctx.readable())
+    names = "&".join(sorted({name for name, _ in several[0].used}))
+    patients = ctx.patients_of(*page.matches, *page.included)
+    audit = ctx.audit("E", where.interaction, f"{where.path}?{names}", patients)
+    return Decision(Change(audit=[audit]), fixed(Answer(200, _body(ctx, ready[0], page, links))))
 
 
-def _body(
-    ctx: Context,
-    criteria: Criteria,
-    page: Page,
-    links: Callable[[Criteria, Position | None], dict[str, str]],
-) -> bytes:
-    entries = [Entry(found, "match") for found in page.matches] + [Entry(found, "include") for found in page.included]
+def _seen(ctx: Context, several: list[Criteria]) -> Sequence[Criteria]:
+    """Without types of which the caller sees nothing anyway; one of them is kept, so that there is an answer."""
+    if ctx.restriction.unrestricted:
+        return several
+    return [c for c in several if ctx.restriction.rule(c.rtype) is not None] or several[:1]
+
+
+def _body(ctx: Context, criteria: Criteria, page: Page, links: MakeLinks) -> bytes:
+    modes: list[tuple[list[Found], str]] = [(page.matches, "match"), (page.included, "include")]
+    entries = [Entry(subset(found, criteria, mode), mode) for founds, mode in modes for found in founds]
     outcome = None
     if criteria.warnings:
         issues = [{"severity": "warning", "code": "not-supported", "diagnostics": text} for text in criteria.warnings]
@@ -56,9 +86,15 @@ def _body(
         "searchset",
         entries,
         ctx.settings.base_url,
-        links=links(criteria, page.next),
+        links=links(criteria, Around(page.next, page.prev)),
         now_us=ctx.now_us,
         new_id=ctx.new_id(),
         total=page.total,
         outcome=outcome,
     )
+
+
+def subset(found: Found, criteria: Criteria, mode: str) -> Found:
+    if found.body is None or not (criteria.summary or criteria.elements):
+        return found
+    return replace(found, body=cut(found.body, found.rtype, criteria, mode))

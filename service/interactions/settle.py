@@ -8,11 +8,13 @@ from service.access.context import Context
 from service.errors import Category, FhirError, Issue
 from service.interactions.decision import Answer, Decision
 from service.log_events import COMMIT_RETRIED, log
-from service.store.change import ClaimTaken, Stale
+from service.store.change import ClaimTaken, Committed, Stale
 
 TRIES = 6
 _STALE = "The resource was changed since the version in If-Match: read it again and repeat the change on it."
 _LOST = "Other requests changed the same resource at the same time: read it again and repeat the change."
+
+NOTHING = Committed(())
 
 Decide = Callable[[Context], Awaitable[Decision]]
 
@@ -26,7 +28,8 @@ async def settled(ctx: Context, decide: Decide) -> Answer:
         decision: Decision | None = None
         try:
             decision = await decide(ctx)
-            return decision.answer(await ctx.store.commit(decision.change))
+            done = NOTHING if decision.durable else await ctx.store.commit(decision.change)
+            return decision.answer(done)
         except Stale as error:
             if decision is not None and not decision.retry:
                 raise FhirError(Category.STALE, [Issue(_STALE, code="conflict")], reason="if-match") from error

@@ -1,4 +1,8 @@
-"""update: https://hl7.org/fhir/R4/http.html#update ; If-Match is law on Task, CarePlan, CareTeam and Consent."""
+"""update, plain and conditional: https://hl7.org/fhir/R4/http.html#update and #cond-update
+
+If-Match is law on Task, CarePlan, CareTeam and Consent. Ids of patients' data are the service's own; where the catalog
+says updateCreate (the directory, which everyone sees whole) a PUT to an unknown id creates it.
+"""
 
 from typing import Any
 
@@ -10,8 +14,11 @@ from service.access.directory import check_entry, is_own_entry
 from service.access.roles import check_scope, check_write
 from service.errors import Category, FhirError, Issue, not_found
 from service.interactions.checks import check_patient, check_references, check_structure
+from service.interactions.conditional import Query, ask, check_absent, check_preconditions
+from service.interactions.create import made, with_id
 from service.interactions.decision import Answer, Decision, Preconditions, fixed, of_write
 from service.interactions.read import gone
+from service.search.restriction import See
 from service.search.values import patient_of
 from service.store import read as store_read
 from service.store.change import Change
@@ -23,20 +30,94 @@ SHARED = frozenset({"CarePlan", "CareTeam", "Goal", "Task", "Communication", "Ep
 
 
 async def update(ctx: Context, rtype: str, fhir_id: str, body: Any, pre: Preconditions) -> Decision:
-    """200 with the new version; an update that changes nothing makes no version. Never creates (404)."""
+    """200 with the new version; an update that changes nothing makes no version. 201 where updateCreate lets it."""
     check_scope(ctx.caller, "u", rtype)
     check_write(ctx.caller, rtype)
-    current = await current_for_write(ctx, rtype, fhir_id)
-    check_if_match(rtype, current, pre)
-    if isinstance(body, dict) and body.get("id") != fhir_id:
-        text = "The id in the body must be the id in the URL."
-        raise FhirError(Category.MALFORMED, [Issue(text, f"{rtype}.id", "value")])
+    current = await store_read.head(ctx.store, rtype, fhir_id, ctx.restriction)
+    if current is None or current.deleted:
+        return await _brought_in(ctx, rtype, fhir_id, body, pre, current)
+    check_preconditions(rtype, current, pre)
+    check_body_id(rtype, fhir_id, body)
+    return await replaced(ctx, check_structure(body, rtype), current, pre)
+
+
+async def update_where(
+    ctx: Context, rtype: str, query: Query, body: Any, pre: Preconditions, *, fhir_id: str | None = None
+) -> Decision:
+    """The one resource that fits is updated; where none does, one is created (201). Several: 412.
+
+    fhir_id: one that the service chose before, for what is created.
+    """
+    check_scope(ctx.caller, "u", rtype)
+    check_write(ctx.caller, rtype)
+    change = Change()
+    current = await ask(ctx, rtype, query, change, "The URL")
+    if current is None:
+        check_scope(ctx.caller, "c", rtype)
+        check_absent(pre)
+        if isinstance(body, dict) and "id" in body:
+            return await _under_own_id(ctx, rtype, body, change)
+        return await made(ctx, rtype, with_id(body, fhir_id or ctx.new_id()), change)
+    check_preconditions(rtype, current, pre)
+    if isinstance(body, dict) and "id" not in body:
+        body = with_id(body, current.fhir_id)
+    check_body_id(rtype, current.fhir_id, body)
+    return await replaced(ctx, check_structure(body, rtype), current, pre)
+
+
+async def _brought_in(
+    ctx: Context, rtype: str, fhir_id: str, body: Any, pre: Preconditions, former: Found | None
+) -> Decision:
+    """PUT to an id that is not there: 404, the same for absent and foreign, unless the type takes ids of clients."""
+    if not takes_ids(ctx, rtype):
+        if former is not None:
+            raise gone(former)
+        text = f"{rtype}/{fhir_id} is not known. PUT does not create a {rtype}: POST it, and it gets an id."
+        raise FhirError(Category.NOT_FOUND, [Issue(text, code="not-found")])
+    check_scope(ctx.caller, "c", rtype)
+    check_absent(pre)
+    check_body_id(rtype, fhir_id, body)
+    return await _created_as(ctx, rtype, body, Change(), former)
+
+
+async def _under_own_id(ctx: Context, rtype: str, body: Resource, change: Change) -> Decision:
+    """What no resource fitted is created under the id in the body: 400 where ids are ours, 409 where it is in use."""
+    if not takes_ids(ctx, rtype):
+        text = f"Nothing fits the query, and a new {rtype} gets its id from the service: leave the id out."
+        raise FhirError(Category.MALFORMED, [Issue(text, f"{rtype}.id", "value")], reason="client-id")
     resource = check_structure(body, rtype)
-    return await replaced(ctx, resource, current, pre)
+    former = await store_read.head(ctx.store, rtype, resource["id"], ctx.restriction)
+    if former is not None and not former.deleted:
+        text = "Nothing fits the query, but the id in the body is that of another resource: leave it out."
+        raise FhirError(Category.CONFLICT, [Issue(text, f"{rtype}.id", "conflict")], reason="client-id")
+    return await _created_as(ctx, rtype, resource, change, former)
 
 
-async def replaced(ctx: Context, resource: Resource, current: Found, pre: Preconditions) -> Decision:
-    """The Change of a structurally sound new version."""
+async def _created_as(ctx: Context, rtype: str, body: Any, change: Change, former: Found | None) -> Decision:
+    """A deleted one comes back as its next version, and for its author only: its history goes on."""
+    author = await store_read.source_org(ctx.store, former.key) if former is not None else ctx.organization_key
+    if author != ctx.organization_key and not ctx.restriction.unrestricted:
+        text = f"Only the organization that wrote this {rtype} may write it again."
+        raise FhirError(Category.FORBIDDEN, text, reason="author")
+    return await made(ctx, rtype, body, change, former)
+
+
+def takes_ids(ctx: Context, rtype: str) -> bool:
+    """Whether the caller may choose an id: only where it sees all resources of the type, so that none is guessed at."""
+    whole = ctx.restriction.unrestricted or ctx.restriction.rule(rtype) is See.OPEN
+    return catalog().types[rtype].update_create and whole
+
+
+def check_body_id(rtype: str, fhir_id: str, body: Any) -> None:
+    if isinstance(body, dict) and body.get("id") != fhir_id:
+        text = "The id in the body must be the id of the resource that is updated."
+        raise FhirError(Category.MALFORMED, [Issue(text, f"{rtype}.id", "value")])
+
+
+async def replaced(
+    ctx: Context, resource: Resource, current: Found, pre: Preconditions, kind: str = "update"
+) -> Decision:
+    """The Change of a structurally sound new version. kind: update or patch, for the audit row."""
     rtype = resource["resourceType"]
     old = parse(current.body)
     author = await store_read.source_org(ctx.store, current.key)
@@ -59,7 +140,7 @@ async def replaced(ctx: Context, resource: Resource, current: Found, pre: Precon
     change.writes.append(write)
     await run_after(step)
     patient = patient_of(step.new, rtype)
-    change.audit.append(ctx.audit("U", "update", write.reference, (patient,) if patient else ()))
+    change.audit.append(ctx.audit("U", kind, write.reference, (patient,) if patient else ()))
     return Decision(change, of_write(200), retry=pre.if_match is None)
 
 
@@ -70,19 +151,6 @@ async def current_for_write(ctx: Context, rtype: str, fhir_id: str) -> Found:
     if current.deleted:
         raise gone(current)
     return current
-
-
-def check_if_match(rtype: str, current: Found, pre: Preconditions) -> None:
-    if pre.if_match is None:
-        if catalog().types[rtype].if_match_required:
-            text = f"{rtype} is edited by several parties: read it first, then send If-Match with its ETag, "
-            text += 'for example W/"1".'
-            raise FhirError(Category.PRECONDITION_REQUIRED, [Issue(text, code="required")], reason="if-match")
-        return
-    if current.version not in pre.if_match:
-        text = "The resource was changed since the version in If-Match: read it again and repeat the change on it."
-        etag = {"ETag": f'W/"{current.version}"'}
-        raise FhirError(Category.STALE, [Issue(text, code="conflict")], headers=etag, reason="if-match")
 
 
 def _keep_labels(old: Resource, new: Resource) -> None:

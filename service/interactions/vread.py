@@ -3,14 +3,15 @@
 from service.access.context import Context
 from service.access.roles import check_scope
 from service.errors import not_found
-from service.interactions.decision import Answer, Decision, fixed
+from service.interactions.conditional import unmodified
+from service.interactions.decision import Answer, Decision, Preconditions, fixed
 from service.interactions.read import gone
 from service.store import read as store_read
 from service.store.change import Change
 
 
-async def vread(ctx: Context, rtype: str, fhir_id: str, version: int) -> Decision:
-    """200 with that version; 404 for absent, foreign and unknown versions; 410 for the version that deleted it."""
+async def vread(ctx: Context, rtype: str, fhir_id: str, version: int, pre: Preconditions | None = None) -> Decision:
+    """200 with that version, or 304; 404 for absent, foreign and unknown versions; 410 for the one that deleted it."""
     check_scope(ctx.caller, "r", rtype)
     found = await store_read.version(ctx.store, rtype, fhir_id, version, ctx.restriction)
     if found is None:
@@ -18,4 +19,6 @@ async def vread(ctx: Context, rtype: str, fhir_id: str, version: int) -> Decisio
     if found.deleted:
         raise gone(found)
     change = Change(audit=[ctx.audit("R", "vread", f"{found.reference}/_history/{version}", ctx.patients_of(found))])
+    if pre is not None and unmodified(found, pre):
+        return Decision(change, fixed(Answer(304, None, found.version, found.vid)))
     return Decision(change, fixed(Answer(200, found.body, found.version, found.vid)))

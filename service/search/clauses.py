@@ -5,111 +5,103 @@ Source: https://hl7.org/fhir/R4/search.html#ptypes. The other half of emitters.p
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import tzinfo
+from dataclasses import replace
 
-from fhir_profiles.catalog import SearchParameter, catalog
-from service.search import strings
-from service.search.criteria import Clause, HasDate, HasEdge, HasKey, HasString
-from service.search.emitters import fold, phone_digits
-from service.search.keys import Keys, edge
+from fhir_profiles.catalog import Group, SearchParameter, catalog
+from service.search import composites, near, numbers, quantities, strings, tokens, uris
+from service.search.criteria import AllOf, AnyOf, Clause, HasDate, HasEdge, HasKey, HasNumber, HasString, Not, Within
+from service.search.keys import edge
 from service.search.prefixes import between, prefix_and_range
+from service.search.question import Query
 from service.search.references import normal_canonical, normal_reference, type_of
-from service.search.syntax import ID, Refused, split, unescape
+from service.search.syntax import ID, Refused, unescape
 
-PLAIN = frozenset({"code", "boolean", "string", "id", "uri", "truth"})
-"""Datatypes of a token that bear no system of their own; a required binding may imply one."""
+__all__ = ["Query", "clause", "modifiers"]
 
 MAX_TARGETS = 2_000
 """Reference targets of one parameter: values times types that an id without a type may have."""
 
+PRESENCE_RANK = 9
+
 _TYPED = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(/_history/[A-Za-z0-9\-.]{1,64})?")
 
+NEGATED = {"not": None, "not-in": "in"}
+"""Modifiers that turn a clause round, and what they turn round."""
 
-@dataclass
-class Query:
-    """What a clause needs to know of the whole query; warnings collects sentences for the answer."""
 
-    rtype: str
-    keys: Keys
-    now_us: int
-    base_url: str
-    zone: tzinfo
-    warnings: list[str] = field(default_factory=list)
-
-    def nothing(self) -> int:
-        """A key that no resource has."""
-        return self.keys.of("0", "nothing")
+def modifiers(parameter: SearchParameter) -> tuple[str, ...]:
+    """What may stand behind the colon of the parameter; "[type]" for the name of a type."""
+    match parameter.type:
+        case "token":
+            return ("not", *tokens.modifiers(parameter), "missing")
+        case "reference":
+            return ("identifier", "[type]", "missing") if "Reference" in parameter.datatypes else ("missing",)
+        case "string":
+            return ("exact", "contains", "missing")
+        case "uri":
+            return ("above", "below", "missing")
+    return ("missing",)
 
 
 def clause(parameter: SearchParameter, modifier: str | None, values: Sequence[str], query: Query) -> Clause:
     """The clause of one parameter; values are one OR list with their escapes. Raises Refused."""
+    named = modifier is not None and modifier[:1].isupper() and "[type]" in modifiers(parameter)
+    if modifier is not None and not named and modifier not in modifiers(parameter):
+        supported = ", ".join(f":{name}" for name in modifiers(parameter))
+        raise Refused(f"takes the modifiers {supported}", "not-supported")
     if modifier == "missing":
-        return _missing(parameter, values, query)
-    return CLAUSES[parameter.type](parameter, modifier, values, query)
+        if list(values) not in (["true"], ["false"]):
+            raise Refused("takes true or false with :missing")
+        present = _present(parameter, query)
+        return _not(present) if values[0] == "true" else present
+    if modifier in NEGATED:
+        return _not(_positive(parameter, NEGATED[modifier], values, query))
+    return _positive(parameter, modifier, values, query)
 
 
-def _missing(parameter: SearchParameter, values: Sequence[str], query: Query) -> Clause:
-    if list(values) not in (["true"], ["false"]):
-        raise Refused("takes true or false with :missing")
-    present = query.keys.present(query.rtype, parameter.code)
-    return HasKey((present,), PRESENCE_RANK, negate=values[0] == "true")
+def _positive(parameter: SearchParameter, modifier: str | None, values: Sequence[str], query: Query) -> Clause:
+    return _any_of([CLAUSES[own.type](own, modifier, values, query) for own in _stored(parameter, query)])
 
 
-PRESENCE_RANK = 9
-RANKS = {"Identifier": 0, "ContactPoint": 1, "uri": 2, "canonical": 6, "Coding": 5, "CodeableConcept": 5}
-"""How rare a key of the datatype is, 0 rarest; codes and booleans are the commonest."""
+def _stored(parameter: SearchParameter, query: Query) -> list[SearchParameter]:
+    """The parameters whose rows answer this one; a reference looks at the edges of others by itself."""
+    if not parameter.is_alias or parameter.type == "reference":
+        return [parameter]
+    search = catalog().types[query.rtype].search
+    return [own for code in parameter.stored_as for own in _stored(search[code], query)]
 
 
-def _rank(parameter: SearchParameter) -> int:
-    if parameter.code == "_tag":
-        return 8
-    return max(RANKS.get(datatype, 7) for datatype in parameter.datatypes)
+def _present(parameter: SearchParameter, query: Query) -> Clause:
+    if parameter.type == "composite":
+        return _any_of([_composite_present(own, query) for own in _stored(parameter, query)])
+    present = [query.keys.present(query.rtype, own.code) for own in _stored(parameter, query)]
+    return HasKey(tuple(present), PRESENCE_RANK)
 
 
-# ---- token
+def _composite_present(parameter: SearchParameter, query: Query) -> Clause:
+    found: list[Clause] = []
+    if any(not group.asked for group in parameter.groups):
+        found.append(HasKey((query.keys.present(query.rtype, parameter.code),), PRESENCE_RANK))
+    search = catalog().types[query.rtype].search
+    for group in parameter.groups:
+        if group.asked:
+            found.append(AllOf(tuple(_present(search[code], query) for code in group.asked)))
+    return _any_of(found)
 
 
-def _token(parameter: SearchParameter, modifier: str | None, values: Sequence[str], query: Query) -> Clause:
-    _only(modifier, "not", "missing")
-    keys = [key for value in values for key in _token_keys(parameter, value, query)]
-    return HasKey(tuple(dict.fromkeys(keys)), _rank(parameter), negate=modifier == "not")
+def _any_of(found: Sequence[Clause]) -> Clause:
+    """One clause; keys are put together, since one look-up then answers them."""
+    if len(found) == 1:
+        return found[0]
+    keyed = [part for part in found if isinstance(part, HasKey) and not part.negate]
+    if len(keyed) == len(found):
+        keys = dict.fromkeys(key for part in keyed for key in part.keys)
+        return HasKey(tuple(keys), max(part.rank for part in keyed))
+    return AnyOf(tuple(found))
 
 
-def system_and_code(value: str) -> tuple[str | None, str | None]:
-    """`code` (None, code); `|code` ("", code); `system|code`; `system|` (system, None)."""
-    parts = [unescape(part) for part in split(value, "|")]
-    if len(parts) > 2 or parts == ["", ""]:
-        raise Refused("takes code, system|code, |code or system|; a '|' inside a value is written '\\|'")
-    if len(parts) == 1:
-        return None, parts[0]
-    return parts[0], parts[1] or None
-
-
-def _token_keys(parameter: SearchParameter, value: str, query: Query) -> list[int]:
-    system, code = system_and_code(value)
-    if parameter.datatypes <= PLAIN:
-        return _plain_keys(parameter, system, code, query)
-    if "ContactPoint" in parameter.datatypes:
-        if system is not None or code is None:
-            raise Refused("takes the number or address alone, without a system")
-        forms = {fold(code), phone_digits(code)} - {""}
-        return [query.keys.token(query.rtype, parameter.code, None, form) for form in sorted(forms)]
-    if code is not None and "Identifier" not in parameter.datatypes:
-        code = fold(code)
-    return [query.keys.token(query.rtype, parameter.code, system, code)]
-
-
-def _plain_keys(parameter: SearchParameter, system: str | None, code: str | None, query: Query) -> list[int]:
-    """A code's system is the one its binding implies, so that it needs no row of its own; where none is known, any."""
-    implied = {path.system for path in parameter.paths}
-    if system and None not in implied and system not in implied:
-        return [query.nothing()]
-    if code is None:
-        return [query.keys.present(query.rtype, parameter.code)]
-    if parameter.datatypes <= {"boolean", "truth"} and fold(code) not in ("true", "false"):
-        raise Refused("takes true or false")
-    return [query.keys.token(query.rtype, parameter.code, None, fold(code))]
+def _not(positive: Clause) -> Clause:
+    return replace(positive, negate=not positive.negate) if isinstance(positive, HasKey) else Not(positive)
 
 
 # ---- reference
@@ -119,13 +111,12 @@ def _reference(parameter: SearchParameter, modifier: str | None, values: Sequenc
     if modifier == "identifier":
         return _by_identifier(parameter, values, query)
     only = None
-    if modifier and modifier[0].isupper():
+    if modifier:
         if parameter.targets != ("Any",) and modifier not in parameter.targets:
             raise Refused("has a type behind the colon to which it cannot lead")
         only = modifier
-    else:
-        _only(modifier, "identifier", "missing", "[type]")
-    targets = [key for value in values for key in _targets(parameter, only, unescape(value), query)]
+    found = [target for value in values for target in _targets(parameter, only, unescape(value), query)]
+    targets = [query.keys.resource(target) for target in found]
     if len(targets) > MAX_TARGETS:
         raise Refused("has too many values without a type; write Type/id", "too-costly")
     edges = tuple(edge(query.rtype, stored) for stored in parameter.stored_as)
@@ -133,25 +124,26 @@ def _reference(parameter: SearchParameter, modifier: str | None, values: Sequenc
 
 
 def _by_identifier(parameter: SearchParameter, values: Sequence[str], query: Query) -> Clause:
-    pairs = [system_and_code(value) for value in values]
+    pairs = [tokens.system_and_code(value) for value in values]
     keys = [query.keys.identifier(query.rtype, parameter.code, system, code) for system, code in pairs]
-    return HasKey(tuple(dict.fromkeys(keys)), RANKS["Identifier"])
+    return HasKey(tuple(dict.fromkeys(keys)), tokens.RANKS["Identifier"])
 
 
-def _targets(parameter: SearchParameter, only: str | None, value: str, query: Query) -> list[int]:
+def _targets(parameter: SearchParameter, only: str | None, value: str, query: Query) -> list[str]:
+    """The references that a value may mean."""
     if "Reference" not in parameter.datatypes:
         canonical = normal_canonical(value, query.base_url)
-        return [query.keys.resource(canonical)] if canonical else []
+        return [canonical] if canonical else []
     if ID.fullmatch(value):
         types = (only,) if only else _types_for_id(parameter)
-        return [query.keys.resource(f"{rtype}/{value}") for rtype in types]
+        return [f"{rtype}/{value}" for rtype in types]
     reference = normal_reference(value, query.base_url)
     if reference is None or not ("://" in reference or _TYPED.fullmatch(reference)):
         raise Refused("takes an id, Type/id or an absolute URL")
     if "://" not in reference and not _fits(parameter, only, type_of(reference)):
         query.warnings.append(f"Parameter '{parameter.code}' names a type to which it cannot lead: it matches nothing.")
         return []
-    return [query.keys.resource(reference)]
+    return [reference]
 
 
 def _fits(parameter: SearchParameter, only: str | None, rtype: str) -> bool:
@@ -166,50 +158,83 @@ def _types_for_id(parameter: SearchParameter) -> tuple[str, ...]:
     return tuple(rtype for rtype in parameter.targets if rtype in served) or parameter.targets
 
 
-# ---- date
+# ---- date, number, quantity, special
 
 
-def _date(parameter: SearchParameter, modifier: str | None, values: Sequence[str], query: Query) -> Clause:
-    _only(modifier, "missing")
+def _date(parameter: SearchParameter, _modifier: str | None, values: Sequence[str], query: Query) -> Clause:
     spans = [prefix_and_range(unescape(value), query.zone) for value in values]
     bounds = [bound for prefix, span in spans for bound in between(prefix, span, query.now_us)]
     return HasDate(query.keys.values(query.rtype, parameter.code), tuple(dict.fromkeys(bounds)))
+
+
+def _number(parameter: SearchParameter, _modifier: str | None, values: Sequence[str], query: Query) -> Clause:
+    bounds = [numbers.within(*numbers.prefix_and_number(unescape(value))) for value in values]
+    return HasNumber(query.keys.values(query.rtype, parameter.code), tuple(dict.fromkeys(bounds)))
+
+
+def _quantity(parameter: SearchParameter, _modifier: str | None, values: Sequence[str], query: Query) -> Clause:
+    by_unit: dict[str, dict[Within, None]] = {}
+    for value in values:
+        unit, bound = quantities.asked(value)
+        by_unit.setdefault(unit, {})[bound] = None
+    keys = query.keys
+    return _any_of(
+        [HasNumber(keys.values(query.rtype, parameter.code + unit), tuple(found)) for unit, found in by_unit.items()]
+    )
+
+
+def _special(parameter: SearchParameter, _modifier: str | None, values: Sequence[str], query: Query) -> Clause:
+    return near.clause(query.keys.values(query.rtype, parameter.code), values)
 
 
 # ---- string and uri
 
 
 def _string(parameter: SearchParameter, modifier: str | None, values: Sequence[str], query: Query) -> Clause:
-    if modifier == "contains":
-        raise Refused("with :contains is too costly here; search by the start of the value", "too-costly")
-    _only(modifier, "exact", "missing")
     key = query.keys.values(query.rtype, parameter.code)
-    plain = [unescape(value) for value in values]
     if modifier == "exact":
-        return HasString(key, tuple(dict.fromkeys(strings.stored(value) for value in plain)), "exact")
-    if any(len(value) > strings.LIMIT for value in plain):
-        raise Refused(f"takes at most {strings.LIMIT} characters; use :exact for longer values", "too-long")
-    starts = tuple(dict.fromkeys(strings.normalise(value) for value in plain))
-    if "" in starts:
-        raise Refused("has a value without letters or digits")
-    return HasString(key, starts)
+        return HasString(key, tuple(dict.fromkeys(strings.stored(unescape(value)) for value in values)), "exact")
+    return HasString(key, tokens.starts(values), modifier or "prefix")
 
 
 def _uri(parameter: SearchParameter, modifier: str | None, values: Sequence[str], query: Query) -> Clause:
-    _only(modifier, "missing")
-    keys = [query.keys.uri(query.rtype, parameter.code, unescape(value)) for value in values]
-    return HasKey(tuple(dict.fromkeys(keys)), _rank(parameter))
+    return uris.clause(parameter.code, modifier, [unescape(value) for value in values], tokens.rank(parameter), query)
 
 
-def _only(modifier: str | None, *supported: str) -> None:
-    if modifier is not None and modifier not in supported:
-        raise Refused(f"takes the modifiers {', '.join(':' + name for name in supported)}", "not-supported")
+# ---- composite
 
 
-CLAUSES: dict[str, Callable[[SearchParameter, str | None, Sequence[str], Query], Clause]] = {
-    "token": _token,
+def _composite(parameter: SearchParameter, _modifier: str | None, values: Sequence[str], query: Query) -> Clause:
+    found: list[Clause] = []
+    for group in parameter.groups:
+        if group.asked:
+            found += [_both(group.asked, value, query) for value in values]
+        else:
+            found.append(composites.clause(parameter, group, values, query, _references(group)))
+    return _any_of(found)
+
+
+def _both(codes: tuple[str, ...], value: str, query: Query) -> Clause:
+    search = catalog().types[query.rtype].search
+    halves = composites.halves(value)
+    return AllOf(tuple(clause(search[c], None, [half], query) for c, half in zip(codes, halves, strict=True)))
+
+
+def _references(group: Group) -> composites.References:
+    """References of a component may lead anywhere: the composite does not say."""
+    parts = SearchParameter("", "reference", group.parts[1].paths, "", ("Any",))
+    return lambda value, query: _targets(parts, None, value, query)
+
+
+Make = Callable[[SearchParameter, str | None, Sequence[str], Query], Clause]
+CLAUSES: dict[str, Make] = {
+    "token": tokens.clause,
     "reference": _reference,
     "date": _date,
     "string": _string,
     "uri": _uri,
+    "number": _number,
+    "quantity": _quantity,
+    "composite": _composite,
+    "special": _special,
 }

@@ -1,116 +1,27 @@
 """One function per kind of search parameter: the values of a path -> rows of the index.
 
-Source: https://hl7.org/fhir/R4/search.html#table. Codes are compared without case, as the specification advises when in
-doubt; identifiers as sent, since conditional creates rely on them.
+Source: https://hl7.org/fhir/R4/search.html#table
 """
 
 from collections.abc import Callable, Sequence
-from datetime import tzinfo
-from typing import Any, NamedTuple
+from typing import Any
 
 from fhir_profiles.catalog import Path, SearchParameter
-from service.search import dates, strings
-from service.search.keys import Keys, edge
+from service.search import dates, near, numbers, quantities, strings
+from service.search.keys import edge
 from service.search.references import normal_canonical, normal_reference, type_of
+from service.search.rows import Context, Emit, Rows
+from service.search.token_rows import token, token_keys
 
-Emit = Callable[[Sequence[Any], "Rows"], bool]
-"""Adds the rows of the values; true when the resource holds a value of the parameter (for :missing)."""
+CACHED_UNITS = 1_024
+"""Keys of units (and codes) that are remembered per parameter."""
 
-CACHED_TOKENS = 4_096
-"""Codes whose keys are remembered per parameter (statuses, categories); identifiers never are."""
-
-
-class Rows(NamedTuple):
-    """Rows so far, as ordered sets."""
-
-    keys: dict[int, None]
-    dates: dict[tuple[int, int, int], None]
-    strings: dict[tuple[int, str], None]
-    edges: dict[tuple[int, int], None]
-
-
-class Context(NamedTuple):
-    rtype: str
-    keys: Keys
-    base_url: str
-    zone: tzinfo
+URI_LIMIT = 500
+"""Characters of a uri that are kept for :below and for sorting: an index row has a size limit."""
 
 
 def emitter(parameter: SearchParameter, path: Path, context: Context) -> Emit:
     return EMITTERS[parameter.type](parameter, path, context)
-
-
-def fold(code: str) -> str:
-    return code.casefold()
-
-
-def phone_digits(value: str) -> str:
-    """The digits of a telephone number without country code 1: "+1 (916) 555-0100" -> "9165550100"; "" if too few."""
-    digits = "".join(char for char in value if char in "0123456789")
-    digits = digits[1:] if len(digits) == 11 and digits[0] == "1" else digits
-    return digits if len(digits) >= 7 else ""
-
-
-def _token(parameter: SearchParameter, path: Path, context: Context) -> Emit:
-    rtype, keys, code = context.rtype, context.keys, parameter.code
-    remembered: dict[tuple[str | None, str | None], tuple[int, ...]] = {}
-
-    def coded(system: str | None, value: str | None) -> tuple[int, ...]:
-        known = remembered.get((system, value))
-        if known is None:
-            known = token_keys(keys, rtype, code, system, None if value is None else fold(value))
-            if len(remembered) < CACHED_TOKENS:
-                remembered[system, value] = known
-        return known
-
-    def codings(values: Sequence[Any], rows: Rows) -> bool:
-        for coding in values:
-            for key in coded(coding.get("system"), coding.get("code")):
-                rows.keys[key] = None
-        return True
-
-    def concepts(values: Sequence[Any], rows: Rows) -> bool:
-        for concept in values:
-            codings(concept.get("coding") or (), rows)
-        return True
-
-    def identifiers(values: Sequence[Any], rows: Rows) -> bool:
-        for item in values:
-            for key in token_keys(keys, rtype, code, item.get("system"), item.get("value")):
-                rows.keys[key] = None
-        return True
-
-    def contacts(values: Sequence[Any], rows: Rows) -> bool:
-        for contact in values:
-            value = contact.get("value")
-            if value:
-                for form in {fold(value), phone_digits(value)} - {""}:
-                    rows.keys[keys.token(rtype, code, None, form)] = None
-        return True
-
-    def words(values: Sequence[Any], rows: Rows) -> bool:
-        for value in values:
-            word = value if isinstance(value, str) else "true" if value else "false"
-            rows.keys[coded(None, word)[0]] = None
-        return True
-
-    table: dict[str, Emit] = {
-        "Coding": codings,
-        "CodeableConcept": concepts,
-        "Identifier": identifiers,
-        "ContactPoint": contacts,
-    }
-    return table.get(path.datatype, words)
-
-
-def token_keys(keys: Keys, rtype: str, param: str, system: str | None, code: str | None) -> tuple[int, ...]:
-    """Keys for `code`, `system|code` (or `|code`) and `system|`, as far as the value has them."""
-    out = []
-    if code is not None:
-        out += [keys.token(rtype, param, None, code), keys.token(rtype, param, system or "", code)]
-    if system:
-        out.append(keys.token(rtype, param, system, None))
-    return tuple(out)
 
 
 def _reference(parameter: SearchParameter, path: Path, context: Context) -> Emit:
@@ -187,10 +98,12 @@ def _string(parameter: SearchParameter, path: Path, context: Context) -> Emit:
 
 def _uri(parameter: SearchParameter, path: Path, context: Context) -> Emit:
     rtype, keys, code, versioned = context.rtype, context.keys, parameter.code, path.datatype == "canonical"
+    as_sent = keys.values(rtype, code)
 
     def uris(values: Sequence[Any], rows: Rows) -> bool:
         for value in values:
             rows.keys[keys.uri(rtype, code, value)] = None
+            rows.strings[as_sent, value[:URI_LIMIT]] = None
             if versioned and "|" in value:
                 rows.keys[keys.uri(rtype, code, value.split("|")[0])] = None
         return True
@@ -198,10 +111,66 @@ def _uri(parameter: SearchParameter, path: Path, context: Context) -> Emit:
     return uris
 
 
+def _number(parameter: SearchParameter, path: Path, context: Context) -> Emit:
+    key, datatype = context.keys.values(context.rtype, parameter.code), path.datatype
+
+    def spans(values: Sequence[Any], rows: Rows) -> bool:
+        found = [span for value in values if (span := numbers.stored(value, datatype))]
+        for low, high in found:
+            rows.numbers[key, low, high] = None
+        return bool(found)
+
+    return spans
+
+
+def _quantity(parameter: SearchParameter, path: Path, context: Context) -> Emit:
+    """The number without unit stands under the parameter's own key, which is also what it sorts by."""
+    amounts = quantity_rows(path.datatype, context)
+
+    def found(values: Sequence[Any], rows: Rows) -> bool:
+        return any([amounts(value, parameter.code, rows) for value in values])
+
+    return found
+
+
+def quantity_rows(datatype: str, context: Context) -> Callable[[Any, str, Rows], bool]:
+    rtype, keys = context.rtype, context.keys
+    remembered: dict[str, int] = {}
+
+    def add(value: Any, name: str, rows: Rows) -> bool:
+        found = quantities.rows(value, datatype)
+        for unit, low, high in found:
+            full = name + unit
+            key = remembered.get(full)
+            if key is None:
+                key = keys.values(rtype, full)
+                if len(remembered) < CACHED_UNITS:
+                    remembered[full] = key
+            rows.numbers[key, low, high] = None
+        return bool(found)
+
+    return add
+
+
+def _special(parameter: SearchParameter, _path: Path, context: Context) -> Emit:
+    key = context.keys.values(context.rtype, parameter.code)
+
+    def positions(values: Sequence[Any], rows: Rows) -> bool:
+        found = [place for value in values if (place := near.position(value))]
+        for latitude, longitude in found:
+            rows.numbers[key, latitude, longitude] = None
+        return bool(found)
+
+    return positions
+
+
 EMITTERS: dict[str, Callable[[SearchParameter, Path, Context], Emit]] = {
-    "token": _token,
+    "token": token,
     "reference": _reference,
     "date": _date,
     "string": _string,
     "uri": _uri,
+    "number": _number,
+    "quantity": _quantity,
+    "special": _special,
 }

@@ -37,6 +37,14 @@ class Keys:
             return self.of("S", rtype, param, system)
         return self.of("SC", rtype, param, system, code)
 
+    def of_type(self, rtype: str, param: str, system: str, code: str, value: str) -> int:
+        """An identifier by its type and value."""
+        return self.of("OT", rtype, param, system, code, value)
+
+    def pair(self, rtype: str, name: str, reference: str) -> int:
+        """A composite whose second component is a reference; name holds the first."""
+        return self.of("CR", rtype, name, reference)
+
     def uri(self, rtype: str, param: str, value: str) -> int:
         return self.of("U", rtype, param, value)
 

@@ -1,4 +1,4 @@
-"""The parameters that shape the answer instead of choosing resources: _count, _sort, _include, _total, _summary.
+"""The parameters that shape the answer instead of choosing resources: _count, _sort, _include, _summary and others.
 
 Source: https://hl7.org/fhir/R4/search.html#return. Limits: ../shared/facts/security.md A14.
 """
@@ -6,30 +6,47 @@ Source: https://hl7.org/fhir/R4/search.html#return. Limits: ../shared/facts/secu
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fhir_profiles.catalog import SearchParameter, catalog
+from fhir_profiles.catalog import catalog
+from fhir_profiles.r4_types import fields
+from service.search.asking import Asking, May
 from service.search.criteria import NEWEST, Include, Sort
+from service.search.includes import included, reverse_included
+from service.search.leaves import LABELS, NO_LABELS
+from service.search.sorting import sort_of
 from service.search.syntax import Refused
 
 MAX_COUNT = 200
+MAX_SORT = 5
+"""Keys of one _sort."""
 MAX_INCLUDES = 3
-SORTS = {
-    "-_lastUpdated": NEWEST,
-    "_lastUpdated": Sort("_lastUpdated"),
-    "_id": Sort("_id"),
-    "-_id": Sort("_id", down=True),
-}
+"""Written in one search, _include and _revinclude together."""
+MAX_EXPANDED = 60
+"""References that these stand for once wildcards are written out."""
+HEAD_SORTS = ("_lastUpdated", "_id")
+SUMMARIES = ("true", "text", "data", "count", "false")
 
 
 @dataclass
 class Shape:
-    """What the result parameters said, with the defaults of Criteria."""
+    """What the result parameters said, with the defaults of Criteria.
 
-    rtype: str
-    sort: tuple[Sort, ...] = (NEWEST,)
+    everywhere: the types were chosen by _type, or are all types. sort: code and whether it goes down.
+    """
+
+    rtypes: tuple[str, ...]
+    may: May = field(default_factory=May)
+    everywhere: bool = False
+    sort: tuple[tuple[str, bool], ...] = ()
     count: int = 50
     total: str = "none"
+    summary: str = ""
+    elements: tuple[str, ...] = ()
     includes: list[Include] = field(default_factory=list)
     asked: int = 0
+
+    def sorts(self, asking: Asking) -> tuple[Sort, ...]:
+        """The keys of _sort for one of the types."""
+        return tuple(_sort_key(code, down, asking) for code, down in self.sort) or (NEWEST,)
 
 
 def _count(value: str, _modifier: str | None, shape: Shape) -> str:
@@ -44,71 +61,99 @@ def _count(value: str, _modifier: str | None, shape: Shape) -> str:
 
 
 def _sort(value: str, _modifier: str | None, shape: Shape) -> str:
-    if value not in SORTS:
-        raise Refused(f"takes one of {', '.join(SORTS)}", "not-supported")
-    shape.sort = (SORTS[value],)
+    keys = dict[str, bool]()
+    parts = value.split(",")
+    known = _sortable(shape)
+    if len(parts) > MAX_SORT:
+        raise Refused(f"takes at most {MAX_SORT} keys", "too-costly")
+    for part in parts:
+        code = part.removeprefix("-")
+        if code == LABELS and not shape.may.labels:
+            raise Refused(NO_LABELS, "forbidden")
+        if code not in known:
+            raise Refused(f"takes these, each with '-' for descending: {', '.join(known)}")
+        keys.setdefault(code, part != code)
+    shape.sort = tuple(keys.items())
     return value
 
 
+def _sortable(shape: Shape) -> list[str]:
+    """Of several types the store merges pages by what all of them have in their heads."""
+    if len(shape.rtypes) > 1:
+        return list(HEAD_SORTS)
+    search = catalog().types[shape.rtypes[0]].search
+    hidden = () if shape.may.labels else (LABELS,)
+    return sorted(code for code in search if search[code].type not in ("composite", "special") and code not in hidden)
+
+
+def _sort_key(code: str, down: bool, asking: Asking) -> Sort:
+    if code in HEAD_SORTS:
+        return Sort(code, down)
+    parameter = catalog().types[asking.rtype].search[code]
+    return sort_of(parameter, asking.rtype, asking.query.keys, down)
+
+
 def _total(value: str, _modifier: str | None, shape: Shape) -> str:
-    """An estimate costs us as much as the exact number, so it is the exact number."""
     if value not in ("none", "accurate", "estimate"):
         raise Refused("takes none, accurate or estimate")
     if shape.total != "count":
-        shape.total = "none" if value == "none" else "accurate"
+        shape.total = value
     return value
 
 
 def _summary(value: str, _modifier: str | None, shape: Shape) -> str:
-    if value not in ("count", "false"):
-        raise Refused("takes count or false; other summaries are not supported", "not-supported")
+    if value not in SUMMARIES:
+        raise Refused(f"takes {', '.join(SUMMARIES)}")
     if value == "count":
         shape.total = "count"
+    elif value != "false":
+        shape.summary = value
     return value
+
+
+def _elements(value: str, _modifier: str | None, shape: Shape) -> str:
+    """Names of top-level elements; a choice by its name with or without [x], or as JSON spells it."""
+    names = tuple(dict.fromkeys(value.split(",")))
+    known = sorted({name for rtype in shape.rtypes for name in element_names(rtype)})
+    if not all(name in known for name in names):
+        raise Refused(f"takes top-level elements, separated by commas: {', '.join(known)}")
+    shape.elements = names
+    return value
+
+
+def element_names(rtype: str) -> dict[str, tuple[str, ...]]:
+    """What `_elements` may name of a type -> the JSON properties that it means. `resourceType`: fhirpy names it."""
+    names: dict[str, tuple[str, ...]] = {"resourceType": ("resourceType",)}
+    for name, (element, _) in fields(rtype).items():
+        stem = element.name.removesuffix("[x]")
+        every = tuple(spelled for spelled, _ in element.json_names())
+        names |= {name: (name,), stem: every, element.name: every}
+    return names
 
 
 def _include(value: str, modifier: str | None, shape: Shape) -> str:
-    source, parameter, target = _included(value, modifier, shape)
-    if source != shape.rtype:
-        raise Refused("starts at the type that is searched: _include=" + shape.rtype + ":parameter")
-    if f"{source}:{parameter.code}" not in catalog().types[source].includes:
-        raise Refused("names a parameter that cannot be included; see searchInclude in /metadata", "not-supported")
-    if target and parameter.targets != ("Any",) and target not in parameter.targets:
-        raise Refused("names a target type to which the parameter cannot lead")
-    shape.includes += _stored(source, parameter, target, reverse=False)
-    return value
+    return _add(included(value, modifier, shape.rtypes, shape.may), value, shape)
 
 
 def _revinclude(value: str, modifier: str | None, shape: Shape) -> str:
-    source, parameter, target = _included(value, modifier, shape)
-    known = catalog().types[shape.rtype].revincludes
-    if f"{source}:{parameter.code}" not in known or target not in (None, shape.rtype):
-        raise Refused("names a parameter that does not lead here; see searchRevInclude in /metadata", "not-supported")
-    shape.includes += _stored(source, parameter, None, reverse=True)
+    return _add(reverse_included(value, modifier, shape.rtypes, shape.may), value, shape)
+
+
+def _add(includes: list[Include], value: str, shape: Shape) -> str:
+    shape.asked += 1
+    shape.includes = list(dict.fromkeys([*shape.includes, *includes]))
+    if shape.asked > MAX_INCLUDES:
+        raise Refused(f"and its counterpart may stand at most {MAX_INCLUDES} times together", "too-costly")
+    if len(shape.includes) > MAX_EXPANDED:
+        raise Refused(f"stands for more than {MAX_EXPANDED} references; name a type, as in Type:*", "too-costly")
     return value
 
 
-def _included(value: str, modifier: str | None, shape: Shape) -> tuple[str, SearchParameter, str | None]:
-    if modifier is not None:
-        raise Refused("is not supported with :iterate or another modifier", "not-supported")
-    shape.asked += 1
-    if shape.asked > MAX_INCLUDES:
-        raise Refused(f"and its counterpart may stand at most {MAX_INCLUDES} times together", "too-costly")
-    parts = value.split(":")
-    if len(parts) not in (2, 3) or "*" in parts:
-        raise Refused("takes Type:parameter or Type:parameter:Target, without wildcards", "not-supported")
-    entry = catalog().types.get(parts[0])
-    parameter = entry.search.get(parts[1]) if entry else None
-    if parameter is None or parameter.type != "reference":
-        raise Refused("names a parameter that we do not serve; see /metadata", "not-supported")
-    return parts[0], parameter, parts[2] if len(parts) == 3 else None
-
-
-def _stored(source: str, parameter: SearchParameter, target: str | None, *, reverse: bool) -> list[Include]:
-    """An alias is followed over the parameters that hold its edges, narrowed to its type."""
-    if target is None and parameter.is_alias and not reverse and len(parameter.targets) == 1:
-        target = parameter.targets[0]
-    return [Include(source, stored, target, reverse) for stored in parameter.stored_as]
+def _type(value: str, _modifier: str | None, shape: Shape) -> str:
+    """What it chooses was chosen before the search was read."""
+    if not shape.everywhere:
+        raise Refused("is for searches of the whole service or of a compartment; the path names the type here")
+    return value
 
 
 def _accepted(value: str, _modifier: str | None, _shape: Shape) -> str:
@@ -116,16 +161,43 @@ def _accepted(value: str, _modifier: str | None, _shape: Shape) -> str:
     return value
 
 
+def _refusing(sentence: str) -> Callable[[str, str | None, Shape], str]:
+    def refuse(_value: str, _modifier: str | None, _shape: Shape) -> str:
+        raise Refused(sentence, "not-supported")
+
+    return refuse
+
+
+_NO_TEXT = "is not served: the text of resources is not indexed; search by parameters instead"
+_NO_CONTAINED = "is not served: contained resources are found with the resource that contains them, never alone"
+
 RESULT_PARAMETERS: dict[str, Callable[[str, str | None, Shape], str]] = {
     "_count": _count,
     "_sort": _sort,
     "_total": _total,
     "_summary": _summary,
+    "_elements": _elements,
     "_include": _include,
     "_revinclude": _revinclude,
+    "_type": _type,
     "_format": _accepted,
     "_pretty": _accepted,
+    "_text": _refusing(_NO_TEXT),
+    "_content": _refusing(_NO_TEXT),
+    "_contained": _refusing(_NO_CONTAINED),
+    "_containedType": _refusing(_NO_CONTAINED),
+    "_query": _refusing("is not served: there are no named queries"),
 }
 """Each returns the value as executed, for the self link."""
 
 ONCE = frozenset(RESULT_PARAMETERS) - {"_include", "_revinclude"}
+
+
+def together(shape: Shape) -> list[str]:
+    """What is wrong with result parameters that stand beside each other."""
+    wrong = []
+    if shape.summary and shape.elements:
+        wrong.append("Parameters '_summary' and '_elements' do not stand together: each says what to leave out.")
+    if shape.summary == "text" and shape.includes:
+        wrong.append("Parameters '_include' and '_revinclude' do not stand beside _summary=text.")
+    return wrong

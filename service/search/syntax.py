@@ -6,10 +6,12 @@ never by its value: values may be about a person.
 
 import re
 
+from fhir_profiles.catalog import catalog
+
 MAX_VALUE = 1_000
 """Characters of one value."""
 
-_NAME = re.compile(r"[A-Za-z0-9_:.\-]{1,64}")
+_NAME = re.compile(r"[A-Za-z0-9_:.\-]{1,200}")
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 
@@ -19,6 +21,27 @@ class Refused(Exception):
     def __init__(self, sentence: str, code: str = "value"):
         self.sentence, self.code = sentence, code
         super().__init__(sentence)
+
+
+class Unknown(Refused):
+    """A name that is no search parameter of the type: left out with a warning, or refused where it ends a chain."""
+
+    def __init__(self, rtype: str):
+        self.rtype = rtype
+        super().__init__(f"is not known for {rtype}", "not-supported")
+
+    def inside(self) -> str:
+        """The sentence where the name stands behind a reference or in a filter."""
+        known = ", ".join(sorted(catalog().types[self.rtype].search))
+        return f"asks {self.rtype} for a parameter that is not known there; known are: {known}"
+
+
+class Several(Refused):
+    """Several things are wrong with one parameter."""
+
+    def __init__(self, parts: list[Refused]):
+        self.parts = parts
+        super().__init__("; ".join(part.sentence for part in parts), parts[0].code)
 
 
 def shown(name: str) -> str:

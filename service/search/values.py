@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 from fhir_profiles import Resource
 from fhir_profiles.catalog import HEAD_PARAMETERS, SearchParameter, catalog
+from service.search import composites
 from service.search.dates import PACIFIC
-from service.search.emitters import Context, Emit, Rows, emitter
+from service.search.emitters import emitter
 from service.search.index_rows import IndexRows
 from service.search.keys import Keys
 from service.search.references import normal_reference
+from service.search.rows import Context, Emit, Rows
 from service.search.walkers import Walk, below
 
 
@@ -38,7 +40,7 @@ def index_rows(resource: Resource, rtype: str, keys: Keys, base_url: str = "", z
     The resource is taken as valid; a date that no calendar knows makes no row. Raises KeyError for a type not served.
     """
     plan = _plan(rtype, keys, base_url, zone)
-    rows = Rows({plan.marker: None}, {}, {}, {})
+    rows = Rows({plan.marker: None}, {}, {}, {}, {})
     by_member = plan.by_member
     for member, value in resource.items():
         actions = by_member.get(member)
@@ -50,7 +52,7 @@ def index_rows(resource: Resource, rtype: str, keys: Keys, base_url: str = "", z
                 rows.keys[present] = None
     for finish in plan.always:
         finish(resource, rows)
-    return IndexRows(tuple(rows.keys), tuple(rows.dates), tuple(rows.strings), (), tuple(rows.edges))
+    return IndexRows(tuple(rows.keys), tuple(rows.dates), tuple(rows.strings), tuple(rows.numbers), tuple(rows.edges))
 
 
 @lru_cache(maxsize=256)
@@ -64,10 +66,31 @@ def _plan(rtype: str, keys: Keys, base_url: str, zone: tzinfo) -> _Plan:
         if "truth" in parameter.datatypes:
             always.append(_truth(parameter, context))
             continue
+        if parameter.is_alias and parameter.type != "reference":
+            continue
+        present = keys.present(rtype, parameter.code)
         for path in parameter.paths:
-            action = _Action(below(path.steps), emitter(parameter, path, context), keys.present(rtype, parameter.code))
+            action = _Action(below(path.steps), emitter(parameter, path, context), present)
             by_member.setdefault(path.steps[0].name, []).append(action)
+        for group in parameter.groups:
+            if group.asked:
+                continue
+            if group.at:
+                action = _Action(below(group.at), composites.emitter(parameter, group, context), present)
+                by_member.setdefault(group.at[0].name, []).append(action)
+            else:
+                always.append(_whole(composites.emitter(parameter, group, context), present))
     return _Plan(keys.marker(rtype), {name: tuple(actions) for name, actions in by_member.items()}, tuple(always))
+
+
+def _whole(emit: Emit, present: int) -> Callable[[Resource, Rows], None]:
+    """A composite that the resource itself bears, where one of its components repeats."""
+
+    def finish(resource: Resource, rows: Rows) -> None:
+        if emit((resource,), rows):
+            rows.keys[present] = None
+
+    return finish
 
 
 def _truth(parameter: SearchParameter, context: Context) -> Callable[[Resource, Rows], None]:

@@ -10,6 +10,9 @@ from service.store.steps import Outcome
 
 Row = tuple[Any, ...]
 
+WRITER = "enlace-writer"
+"""application_name of the connection that commits (PostgreSQL): store/history.py looks whose work is not yet done."""
+
 
 class TooCostly(Exception):
     """A statement ran into its deadline."""

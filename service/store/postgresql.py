@@ -13,7 +13,7 @@ from service.metrics import group_committed
 from service.search.keys import Keys
 from service.store.change import Change
 from service.store.commit import group
-from service.store.database import Row, Unavailable
+from service.store.database import WRITER, Row, Unavailable
 from service.store.dialect import columns, dollars, pg_insert
 from service.store.postgresql_faults import Fault, as_unavailable, fault_of, pause_s
 from service.store.postgresql_pool import SETTINGS, Pool, rows_of
@@ -136,7 +136,8 @@ class Postgresql:
 
     async def _connect(self) -> Connection:
         """After a lost connection nobody knows what was committed: the audit chain goes on from what is stored."""
-        con = await asyncpg.connect(self._url, server_settings=SETTINGS, timeout=CONNECT_S)
+        settings = {**SETTINGS, "application_name": WRITER}
+        con = await asyncpg.connect(self._url, server_settings=settings, timeout=CONNECT_S)
         cut = asyncio.get_running_loop().call_later(GROUP_S, con.terminate)
         try:
             if self._former is not None:

@@ -2,7 +2,7 @@
 
 from service.store.engine import Store
 
-_MANY = 200
+MANY = 200
 
 
 async def referrers(store: Store, key: int, vid: int) -> list[str]:
@@ -10,6 +10,6 @@ async def referrers(store: Store, key: int, vid: int) -> list[str]:
     rows = await store.fetch(
         "SELECT DISTINCT v.rtype, v.fhir_id FROM ref e JOIN version v ON v.vid = e.vid "
         "WHERE e.target = ? AND e.vid <> ? ORDER BY v.rtype, v.fhir_id LIMIT ?",
-        (key, vid, _MANY),
+        (key, vid, MANY),
     )
     return [f"{rtype}/{fhir_id}" for rtype, fhir_id in rows]

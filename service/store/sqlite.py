@@ -22,6 +22,7 @@ from service.store.slots import HEAD, Slot
 from service.store.space import grows
 from service.store.sqlite_faults import fault_of
 from service.store.steps import DeleteIn, DeletePairs, FetchIn, Insert, Outcome, Run, Step
+from service.store.waiting import GROUP_WRITES
 
 GROUP = 256
 DEADLINE_S = 5.0
@@ -147,12 +148,21 @@ class Sqlite:
         """Groups until nothing waits. A wake-up more than needed finds nothing and does no harm."""
         while True:
             while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP))]
-                self._settle(batch)
+                self._settle(self._portion())
             self._idle = True
             if not self._waiting:
                 return
             self._idle = False
+
+    def _portion(self) -> list[Waiting]:
+        """What the next group takes."""
+        batch: list[Waiting] = []
+        writes = 0
+        while self._waiting and len(batch) < GROUP and writes < GROUP_WRITES:
+            batch.append(self._waiting.popleft())
+            item = batch[-1][0]
+            writes += len(item.writes) if isinstance(item, Change) else 0
+        return batch
 
     def _settle(self, batch: list[Waiting]) -> None:
         results: Results = []

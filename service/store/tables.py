@@ -48,7 +48,10 @@ class Version(SQLModel, table=True):
     """Every version of every resource: append only; history reads here. op: 1 create, 2 update, 3 delete."""
 
     __tablename__ = "version"
-    __table_args__ = (UniqueConstraint("key", "version", name="version_key_version"),)
+    __table_args__ = (
+        UniqueConstraint("key", "version", name="version_key_version"),
+        Index("version_rtype", "rtype", "vid"),
+    )
     vid: int = _rowid()
     key: int = _int8()
     rtype: str = _text()
@@ -66,7 +69,11 @@ class Resource(SQLModel, table=True):
     """The head of each resource: its current version."""
 
     __tablename__ = "resource"
-    __table_args__ = (Index("resource_patient", "patient"), {"sqlite_with_rowid": False})
+    __table_args__ = (
+        Index("resource_patient", "patient"),
+        Index("resource_source", "source_org"),
+        {"sqlite_with_rowid": False},
+    )
     key: int = _int8(primary_key=True, autoincrement=False)
     rtype: str = _text()
     fhir_id: str = _text()

@@ -3,6 +3,7 @@
 `alias` is a table alias with columns key, vid, patient, labels, source_org: `resource`, or a current row of `version`.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from service.search.keys import edge
@@ -19,15 +20,19 @@ PARTY_EDGES: dict[str, tuple[int, ...]] = {
 """Over which references a party is one, per type; a type that is absent is seen by its author only."""
 
 _FOCUS = edge("Task", "focus")
+NOTHING = "1 = 0"
 
 
-def visible(alias: str, rtype: str, restriction: Restriction, *, vid: str = "") -> Sql:
-    """Condition (and its parameters) under which the caller sees a resource of this type; "" means always."""
+def visible(alias: str, rtype: str, restriction: Restriction, *, vid: str = "", fence: str = "") -> Sql:
+    """Condition (and its parameters) under which the caller sees a resource of this type; "" means always.
+
+    fence: what ends the subquery on the panel where few rows are looked at; PostgreSQL would read a large panel whole.
+    """
     if restriction.unrestricted:
         return "", []
     rule = restriction.rule(rtype)
     if rule is None:
-        return "1 = 0", []
+        return NOTHING, []
     if rule is See.OPEN:
         return "", []
     own = restriction.own or (0,)
@@ -35,18 +40,18 @@ def visible(alias: str, rtype: str, restriction: Restriction, *, vid: str = "") 
     if rule is See.OWN:
         return mine, list(own)
     open_labels = f"({alias}.labels & {~restriction.cleared & 0x7FFFFFFF}) = 0"
-    sql, params = _panel(alias, restriction)
+    sql, params = _panel(alias, restriction, fence)
     if rule is See.PARTY:
         party, party_params = _party(alias, rtype, restriction, vid or f"{alias}.vid")
         sql, params = f"{sql} AND {party}", params + party_params
     return f"({mine} OR ({open_labels} AND {sql}))", [*own, *params]
 
 
-def _panel(alias: str, restriction: Restriction) -> Sql:
+def _panel(alias: str, restriction: Restriction, fence: str) -> Sql:
     subjects = restriction.subjects or (0,)
     return (
         f"EXISTS (SELECT 1 FROM panel p WHERE p.patient = {alias}.patient AND p.subject IN ({marks(len(subjects))}) "
-        "AND p.start_us <= ? AND p.end_us > ?)",
+        f"AND p.start_us <= ? AND p.end_us > ?{fence})",
         [*subjects, restriction.now_us, restriction.now_us],
     )
 
@@ -86,3 +91,29 @@ def join(*conditions: Sql) -> Sql:
     """All of the conditions that say anything."""
     kept = [c for c in conditions if c[0]]
     return " AND ".join(c[0] for c in kept) or "1 = 1", [p for c in kept for p in c[1]]
+
+
+def either(alternatives: Sequence[Sql]) -> Sql:
+    """Any of the conditions. Halved again and again: SQLite takes no expression that is a thousand deep."""
+    if not alternatives:
+        return "1 = 0", []
+    if len(alternatives) == 1:
+        return alternatives[0]
+    half = len(alternatives) // 2
+    (left, left_params), (right, right_params) = either(alternatives[:half]), either(alternatives[half:])
+    return f"({left} OR {right})", [*left_params, *right_params]
+
+
+def visible_any(alias: str, rtypes: Iterable[str], restriction: Restriction, *, fence: str = "") -> Sql:
+    """Of one of these types, and visible as such; types under one rule share its condition."""
+    groups: dict[str, tuple[list[str], list[Any]]] = {}
+    for rtype in rtypes:
+        condition, params = visible(alias, rtype, restriction, fence=fence)
+        if condition != NOTHING:
+            groups.setdefault(condition + repr(params), ([], [condition, params]))[0].append(rtype)
+    return either(
+        [
+            join((f"{alias}.rtype IN ({marks(len(names))})", list(names)), (condition, params))
+            for names, (condition, params) in groups.values()
+        ]
+    )

@@ -17,6 +17,8 @@ MOST = 1000
 """Changes that may wait while the database is away."""
 WAIT_S = 5.0
 """So long does a Change wait for a database that is away: a client hears 503 before it loses patience."""
+GROUP_WRITES = 1_000
+"""A group takes no more Changes once they write so much: behind transactions of 500 entries everybody waits."""
 
 
 @dataclass(slots=True)
@@ -58,10 +60,12 @@ class Waiting:
     def take(self, most: int) -> list[Item]:
         """The oldest, without those whose caller has gone."""
         taken: list[Item] = []
-        while self._items and len(taken) < most:
+        writes = 0
+        while self._items and len(taken) < most and writes < GROUP_WRITES:
             item = self._items.popleft()
             if not item.future.done():
                 taken.append(item)
+                writes += len(item.change.writes)
         return taken
 
     def expire(self) -> None:

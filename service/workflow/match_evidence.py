@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fhir_profiles import Resource
-from mappers.hl7v2.event import AdtEvent, Name
+from mappers.hl7v2.event import AdtEvent, Name, Patient
 from service.workflow.person_names import plain, same_family, same_given, suffix_of
 
 Said = Literal["agree", "differ", "unknown"]
@@ -56,7 +56,11 @@ class Evidence:
 
 def compare(event: AdtEvent, patient: Resource, communal: frozenset[tuple[str, str]] = frozenset()) -> Evidence:
     """communal: (street number, five-digit ZIP) of shelters, hospitals and the like, which corroborate nothing."""
-    who = event.patient
+    return compare_person(event.patient, patient, communal)
+
+
+def compare_person(who: Patient, patient: Resource, communal: frozenset[tuple[str, str]] = frozenset()) -> Evidence:
+    """As compare, for whoever asks with the facts of a person: a message, or Patient/$match."""
     name = _best_name(who.names, patient)
     day = who.birth_date if who.birth_precision in {"day", ""} else who.birth_date[:4]
     born = str(patient.get("birthDate", ""))
@@ -68,7 +72,7 @@ def compare(event: AdtEvent, patient: Resource, communal: frozenset[tuple[str, s
         suffix=name[2],
         sex=_sexes(who.sex, str(patient.get("gender", ""))),
         cin=_either(bool(numbers & set(who.cins))) if numbers and who.cins else "unknown",
-        corroboration=_corroboration(event, patient, communal),
+        corroboration=_corroboration(who, patient, communal),
         transposed=_transposed(day, born),
     )
 
@@ -82,9 +86,9 @@ def _best_name(names: Iterable[Name], patient: Resource) -> tuple[Said, Said, Sa
     best: tuple[Said, Said, Said] = ("unknown", "unknown", "unknown")
     pairs = [(n, p) for n in names for p in patient.get("name", ())]
     for name, other in pairs:
-        theirs, given = str(other.get("family", "")), other.get("given", ())
+        theirs, given = str(other.get("family", "")), _words(other.get("given"))
         mine = suffix_of(name.family, name.suffix)
-        suffix = suffix_of(theirs, " ".join(other.get("suffix", ())))
+        suffix = suffix_of(theirs, " ".join(_words(other.get("suffix"))))
         found: tuple[Said, Said, Said] = (
             _either(same_family(name.family, theirs)) if name.family and theirs else "unknown",
             _either(same_given(name.given, given)) if name.given and given else "unknown",
@@ -93,6 +97,11 @@ def _best_name(names: Iterable[Name], patient: Resource) -> tuple[Said, Said, Sa
         if best == ("unknown", "unknown", "unknown") or _weight(found) > _weight(best):
             best = found
     return best
+
+
+def _words(values: Iterable[str | None] | None) -> list[str]:
+    """A value that has an extension only stands in its list as null."""
+    return [value for value in values or () if value]
 
 
 def _weight(said: tuple[Said, Said, Said]) -> int:
@@ -121,8 +130,8 @@ def _sexes(one: str, other: str) -> Said:
     return _either(one == other) if one in known and other in known else "unknown"
 
 
-def _corroboration(event: AdtEvent, patient: Resource, communal: frozenset[tuple[str, str]]) -> tuple[str, ...]:
-    who, found = event.patient, []
+def _corroboration(who: Patient, patient: Resource, communal: frozenset[tuple[str, str]]) -> tuple[str, ...]:
+    found = []
     telecom = patient.get("telecom", ())
     theirs = {digits(str(t.get("value", ""))) for t in telecom if t.get("system") in {"phone", "sms"}} - {""}
     if theirs & {digits(c.digits or c.value) for c in who.contacts if c.system == "phone"}:
@@ -133,7 +142,7 @@ def _corroboration(event: AdtEvent, patient: Resource, communal: frozenset[tuple
     ssn = {re.sub(r"\D", "", str(i.get("value", "")))[-4:] for i in identifiers(patient, SSN_SYSTEM)}
     if len(who.ssn4) == 4 and who.ssn4 in ssn:
         found.append("ssn4")
-    homes = {_home(a.get("line", ()), str(a.get("postalCode", ""))) for a in patient.get("address", ())}
+    homes = {_home(_words(a.get("line")), str(a.get("postalCode", ""))) for a in patient.get("address", ())}
     mine = {_home(a.lines, a.zip) for a in who.addresses if a.use not in {"old", "work"}}
     if (homes & mine) - {None} - communal:
         found.append("address")

@@ -14,7 +14,7 @@ from mappers.plan_files.member_row import MemberRow
 from mappers.plan_files.rows import Severity
 from service.access.context import Context, parse
 from service.access.new_version import new_version
-from service.search.emitters import fold
+from service.search.token_rows import fold
 from service.store import plan_files
 from service.store.change import ABSENT, Change, Claim, ClaimTaken
 from service.store.plan_files import Bearer

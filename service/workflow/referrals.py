@@ -4,6 +4,7 @@ Source: SDOHCC 3.0.0 referral state machine, ../shared/facts/closed-loop.md 1.3;
 ServiceRequest belongs to the requester; its Task is moved by both parties, each in its own steps.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from fhir_profiles import Resource
@@ -305,9 +306,16 @@ async def check_request_update(step: Step) -> None:
             subject = tasks.subject(store, reference)
             step.change.epochs[subject] = await epochs.epoch(store, subject)  # before looking: one opened meanwhile
             open_tasks = await tasks.about(store, reference, OPEN)
-            for reference, version in open_tasks.items():
-                step.change.relied[reference] = version
-            if open_tasks:
+            step.change.relied |= open_tasks
+            if _open_after(step.ctx, reference, open_tasks):
                 text = "A referral of this request is still open: wait for its outcome, or cancel its Task first."
                 issues.append(_rule(text, "ServiceRequest.status"))
     _refuse(issues, "request")
+
+
+def _open_after(ctx: Context, reference: str, stored: Collection[str]) -> bool:
+    """Whether a Task about the request is open when all of this transaction is done: stored ones, or of its own."""
+    own = (one.resource for name, one in ctx.pending.items() if name.startswith("Task/") and one.resource)
+    return any(name not in ctx.pending for name in stored) or any(
+        task.get("status") in OPEN and _focus(task, ctx) == reference for task in own
+    )

@@ -7,12 +7,13 @@ from pathlib import Path as File
 import pytest
 
 from fhir_profiles import catalog as catalog_module
+from fhir_profiles.build.capability import NOT_SERVED, rewritten
 from fhir_profiles.build.search_expressions import Elements, Unsupported, paths_of
 from fhir_profiles.catalog import HERE, CatalogError, Step, build, catalog
 
 ISSUE_TYPES = """Patient RelatedPerson Practitioner PractitionerRole Organization Location HealthcareService CareTeam
 EpisodeOfCare Encounter Condition Observation Goal CarePlan ServiceRequest Task Consent Communication Procedure Coverage
-Group Questionnaire QuestionnaireResponse DocumentReference Provenance AuditEvent""".split()
+Group Questionnaire QuestionnaireResponse DocumentReference Provenance AuditEvent RiskAssessment List""".split()
 
 DEMANDED = {  # US Core 7 and SDOHCC 3 servers: ../shared/facts/closed-loop.md 1.7 and 2.2
     "Task": "code patient requester status focus owner output",
@@ -52,7 +53,7 @@ def built(statement: dict, compiled: dict | None = None) -> catalog_module.Catal
 def test_the_types_of_the_issue_are_served_with_their_interactions():
     types = catalog().types
     assert sorted(types) == sorted(ISSUE_TYPES)
-    full = {"read", "vread", "create", "update", "delete", "history-instance", "search-type"}
+    full = {"read", "vread", "create", "update", "patch", "delete", "history-instance", "history-type", "search-type"}
     special = {"Provenance": {"create", "read", "search-type"}, "AuditEvent": {"read", "search-type"}}
     for name, entry in types.items():
         assert entry.interactions == special.get(name, full), name
@@ -70,10 +71,13 @@ def test_what_the_guides_demand_is_served(rtype: str):
     assert set(DEMANDED[rtype].split()) <= set(catalog().types[rtype].search)
 
 
-def test_labels_cannot_be_searched():
-    for entry in catalog().types.values():
-        assert not {"_security", "security-label"} & set(entry.search)
-        assert {"_id", "_lastUpdated", "_profile", "_tag"} <= set(entry.search)
+def test_every_standard_parameter_is_served_but_those_with_a_reason():
+    compiled = data("search_parameters/compiled.json")
+    for name, entry in catalog().types.items():
+        left_out = {*compiled["Resource"], *compiled[name]} - set(entry.search)
+        assert left_out <= set(NOT_SERVED), name
+        assert {"_id", "_lastUpdated", "_profile", "_security", "_source", "_tag"} <= set(entry.search)
+    assert all(NOT_SERVED.values())
 
 
 def test_the_guides_own_parameters_bear_their_canonicals():
@@ -94,6 +98,18 @@ def test_aliases_are_stored_once():
     for entry in types.values():
         for parameter in entry.search.values():
             assert all(not entry.search[stored].is_alias for stored in parameter.stored_as), parameter
+
+
+def test_a_parameter_that_others_answer_together_needs_no_rows():
+    search = catalog().types["Observation"].search
+    assert search["combo-code"].stored_as == ("code", "component-code")
+    assert search["combo-code-value-quantity"].stored_as == ("code-value-quantity", "component-code-value-quantity")
+    assert search["code-value-quantity"].groups[0].asked == ("code", "value-quantity")
+    assert search["component-code-value-quantity"].groups[0].asked == ()
+    for entry in catalog().types.values():
+        for parameter in entry.search.values():
+            for code in (code for group in parameter.groups for code in group.asked):
+                assert entry.search[code].type in ("token", "quantity", "date", "string")
 
 
 def test_the_subject_leads_the_compartment():
@@ -117,8 +133,8 @@ def test_includes_are_the_served_references_in_both_directions():
         }
         assert entry.includes == wanted
         for source in types:
-            # AuditEvents are rendered, not stored: nothing can be revincluded from them
-            stored = source != "AuditEvent"
+            # AuditEvents are rendered, not stored: nothing can be revincluded from them or to them
+            stored = "AuditEvent" not in (source, name)
             back = {include for include in types[source].includes if stored and leads_to(include, name)}
             assert {row for row in entry.revincludes if row.startswith(source + ":")} == back
 
@@ -137,11 +153,23 @@ def test_the_statement_is_a_valid_resource():
 
 def test_a_parameter_that_no_walker_reads_stops_the_start():
     statement = data("capability_statement.json")
-    block = next(row for row in statement["rest"][0]["resource"] if row["type"] == "Location")
-    near = "http://hl7.org/fhir/SearchParameter/Location-near"
-    block["searchParam"].append({"name": "near", "definition": near, "type": "special"})
-    with pytest.raises(CatalogError, match=r"Location\.near cannot be indexed"):
+    text = "http://hl7.org/fhir/SearchParameter/Resource-content"
+    statement["rest"][0]["searchParam"].append({"name": "_content", "definition": text, "type": "string"})
+    with pytest.raises(CatalogError, match=r"_content cannot be indexed"):
         built(statement)
+
+
+def test_the_search_lines_are_what_the_build_script_writes():
+    text = (HERE / "capability_statement.json").read_text("utf-8")
+    assert rewritten(text, data("search_parameters/compiled.json")) == text
+
+
+def test_a_new_type_needs_an_empty_line_only():
+    text = (HERE / "capability_statement.json").read_text("utf-8")
+    start = text.index('        "type": "Goal",')
+    first, last = text.index('        "searchInclude"', start), text.index("        ],", start)
+    bare = text[:first] + '        "searchParam": []' + text[last + len("        ]") :]
+    assert rewritten(bare, data("search_parameters/compiled.json")) == text
 
 
 @pytest.mark.parametrize(

@@ -1,29 +1,32 @@
-"""Histories of a resource."""
+"""Histories: of a resource, of a type, of the whole service."""
 
 from service.access.context import Context
 from service.api.handlers import id_of
-from service.errors import Category, FhirError
 from service.interactions import links
 from service.interactions.call import Call
 from service.interactions.history import history
+from service.interactions.history_query import parse
 from service.interactions.settle import Decide
 
 
 async def history_of_one(ctx: Context, call: Call) -> Decide:
-    fhir_id = id_of(call)
+    return await _history(ctx, call, f"{call.type}/{id_of(call)}/_history", call.id)
+
+
+async def history_of_type(ctx: Context, call: Call) -> Decide:
+    return await _history(ctx, call, f"{call.type}/_history", "")
+
+
+async def history_of_all(ctx: Context, call: Call) -> Decide:
+    return await _history(ctx, call, "_history", "")
+
+
+async def _history(ctx: Context, call: Call, path: str, fhir_id: str) -> Decide:
     params, token = links.take_page(call.params)
-    unknown = [name for name, _ in params if name not in ("_count", "_format", "_pretty")]
-    if unknown:
-        raise FhirError(Category.MALFORMED, "History takes _count and _page only: _since and _at are not served yet.")
-    count = dict(params).get("_count", "50")
-    if not (count.isascii() and count.isdigit() and len(count) < 6):
-        raise FhirError(Category.MALFORMED, "_count must be a whole number.")
-    url = f"{ctx.settings.base_url}/{call.type}/{fhir_id}/_history"
     key = ctx.settings.page_key
-    at = links.place(token, params, ctx.caller, key)
-
-    def make(after: int | None) -> dict[str, str]:
-        return links.Links(url, at, ctx.caller, key)(params, None if after is None else (after,))
-
-    start = int(at.after[0] or 0) if at.after else None
-    return lambda c: history(c, call.type, fhir_id, count=int(count), before=start, links=make)
+    at = links.place(token, params, ctx.caller, key, path=path)
+    query = parse(at.params)
+    make = links.Links(f"{ctx.settings.base_url}/{path}", at, ctx.caller, key)
+    return lambda c: history(
+        c, call.type, fhir_id, query, after=at.after, back=at.back, links=lambda around: make(at.params, around)
+    )

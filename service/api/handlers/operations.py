@@ -1,11 +1,46 @@
-"""Operations: the rows whose interaction starts with `$`."""
+"""Operations: the rows whose interaction starts with `$`. https://hl7.org/fhir/R4/operations.html"""
+
+from typing import Any
 
 from service.access.context import Context
+from service.api.handlers import id_of
+from service.interactions import links
 from service.interactions.call import Call
 from service.interactions.settle import Decide
-from service.operations.validate import validate
+from service.operations import everything, match, validate
+from service.operations.parameters import pairs
 
 
 async def validate_type(ctx: Context, call: Call) -> Decide:
-    body = await call.body.resource()
-    return lambda c: validate(c, call.type, body)
+    asked = validate.read(call.params, await call.body.resource())
+    return lambda c: validate.validate(c, call.type, "", asked)
+
+
+async def validate_one(ctx: Context, call: Call) -> Decide:
+    fhir_id = id_of(call)
+    asked = validate.read(call.params, await _body(call))
+    return lambda c: validate.validate(c, call.type, fhir_id, asked)
+
+
+async def everything_of_one(ctx: Context, call: Call) -> Decide:
+    """The links of a POST hold its parameters inside the seal, as those of a POST search do."""
+    fhir_id, posted = id_of(call), call.method == "POST"
+    params = [*call.params, *pairs(await _body(call))] if posted else call.params
+    params, token = links.take_page(params)
+    key, path = ctx.settings.page_key, f"{call.type}/{fhir_id}/$everything"
+    at = links.place(token, params, ctx.caller, key, hidden=posted, path=path)
+    wanted = everything.parse(at.params)
+    make = links.Links(f"{ctx.settings.base_url}/{path}", at, ctx.caller, key)
+    return lambda c: everything.everything(
+        c, fhir_id, wanted, after=at.after, links=lambda around: make(at.params, around)
+    )
+
+
+async def match_type(ctx: Context, call: Call) -> Decide:
+    wanted = match.read(await call.body.resource())
+    return lambda c: match.match_patient(c, wanted)
+
+
+async def _body(call: Call) -> Any:
+    """The body of an operation whose parameters may all stand in the URL: None where nothing was sent."""
+    return await call.body.resource() if call.body.content_type else None

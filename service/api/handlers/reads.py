@@ -21,4 +21,4 @@ async def read_version(ctx: Context, call: Call) -> Decide:
     fhir_id, number = id_of(call), call.part
     if not (number.isascii() and number.isdigit() and len(number) < 16):
         raise not_found(call.type, f"{fhir_id}/_history with this version")
-    return lambda c: vread(c, call.type, fhir_id, int(number))
+    return lambda c: vread(c, call.type, fhir_id, int(number), call.pre)

@@ -1,21 +1,42 @@
-"""Searches: of a type by GET or POST."""
+"""Searches: of a type, of the whole service, in the compartment of a Patient; by GET or POST."""
+
+from collections.abc import Callable
 
 from service.access.context import Context
+from service.api.handlers import id_of
 from service.interactions import links
 from service.interactions.audit_events import search_audit_events
-from service.interactions.call import Call
-from service.interactions.search import search
+from service.interactions.call import Call, Params
+from service.interactions.search import search_in
+from service.interactions.search_types import Where, of_compartment, of_system, of_type
 from service.interactions.settle import Decide
+from service.search.chains import RENDERED
 
 
 async def search_type(ctx: Context, call: Call) -> Decide:
+    return await _search(ctx, call, call.type, lambda _params: of_type(call.type))
+
+
+async def search_system(ctx: Context, call: Call) -> Decide:
+    return await _search(ctx, call, "", lambda params: of_system(ctx.caller, params))
+
+
+async def search_compartment(ctx: Context, call: Call) -> Decide:
+    fhir_id = id_of(call)
+    path = f"{call.type}/{fhir_id}/{call.part}"
+    return await _search(ctx, call, path, lambda params: of_compartment(ctx.caller, fhir_id, call.part, params))
+
+
+async def _search(ctx: Context, call: Call, path: str, where_of: Callable[[Params], Where]) -> Decide:
+    """The types may stand in the parameters, and these in the page link."""
     params = call.params
     if call.method == "POST":
         params = [*params, *await call.body.form()]
     params, token = links.take_page(params)
     key = ctx.settings.page_key
-    at = links.place(token, params, ctx.caller, key, hidden=call.method == "POST")
-    make = links.Links(f"{ctx.settings.base_url}/{call.type}", at, ctx.caller, key).of_search()
-    if call.type == "AuditEvent":
-        return lambda c: search_audit_events(c, at.params, strict=call.strict, after=at.after, links=make)
-    return lambda c: search(c, call.type, at.params, strict=call.strict, after=at.after, links=make)
+    at = links.place(token, params, ctx.caller, key, hidden=call.method == "POST", path=path)
+    where = where_of(at.params)
+    make = links.Links("/".join(filter(None, (ctx.settings.base_url, path))), at, ctx.caller, key).of_search()
+    if where.rtypes[0] in RENDERED:
+        return lambda c: search_audit_events(c, where, at.params, strict=call.strict, after=at.after, links=make)
+    return lambda c: search_in(c, where, at.params, strict=call.strict, after=at.after, back=at.back, links=make)

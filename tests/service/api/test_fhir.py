@@ -1,22 +1,33 @@
-"""The FHIR base through HTTP: what the CapabilityStatement says is what answers; errors are OperationOutcomes."""
+"""The FHIR base through HTTP: both slashes, every method, errors as OperationOutcomes; see also test_capability.py."""
 
 import asyncio
 from typing import Any
 
 import pytest
 
-from fhir_profiles.catalog import catalog
+from fhir_profiles.catalog import SearchParameter, catalog
 from fhir_profiles.json_text import write_json
-from fhir_profiles.validate import validate
 from service.store.database import Unavailable
 from service.store.engine import Store
 from tests.fhir_profiles.examples import FOLDER, load
 from tests.service.conftest import AppClient
-from tests.service.world import ECM1, change_of, observation
+from tests.service.world import ECM1, observation
 
 JSON = {"Content-Type": "application/fhir+json"}
 ALL = {"read", "vread", "create", "update", "delete", "history-instance", "search-type"}
-SAMPLES = {"token": "a", "reference": "x", "date": "2026", "string": "a", "uri": "http://example.org/x"}
+SAMPLES = {"token": "a", "reference": "x", "date": "2026", "string": "a", "uri": "http://example.org/x"} | {
+    "number": "0.5",
+    "quantity": "5.4|http://unitsofmeasure.org|mg",
+    "special": "38|-121|10|km",
+}
+
+
+def sample(parameter: SearchParameter) -> str:
+    """A value that the parameter takes."""
+    if parameter.groups:
+        return "$".join(SAMPLES[part.kind] for part in parameter.groups[0].parts)
+    truths = parameter.datatypes and parameter.datatypes <= {"boolean", "truth"}
+    return "true" if truths else SAMPLES[parameter.type]
 
 
 @pytest.fixture
@@ -30,61 +41,6 @@ def outcome(answer: Any) -> dict[str, Any]:
     body: dict[str, Any] = answer.json()
     assert body["resourceType"] == "OperationOutcome" and body["issue"]
     return body
-
-
-@pytest.mark.parametrize("rtype", sorted(catalog().types))
-async def test_each_listed_interaction_answers_and_no_other(store: Store, app_client: AppClient, rtype: str) -> None:
-    client, entry = await app_client("admin", "Organization/op"), catalog().types[rtype]
-    resource = {**load(FOLDER / f"{rtype}-example.json"), "id": "x"}
-    if "create" in entry.interactions:
-        await store.commit(change_of(store, resource))
-    text = (await client.get(f"/{rtype}/x")).content or b"{}"
-    tag = {"If-Match": 'W/"1"', **JSON}
-    requests = {
-        "read": ("GET", f"/{rtype}/x", None),
-        "vread": ("GET", f"/{rtype}/x/_history/1", None),
-        "history-instance": ("GET", f"/{rtype}/x/_history", None),
-        "search-type": ("GET", f"/{rtype}", None),
-        "create": ("POST", f"/{rtype}", b"{}"),
-        "update": ("PUT", f"/{rtype}/x", text),
-        "delete": ("DELETE", f"/{rtype}/x", None),
-    }
-    for name, (method, path, body) in requests.items():
-        answer = await client.request(method, path, content=body, headers=tag)
-        if name not in entry.interactions:
-            assert answer.status_code == 405, name
-            allow = {m.strip() for m in answer.headers["allow"].split(",")}
-            assert method not in allow
-            outcome(answer)
-            continue
-        wanted = {200, 204, 400} if name == "create" else {200, 204}
-        if rtype == "AuditEvent" and name == "read":
-            wanted = {404}
-        if rtype == "Task" and name == "delete":
-            wanted = {422}
-        assert answer.status_code in wanted, (name, answer.status_code, answer.text)
-    if "create" in entry.interactions:
-        assert (await client.post(f"/{rtype}", content=b"{}", headers=JSON)).status_code == 400
-    assert entry.interactions <= ALL
-
-
-@pytest.mark.parametrize("rtype", sorted(catalog().types))
-async def test_each_listed_search_parameter_is_executed(store: Store, app_client: AppClient, rtype: str) -> None:
-    client = await app_client("admin", "Organization/op")
-    strict = {"Prefer": "handling=strict"}
-    for code, parameter in catalog().types[rtype].search.items():
-        value = (
-            "true" if parameter.datatypes and parameter.datatypes <= {"boolean", "truth"} else SAMPLES[parameter.type]
-        )
-        answer = await client.get(f"/{rtype}", params={code: value}, headers=strict)
-        assert answer.status_code == 200, (code, answer.text)
-        assert f"{code}=" in answer.json()["link"][0]["url"]
-    unknown = await client.get(f"/{rtype}?shoe=42", headers=strict)
-    assert unknown.status_code == 400
-    for include in catalog().types[rtype].includes:
-        assert (await client.get(f"/{rtype}?_include={include}", headers=strict)).status_code == 200
-    for include in catalog().types[rtype].revincludes:
-        assert (await client.get(f"/{rtype}?_revinclude={include}", headers=strict)).status_code == 200
 
 
 async def test_an_example_of_each_type_is_created_and_comes_back(store: Store, app_client: AppClient) -> None:
@@ -112,7 +68,6 @@ async def test_metadata_is_open_and_cached(store: Store, app_client: AppClient) 
         again = await client.get(path, headers={"If-None-Match": answer.headers["etag"]})
         assert again.status_code == 304
     assert {r["type"] for r in statement["rest"][0]["resource"]} == set(catalog().types)
-    assert validate(statement, "CapabilityStatement") == []
 
 
 @pytest.mark.parametrize("path", ["", "/", "/Patient/a/", "/Patient/", "/Nope", "/Nope/1", "/Patient/a/b/c"])
@@ -144,12 +99,15 @@ async def test_head_has_the_headers_and_no_body(world: Store, app_client: AppCli
         (401, {"method": "GET", "url": "/Patient/a", "headers": {"Authorization": "Bearer " + "x" * 43}}),
         (404, {"method": "GET", "url": "/Patient/nope"}),
         (404, {"method": "GET", "url": "/Shoe/1"}),
-        (405, {"method": "PATCH", "url": "/Patient/a"}),
+        (405, {"method": "PATCH", "url": "/AuditEvent/a"}),
         (405, {"method": "POST", "url": "/AuditEvent/$validate", "content": b"{}", "headers": JSON}),
-        (406, {"method": "GET", "url": "/Patient/a", "headers": {"Accept": "application/fhir+xml"}}),
+        (406, {"method": "GET", "url": "/Patient/a", "headers": {"Accept": "text/turtle"}}),
         (413, {"method": "POST", "url": "/Patient", "content": b"{" + b" " * 11_000_000, "headers": JSON}),
         (413, {"method": "GET", "url": "/Patient?name=" + "x" * 9000}),
-        (415, {"method": "POST", "url": "/Patient", "content": b"<Patient/>", "headers": {"Content-Type": "text/xml"}}),
+        (
+            415,
+            {"method": "POST", "url": "/Patient", "content": b"<Patient/>", "headers": {"Content-Type": "text/html"}},
+        ),
         (400, {"method": "POST", "url": "/Patient", "content": b"{", "headers": JSON}),
         (400, {"method": "GET", "url": "/Patient?birthdate=nonsense"}),
         (

@@ -59,12 +59,15 @@ def test_any_path(words: list[str], slash: bool) -> None:
     check("/fhir/" + "/".join(words) + "/" * slash)
 
 
+def test_the_base_itself_with_and_without_slash() -> None:
+    found = FRONT.find("/fhir")
+    assert found is not None and found[1] == {} and FRONT.find("/fhir/") == found
+
+
 def test_what_is_not_the_fhir_base_is_passed_on() -> None:
     for path in (
         "",
         "/",
-        "/fhir",
-        "/fhir/",
         "/fhirx/Patient",
         "/x/Patient/1",
         "/fhir/metadata",

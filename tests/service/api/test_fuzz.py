@@ -6,12 +6,15 @@ from typing import Any
 
 import httpx
 
+from service.api.xml_reader import read_xml
 from service.store.engine import Store
 from tests.service.conftest import AppClient
 from tests.service.world import CBO1, ECM1, observation, task
 
 COUNT = 2_000 if os.environ.get("ENLACE_TEST_DEEP") else 300
-METHODS = ["GET"] * 6 + ["POST"] * 6 + ["PUT"] * 4 + ["DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "G!T"]
+METHODS = (
+    ["GET"] * 6 + ["POST"] * 6 + ["PUT"] * 4 + ["PATCH"] * 3 + ["DELETE", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "G!T"]
+)
 # fmt: off
 TYPES = ["Patient", "Task", "Observation", "AuditEvent", "Organization", "Foo", "patient", "%00", "Pa%20ent", "é", "$"]
 IDS = [
@@ -51,7 +54,10 @@ HEADERS: list[tuple[str, list[bytes]]] = [
     ("Host", [b"evil.example.org", b"[::1", b""]),
 ]
 KINDS = [b"application/fhir+json"] * 6
-KINDS += [b"application/json", b"application/x-www-form-urlencoded", b"text/plain", b"", b"\xff"]
+KINDS += [
+    b"application/json", b"application/fhir+xml", b"application/json-patch+json", b"application/x-www-form-urlencoded",
+    b"text/plain", b"", b"\xff",
+]
 BODIES: list[bytes] = [
     b"", b"{", b"null", b"[]", b'"x"', b"1e999", b"\xff\xfe", b"\x00", b'{"resourceType":"Patient"}',
     b'{"resourceType":"Foo"}',
@@ -65,6 +71,10 @@ BODIES: list[bytes] = [
     b'{"resourceType":"Patient","name":[{"family":"\\ud800"}]}',
     b'{"resourceType":"Parameters","parameter":"x"}',
     b'{"resourceType":"Parameters","parameter":[{"name":"resource"}]}',
+    b'<Patient xmlns="http://hl7.org/fhir"/>', b'<Patient xmlns="http://hl7.org/fhir"><name value="x"/></Patient>',
+    b'<!DOCTYPE x [<!ENTITY a "a">]><Patient xmlns="http://hl7.org/fhir"><id value="&a;"/></Patient>',
+    b'[{"op":"add","path":"/a/b","value":1}]', b'[{"op":"remove","path":"/id"}]', b'{"id":null}',
+    b'{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"GET","url":"%00"}}]}',
     b"gender=female&gender=%FF", b"_count=x", b"&" * 500, b"name=\xc3\xa9",
     b'{"resourceType":"Task","focus":{"reference":5}}',
     b'{"resourceType":"Task","id":"a","status":"requested","intent":"order","focus":{"reference":"ServiceRequest/"}}',
@@ -115,8 +125,9 @@ async def test_hostile_requests_get_an_outcome_and_nothing_breaks(world: Store, 
         answer = await client.send(request)
         assert answer.status_code < 500, (one, answer.text)
         if answer.status_code >= 400 and one["method"] != "HEAD":
-            assert answer.headers["content-type"].startswith("application/fhir+json"), (one, answer.text)
-            assert answer.json()["resourceType"] == "OperationOutcome" and answer.json()["issue"], one
+            outcome = read_xml(answer.content) if "xml" in answer.headers["content-type"] else answer.json()
+            assert answer.headers["content-type"].startswith("application/fhir+"), (one, answer.text)
+            assert outcome["resourceType"] == "OperationOutcome" and outcome["issue"], one
     admin = clients[1]
     assert (await admin.get("/Patient?_count=1")).status_code == 200
     assert (await admin.get("http://test/healthz")).status_code == 200

@@ -52,3 +52,10 @@ async def test_delete_preconditions(world: Store, app_client: AppClient) -> None
     assert (await client.delete("/CareTeam/a")).status_code == 428
     assert (await client.delete("/CareTeam/a", headers={"If-Match": 'W/"2"'})).status_code == 412
     assert (await client.delete("/CareTeam/a", headers={"If-Match": 'W/"1"'})).status_code == 204
+
+
+async def test_if_none_match_excludes_what_is_there(world: Store, app_client: AppClient) -> None:
+    client = await app_client()
+    for tag in ("*", 'W/"1"'):
+        assert (await client.delete("/Observation/a", headers={"If-None-Match": tag})).status_code == 412
+    assert (await client.delete("/Observation/a", headers={"If-None-Match": 'W/"2"'})).status_code == 204

@@ -154,3 +154,69 @@ async def test_updates_without_if_match_are_decided_again(world: Store, app_clie
         )
     )
     assert {a.status_code for a in answers} <= {200, 409} and [a.status_code for a in answers].count(200) >= 4
+
+
+# --- update-as-create: the directory takes ids of clients, patients' data does not -----------------------------------
+
+
+def _place(**more: Any) -> dict[str, Any]:
+    return make("Location/ours-1", name="Clinic", managingOrganization=ref(ECM1), **more)
+
+
+async def test_a_directory_entry_is_created_under_its_id(world: Store, app_client: AppClient) -> None:
+    client = await app_client()
+    made = await client.put("/Location/ours-1", json=_place(), headers={"If-None-Match": "*"})
+    assert (made.status_code, made.json()["id"], made.headers["etag"]) == (201, "ours-1", 'W/"1"')
+    assert made.headers["location"].endswith("/fhir/Location/ours-1/_history/1")
+    assert (await client.put("/Location/ours-1", json=_place(status="active"))).status_code == 200
+    again = await client.put("/Location/ours-1", json=_place(), headers={"If-None-Match": "*"})
+    assert again.status_code == 412 and again.headers["etag"] == 'W/"2"'
+    theirs = await app_client("ecm-provider", "Organization/ecm-2")
+    assert (await theirs.put("/Location/ours-2", json={**_place(), "id": "ours-2"})).status_code == 403
+
+
+async def test_a_deleted_entry_comes_back_as_its_next_version_for_its_author(
+    world: Store, app_client: AppClient
+) -> None:
+    client, other = await app_client(), await app_client("ecm-provider", "Organization/ecm-2")
+    person = make("Practitioner/new", name=[{"family": "Made"}])
+    assert (await client.put("/Practitioner/new", json=person)).status_code == 201
+    assert (await client.delete("/Practitioner/new")).status_code == 204
+    assert (await other.put("/Practitioner/new", json=person)).status_code == 403
+    back = await client.put("/Practitioner/new", json=person)
+    assert (back.status_code, back.headers["etag"]) == (201, 'W/"3"')
+    assert (await client.get("/Practitioner/new/_history/1")).json()["name"] == [{"family": "Made"}]
+    assert (await client.get("/Practitioner/new/_history/2")).status_code == 410
+    found = await client.get("/Practitioner?family=made&_total=accurate")
+    assert found.json()["total"] == 1
+
+
+async def test_an_id_is_not_chosen_without_right_version_or_equal_body(world: Store, app_client: AppClient) -> None:
+    client = await app_client()
+    assert (await client.put("/Location/ours-1", json=_place(), headers={"If-Match": 'W/"1"'})).status_code == 412
+    assert (await client.put("/Location/other", json=_place())).status_code == 400
+    updater = await app_client(scopes="system/Location.ru")
+    assert (await updater.put("/Location/ours-1", json=_place())).status_code == 403
+    for url in ("/Location/" + "x" * 65, "/Location/a_b"):
+        assert (await client.put(url, json=_place())).status_code == 404
+
+
+async def test_ids_of_patients_data_are_the_services_own(world: Store, app_client: AppClient) -> None:
+    """The sentence says what to do, and says the same of a foreign id and of one that nobody has."""
+    for client in (await app_client(), await app_client("admin", "Organization/op")):
+        answer = await client.put("/Patient/unheard-of", json=make("Patient/unheard-of"))
+        assert answer.status_code == 404 and "POST" in answer.json()["issue"][0]["diagnostics"]
+    ours = await app_client()
+    for headers in ({}, {"If-None-Match": "*"}):
+        body = make("Patient/{id}")
+        assert (await same_answers(ours, "PUT", "/Patient/{id}", "b", json=body, headers=headers)).status_code == 404
+    taken = await ours.put("/Patient/a", json=make("Patient/a"), headers={"If-None-Match": "*"})
+    assert taken.status_code == 412
+
+
+async def test_parallel_puts_to_a_new_id_make_one(world: Store, app_client: AppClient) -> None:
+    client = await app_client()
+    answers = await asyncio.gather(
+        *(client.put("/Location/ours-1", json=_place(), headers={"If-None-Match": "*"}) for _ in range(10))
+    )
+    assert sorted(a.status_code for a in answers) == [201] + [412] * 9

@@ -32,6 +32,26 @@ VALUES: dict[str, Any] = {
     "Period": {"start": "2026-03-01"},
     "Timing": {"event": ["2026-03-01", "2026-04-01T00:00:00Z"]},
     "HumanName": {"family": "Núñez", "given": ["Ana", "María"], "text": "Ana María Núñez"},
+    "decimal": Decimal("0.25"),
+    "Range": {
+        "low": {"value": Decimal("18"), "unit": "years", "system": "http://unitsofmeasure.org", "code": "a"},
+        "high": {"value": 65, "unit": "years", "system": "http://unitsofmeasure.org", "code": "a"},
+    },
+    "Quantity": {
+        "value": Decimal("5.40"),
+        "unit": "milligrams",
+        "system": "http://unitsofmeasure.org",
+        "code": "mg",
+    },
+    "Age": {"value": 41, "unit": "years", "system": "http://unitsofmeasure.org", "code": "a"},
+    "Duration": {"value": Decimal("3.5"), "unit": "days", "system": "http://unitsofmeasure.org", "code": "d"},
+    "SampledData": {
+        "origin": {"value": 0, "unit": "mV", "system": "http://unitsofmeasure.org", "code": "mV"},
+        "period": 10,
+        "dimensions": 1,
+        "data": "-2 4 E 8.5",
+    },
+    "BackboneElement": {"latitude": Decimal("37.9577"), "longitude": Decimal("-121.29078")},
     "Address": {"line": ["1 Main St"], "city": "Sacramento", "state": "CA", "postalCode": "95814"},
 }
 

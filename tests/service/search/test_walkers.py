@@ -14,6 +14,8 @@ from fhirpathpy.models import models
 from fhir_profiles import Resource
 from fhir_profiles.catalog import HERE, catalog
 from service.search.walkers import values_at
+from tests.service.search.queries import bearers
+from tests.service.search.rich_samples import rich
 from tests.service.search.samples import every_parameter, examples, from_path
 
 COMPILED = json.loads((HERE / "search_parameters" / "compiled.json").read_text("utf-8"))
@@ -68,9 +70,37 @@ def test_each_path_of_each_parameter(rtype: str, code: str):
         assert found == by_engine(resource, rtype, code)
 
 
-@pytest.mark.parametrize("resource", examples(), ids=lambda r: f"{r['resourceType']}-{r.get('id')}")
+@pytest.mark.parametrize("resource", [*examples(), *rich()], ids=lambda r: f"{r['resourceType']}-{r.get('id')}")
 def test_examples(resource: Resource):
     rtype = resource["resourceType"]
     for code in catalog().types[rtype].search:
         if code not in ("_id", "_lastUpdated"):
             assert by_walkers(resource, rtype, code) == by_engine(resource, rtype, code), code
+
+
+def composites() -> list[tuple[str, str]]:
+    return [(rtype, code) for rtype, code in every_parameter() if catalog().types[rtype].search[code].groups]
+
+
+@pytest.mark.parametrize(("rtype", "code"), composites())
+def test_components_stand_where_an_engine_finds_them(rtype: str, code: str):
+    """Each component of each bearing element, by `branch[i].component`."""
+    parameter, row = catalog().types[rtype].search[code], COMPILED[rtype][code]
+    seen = 0
+    for resource in [*examples(), *rich()]:
+        if resource["resourceType"] != rtype:
+            continue
+        for group, branch in zip(parameter.groups, row["expression"].split(" | "), strict=True):
+            for number, element in enumerate(bearers(resource, group)):
+                at = f"{branch}[{number}]" if group.at else branch
+                for part, (_, expression) in zip(group.parts, row["components"], strict=True):
+                    walked = {text(value) for path in part.paths for value in values_at(element, path)}
+                    assert walked == by_expression(resource, at, expression), (at, expression)
+                    seen += len(walked)
+    assert seen
+
+
+def by_expression(resource: Resource, at: str, expression: str) -> set[str]:
+    union = " | ".join(f"{at}.{part.strip()}" for part in expression.split("|"))
+    compiled = compile_path(union.replace("DateTime", "dateTime").replace(".as(", ".ofType("), model=models["r4"])
+    return {text(value) for value in compiled(copy.deepcopy(resource)) if value is not None}

@@ -5,10 +5,12 @@ Visibility is written here apart from service/store/visible.py, in the plainest 
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Any
 
 from service.access.roles import restriction
 from service.caller import Caller, Role
+from service.search.asking import May
 from service.search.criteria import Criteria
 from service.search.keys import edge
 from service.search.query import parse
@@ -16,7 +18,7 @@ from service.search.restriction import EVERYTHING, Restriction, See
 from service.store.change import Write
 from service.store.engine import Store
 from service.store.visible import PARTY_EDGES
-from tests.service.search.memory import matches
+from tests.service.store.oracle_search import holds, ordered
 from tests.service.world import BASE, SUD, change_of, make, ref
 
 ORGS = [f"Organization/o{n}" for n in range(5)]
@@ -70,6 +72,15 @@ QUERIES: list[tuple[str, str]] = [
     ("Procedure", "subject=Patient/p4,Patient/P5"),
     ("Organization", "name=o"),
     ("Group", "member=Patient/p0"),
+    ("Task", "patient.identifier=http://example.org/mrn|m1"),
+    ("Task", "patient.gender=female&status=requested&_sort=-authored-on"),
+    ("Task", "patient.name=ro,nu&_sort=status,-authored-on"),
+    ("Task", "owner:Organization.name=o1"),
+    ("Task", "focus:ServiceRequest.subject:Patient.address-city=davis&_sort=patient"),
+    ("Patient", "_has:Task:patient:status=requested&_sort=family"),
+    ("Patient", "_has:ServiceRequest:subject:_has:Task:focus:owner=Organization/o1"),
+    ("Patient", "name:contains=OME"),
+    ("Patient", "_sort=-birthdate,gender"),
 ]
 
 
@@ -172,6 +183,7 @@ class Memory:
 
     def __init__(self, store: Store, writes: list[Write], vids: dict[str, int]):
         self.store, self.writes, self.vids = store, writes, vids
+        self.by_key = {store.keys.resource(w.reference): w for w in writes}
         self.panel = {(p.subject, p.patient) for w in writes for p in w.panel if p.start_us <= self.now < p.end_us}
 
     @property
@@ -203,25 +215,27 @@ class Memory:
             about in w.index.edges and direct(w) for w in self.writes if w.rtype == "Task"
         )
 
-    def search(self, criteria: Criteria, r: Restriction) -> list[str]:
+    def search(self, criteria: Criteria, r: Restriction, wider: Restriction | None = None) -> list[str]:
+        return [w.fhir_id for w in self.found(criteria, r, wider)]
+
+    def found(self, criteria: Criteria, r: Restriction, wider: Restriction | None = None) -> list[Write]:
+        """In order; linked resources as `wider` shows them."""
+        linked = wider or r
         hits = [
             w
             for w in self.writes
             if w.rtype == criteria.rtype
-            and matches(criteria, w.index, w.fhir_id, self.vids[w.reference])
             and self.sees(w, r)
+            and all(holds(self, clause, w, linked) for clause in criteria.clauses)
         ]
-        by_id = criteria.sort[0].by == "_id"
-        hits.sort(
-            key=lambda w: w.fhir_id.encode() if by_id else self.vids[w.reference],
-            reverse=criteria.sort[0].down,
-        )
-        return [w.fhir_id for w in hits]
+        return ordered(self, hits, criteria.sort, linked)
 
 
-async def filled(store: Store, seed: int = 5) -> Memory:
+async def filled(store: Store, seed: int = 5, decorate: Callable[[Write], Write] = lambda write: write) -> Memory:
     chance = random.Random(seed)
     changes = [change_of(store, resource, source) for source, resource in random_resources(chance)]
+    for change in changes:
+        change.writes[:] = [decorate(write) for write in change.writes]
     done = await asyncio.gather(*(store.commit(change) for change in changes))
     vids = {one.written[0].reference: one.written[0].vid for one in done}
     return Memory(store, [change.writes[0] for change in changes], vids)
@@ -229,4 +243,6 @@ async def filled(store: Store, seed: int = 5) -> Memory:
 
 def criteria_of(store: Store, rtype: str, query: str) -> Criteria:
     params = [tuple(part.split("=", 1)) for part in query.split("&") if part]
-    return parse(rtype, params, store.keys, strict=True, now_us=store.clock.now_us(), base_url=BASE)  # type: ignore[arg-type]
+    may = May(lambda _rtype: True, lambda _rtype: True)
+    now_us = store.clock.now_us()
+    return parse(rtype, params, store.keys, strict=True, now_us=now_us, base_url=BASE, may=may)  # type: ignore[arg-type]

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from service.store import waiting
-from service.store.change import Change, Committed
+from service.store.change import Change, Committed, Write
 from service.store.database import Unavailable
-from service.store.waiting import WAIT_S, Waiting
+from service.store.waiting import GROUP_WRITES, WAIT_S, Waiting
 
 
 class Ticks:
@@ -66,3 +66,13 @@ async def test_at_the_end_nobody_is_left_waiting() -> None:
     queue.end()
     assert all(isinstance(future.exception(), Unavailable) for future in futures)
     assert len(queue) == 0
+
+
+async def test_a_group_ends_behind_large_changes() -> None:
+    """Else a commit of many transactions of 500 entries would last longer than a connection is given."""
+    queue = Waiting()
+    many = [Write("Goal", str(n), 0, None) for n in range(GROUP_WRITES // 2)]
+    for _ in range(5):
+        queue.put(Change(writes=many))
+    queue.put(Change())
+    assert [len(queue.take(128)) for _ in range(3)] == [2, 2, 2]

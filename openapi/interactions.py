@@ -1,0 +1,119 @@
+"""THE table of interactions for the document: what each takes, answers and refuses. https://hl7.org/fhir/R4/http.html#summary
+
+A row of THE route table without an entry here is left out of the document, and tests/openapi says so.
+"""
+
+from typing import NamedTuple
+
+from fhir_profiles.catalog import TypeEntry
+from service.api.fhir import Row
+from service.errors import Category as C
+
+
+class Interaction(NamedTuple):
+    """scope: letters of the SMART v2 scopes on the type; "" where they depend on what is sent.
+
+    answers: status -> (sentence, schema); schema: "" for no body, "{type}" for the resource itself.
+    body: "", "resource", "form", "patch", "bundle", "match" or "nothing" (parameters may stand in it, none must).
+    """
+
+    verb: str
+    scope: str
+    answers: dict[int, tuple[str, str]]
+    refused: tuple[C, ...] = ()
+    parameters: tuple[str, ...] = ()
+    body: str = ""
+    anchor: str = ""
+
+
+_SAME = "Not changed since the version in If-None-Match, or the time in If-Modified-Since."
+_WRITTEN = (C.CONFLICT, C.STALE, C.UNSUPPORTED_MEDIA, C.RULE)
+_FOUND = {200: ("A Bundle of type searchset; its links lead to further pages.", "Bundle")}
+_VERSIONS = {200: ("A Bundle of type history, newest first.", "Bundle")}
+_CHANGED = "The new version, or the same where nothing changed."
+_CREATED = "Created under the id of the URL, or of the body."
+_SHOWN = ("_format", "_pretty")
+_PAGED = ("_count", "_page", *_SHOWN)
+_SEARCHED = (*_PAGED, "_elements", "_sort", "_summary", "_total", "Prefer-handling")
+_TIMES = (*_PAGED, "_at", "_since")
+_EVERYTHING = ("start", "end", "_since", "_type")
+OPERATIONS = "https://hl7.org/fhir/R4/"
+
+INTERACTIONS: dict[str, Interaction] = {
+    "read": Interaction(
+        "Read", "r", {200: ("The current version.", "{type}"), 304: (_SAME, "")}, (C.NOT_FOUND, C.GONE),
+        ("If-Modified-Since", "If-None-Match", *_SHOWN),
+    ),
+    "vread": Interaction(
+        "Read one version of", "r", {200: ("That version.", "{type}"), 304: (_SAME, "")}, (C.NOT_FOUND, C.GONE),
+        ("If-Modified-Since", "If-None-Match", *_SHOWN),
+    ),
+    "history-instance": Interaction(
+        "List the versions of one", "r", _VERSIONS, (C.NOT_FOUND, C.GONE), _TIMES, anchor="history"
+    ),
+    "history-type": Interaction("List the versions of all", "s", _VERSIONS, (), _TIMES, anchor="history"),
+    "history-system": Interaction("List all versions", "", _VERSIONS, (), _TIMES, anchor="history"),
+    "search-type": Interaction("Search", "s", _FOUND, (), _SEARCHED, anchor="search"),
+    "search-system": Interaction("Search several types", "", _FOUND, (), (*_SEARCHED, "_type"), anchor="search"),
+    "search-compartment": Interaction(
+        "Search in the record of one", "", _FOUND, (C.NOT_FOUND,), (*_SEARCHED, "compartment", "_type"), anchor="search"
+    ),
+    "create": Interaction(
+        "Create", "c",
+        {201: ("Created; the server chose the id.", "{type}"), 200: ("If-None-Exist matched this one.", "{type}")},
+        _WRITTEN, ("If-None-Exist", "Prefer-return", *_SHOWN), "resource",
+    ),
+    "update": Interaction(
+        "Update", "u", {200: (_CHANGED, "{type}"), 201: (_CREATED, "{type}")}, (C.NOT_FOUND, C.GONE, *_WRITTEN),
+        ("If-Match", "Prefer-return", *_SHOWN), "resource",
+    ),
+    "update-where": Interaction(
+        "Update the one that fits, or create", "us", {200: (_CHANGED, "{type}"), 201: (_CREATED, "{type}")},
+        (C.NOT_FOUND, C.GONE, *_WRITTEN), ("criteria", "If-Match-any", "Prefer-return"), "resource", "cond-update",
+    ),
+    "patch": Interaction(
+        "Patch", "u", {200: (_CHANGED, "{type}")}, (C.NOT_FOUND, C.GONE, *_WRITTEN),
+        ("If-Match", "Prefer-return", *_SHOWN), "patch",
+    ),
+    "patch-where": Interaction(
+        "Patch the one that fits", "us", {200: (_CHANGED, "{type}")}, (C.NOT_FOUND, C.GONE, *_WRITTEN),
+        ("criteria", "If-Match-any", "Prefer-return"), "patch", "patch",
+    ),
+    "delete": Interaction(
+        "Delete", "d", {204: ("Deleted.", "")}, (C.NOT_FOUND, C.GONE, C.CONFLICT, C.STALE, C.RULE), ("If-Match",)
+    ),
+    "delete-where": Interaction(
+        "Delete the one that fits", "ds", {204: ("Deleted, or nothing fitted.", "")},
+        (C.NOT_FOUND, C.CONFLICT, C.STALE, C.RULE), ("criteria", "If-Match-any"), anchor="cdelete",
+    ),
+    "transaction": Interaction(
+        "Do several things, together or each for itself", "",
+        {200: ("A Bundle of type transaction-response or batch-response, an entry for each.", "Bundle")},
+        (C.NOT_FOUND, C.METHOD_NOT_ALLOWED, C.GONE, C.PRECONDITION_REQUIRED, *_WRITTEN), ("Prefer-return", *_SHOWN),
+        "bundle",
+    ),
+    "$validate": Interaction(
+        "Check", "c", {200: ("What is wrong with the resource, or that nothing is.", "OperationOutcome")},
+        (C.NOT_FOUND, C.GONE, C.UNSUPPORTED_MEDIA), _SHOWN, "resource", f"{OPERATIONS}resource-operation-validate.html",
+    ),
+    "$everything": Interaction(
+        "Read the whole record of one", "r", _FOUND, (C.NOT_FOUND, C.GONE), (*_PAGED, *_EVERYTHING), "nothing",
+        f"{OPERATIONS}patient-operation-everything.html",
+    ),
+    "$match": Interaction(
+        "Say who might be this", "s", {200: ("A Bundle of type searchset, the surest first.", "Bundle")},
+        (C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "match", f"{OPERATIONS}patient-operation-match.html",
+    ),
+}  # fmt: skip
+
+
+def key_of(row: Row) -> str:
+    """The entry of a row: a conditional write stands on the type, a plain one on the resource."""
+    conditional = row.path == "/{type}" and row.method in ("PUT", "PATCH", "DELETE")
+    return f"{row.interaction}-where" if conditional else row.interaction
+
+
+def path_of(row: Row, entry: TypeEntry | None) -> str:
+    """Below /fhir, as the document names it."""
+    path = row.path.replace("_history/{part}", "_history/{vid}").replace("{part}", "{compartment}")
+    return path.replace("{type}", entry.name) if entry else path

@@ -1,0 +1,51 @@
+"""One search while it is worked out: whose eyes, what is asked, and how much time is left."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.search.criteria import Clause
+from service.search.restriction import Restriction
+from service.store.database import Row, TooCostly
+from service.store.engine import Store
+from service.store.find_clauses import Compiler
+
+BUDGET_S = 5.0
+"""After so long no further statement of the search is begun; each has the database's own deadline beside it."""
+MAX_VALUES = 30_000
+"""Placeholders of one statement: both databases end near 32,767."""
+MAX_RESOLVED = 8_000
+"""Keys that all chains of one search together may be replaced by."""
+
+
+@dataclass
+class Spent:
+    """What the statements of one search share."""
+
+    until_s: float = field(default_factory=lambda: time.monotonic() + BUDGET_S)
+    resolved: int = 0
+
+
+@dataclass
+class Asked:
+    """Resources of `rtype` that fit all clauses and that `restriction` shows; linked ones by `wider`."""
+
+    store: Store
+    rtype: str
+    clauses: tuple[Clause, ...]
+    restriction: Restriction
+    wider: Restriction
+    spent: Spent = field(default_factory=Spent)
+
+    def compiler(self) -> Compiler:
+        return Compiler(self.store.db.name, self.wider)
+
+    def about(self, rtype: str, clauses: tuple[Clause, ...]) -> "Asked":
+        """The same search, looking at linked resources."""
+        return Asked(self.store, rtype, clauses, self.wider, self.wider, self.spent)
+
+    async def fetch(self, sql: str, params: list[Any], *, heavy: bool) -> list[Row]:
+        """heavy: off the event loop on SQLite. Raises TooCostly."""
+        if len(params) > MAX_VALUES or time.monotonic() > self.spent.until_s:
+            raise TooCostly
+        return await self.store.fetch(sql, tuple(params), heavy=heavy)
