@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from fhir_profiles.catalog import TypeEntry, catalog
 from openapi.bodies import body_of
-from openapi.components import BEARER, OAUTH, Json, content, header, parameter, refusals
+from openapi.components import BEARER, FHIR_JSON, OAUTH, Json, content, header, parameter, refusals, schema
 from openapi.examples import HISTORY, SEARCH
 from openapi.interactions import INTERACTIONS, Interaction, key_of, path_of
 from openapi.queries import TEXT, searched
@@ -19,6 +19,7 @@ ALWAYS = (
     *(C.TOO_MANY, C.INTERNAL, C.UNAVAILABLE),
 )
 """TOO_LARGE: the URL has a limit, whatever the interaction."""
+MINIMAL = " Empty with `return=minimal`."
 VERSION_HEADERS = ("ETag", "Last-Modified", "X-Request-Id")
 NOT_OF_AUDIT = frozenset({"_elements", "_sort", "_summary", "_total", "If-None-Match", "If-Modified-Since"})
 
@@ -129,6 +130,9 @@ def _answers(does: Interaction, row: Row, entry: TypeEntry | None) -> Json:
         if schema_name:
             name = schema_name.replace("{type}", entry.name if entry else "")
             answer["content"] = content(name, *_examples(name, row, entry))
+            if "Prefer-return" in does.parameters and schema_name == "{type}":
+                answer["description"] += MINIMAL
+                answer["content"][FHIR_JSON]["schema"] = {"anyOf": [schema(name), schema("OperationOutcome")]}
         found[str(status)] = answer
     return found
 

@@ -31,6 +31,10 @@ def limits() -> tuple[Limit, ...]:
         Limit("bodyBytes", json_reader.MAX_BYTES, f"Body of a FHIR request: {json_reader.MAX_BYTES // MB} MB", "413"),
         Limit("bodyDepth", json_reader.MAX_DEPTH, f"Levels of JSON: {json_reader.MAX_DEPTH}", "400"),
         Limit("bodyValues", json_reader.MAX_VALUES, f"Values in a body: {json_reader.MAX_VALUES:,}", "400"),
+        Limit(
+            "bundleValues", json_reader.MAX_BUNDLE_VALUES,
+            f"Values in all entries of a Bundle together: {json_reader.MAX_BUNDLE_VALUES:,}", "400",
+        ),
         Limit("messageBytes", hl7v2.MAX_BYTES, f"HL7 v2 message: {hl7v2.MAX_BYTES // MB} MB", "413"),
         Limit("oauthFormBytes", oauth_form.MAX_BODY, f"OAuth form: {oauth_form.MAX_BODY // 1024} KB", "413"),
         Limit("pageSizeDefault", Shape(()).count, f"Entries per page unless `_count` says so: {Shape(()).count}", ""),

@@ -51,8 +51,8 @@ class Planned:
     @property
     def creates(self) -> bool:
         """Makes a resource under an id of ours."""
-        conditional = self.interaction == "create" or (self.interaction == "update" and self.question is not None)
-        return conditional and self.found is None
+        named = self.interaction == "update" and self.question is None
+        return self.interaction in ("create", "update") and not named and self.found is None
 
 
 async def planned(ctx: Context, entries: Sequence[Entry]) -> list[Planned]:

@@ -9,8 +9,8 @@ from fhir_profiles.catalog import catalog
 from service.access.context import Context
 from service.access.roles import check_scope
 from service.errors import Category, FhirError, Issue
+from service.interactions.asked import asked
 from service.interactions.decision import Preconditions
-from service.search.query import parse
 from service.store.change import Change
 from service.store.epochs import epoch
 from service.store.find import search as find
@@ -71,8 +71,7 @@ async def matches(ctx: Context, rtype: str, query: Query, name: str) -> list[Fou
     if not query:
         text = f"{name} must hold at least one search parameter, such as identifier=system|value."
         raise FhirError(Category.STALE, text, reason="no-criteria")
-    keys, base = ctx.store.keys, ctx.settings.base_url
-    criteria = parse(rtype, [*query, ("_count", "2")], keys, strict=True, now_us=ctx.now_us, base_url=base)
+    (criteria,) = asked(ctx, (rtype,), [*query, ("_count", "2")], strict=True)
     page = await find(ctx.store, criteria, ctx.restriction, include_restriction=ctx.restriction)
     return page.matches
 

@@ -30,21 +30,25 @@ async def create(ctx: Context, rtype: str, body: Any, pre: Preconditions, *, fhi
     return await made(ctx, rtype, with_id(body, fhir_id or ctx.new_id()), change)
 
 
-async def made(ctx: Context, rtype: str, body: Any, change: Change, former: Found | None = None) -> Decision:
-    """201 for a body that carries its id. former: the deletion that an update brings back to life."""
+async def made(
+    ctx: Context, rtype: str, body: Any, change: Change, former: Found | None = None, author: int | None = None
+) -> Decision:
+    """201 for a body that carries its id. former: the deletion that an update brings back to life, for its author."""
     resource = check_structure(body, rtype)
     check_entry(ctx.caller, resource)
     await check_references(ctx, resource, None)
     await check_patient(ctx, resource, None)
-    return await written(ctx, resource, change, former.version if former else ABSENT)
+    return await written(ctx, resource, change, former.version if former else ABSENT, author)
 
 
-async def written(ctx: Context, resource: Resource, change: Change, expect: int = ABSENT) -> Decision:
+async def written(
+    ctx: Context, resource: Resource, change: Change, expect: int = ABSENT, author: int | None = None
+) -> Decision:
     """The Change of a checked new resource: its workflow steps, its version, its audit row."""
     rtype = resource["resourceType"]
     step = Step(ctx, "create", resource, None, change)
     await run_before(step)
-    write = ctx.write(step.new, expect)
+    write = ctx.write(step.new, expect, source_org=author)
     change.writes.append(write)
     await run_after(step)
     patient = patient_of(step.new, rtype)

@@ -56,14 +56,9 @@ async def history(
     target = f"{rtype}/{fhir_id}".strip("/") or "_history"
     audit = ctx.audit("R" if key else "E", "history", target, ctx.patients_of(*page))
     now_us = ctx.now_us if top is None else min(ctx.now_us, updated_us(top + 1))
-    body = bundle(
-        "history",
-        [Entry(one, request=_request(one)) for one in page],
-        ctx.settings.base_url,
-        links=links(Around(following, previous)),
-        now_us=now_us,
-        new_id=ctx.new_id(),
-    )
+    entries = [Entry(one, request=_request(one)) for one in page]
+    shown = links(Around(following, previous))
+    body = bundle("history", entries, ctx.settings.base_url, links=shown, now_us=now_us, new_id=ctx.new_id())
     return Decision(Change(audit=[audit]), fixed(Answer(200, body)))
 
 

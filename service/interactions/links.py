@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -130,10 +130,6 @@ class Links:
         bound = _bound(self.caller, self.at.path, self.at.params if inside is None else [])
         sealed = _seal(self.key).encrypt(nonce, _packed(orjson.dumps([after, back, inside])), kind + bound)
         return base64.urlsafe_b64encode(kind + nonce + sealed).decode().rstrip("=")
-
-
-def path_of(url: str) -> str:
-    return urlsplit(url).path
 
 
 def _packed(text: bytes) -> bytes:

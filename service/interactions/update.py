@@ -99,7 +99,7 @@ async def _created_as(ctx: Context, rtype: str, body: Any, change: Change, forme
     if author != ctx.organization_key and not ctx.restriction.unrestricted:
         text = f"Only the organization that wrote this {rtype} may write it again."
         raise FhirError(Category.FORBIDDEN, text, reason="author")
-    return await made(ctx, rtype, body, change, former)
+    return await made(ctx, rtype, body, change, former, author)
 
 
 def takes_ids(ctx: Context, rtype: str) -> bool:

@@ -136,7 +136,8 @@ async def open_store(
         if database_limit_mb:
             room = SizeLimit(database_limit_mb)
     await check_schema(db)
-    known: dict[str, str] = dict(await db.fetch("SELECT name, value FROM meta WHERE name IN ('index_secret', 'index_made_by')"))
+    sql = "SELECT name, value FROM meta WHERE name IN ('index_secret', 'index_made_by')"
+    known: dict[str, str] = dict(await db.fetch(sql))
     secret = bytes.fromhex(str(known["index_secret"]))
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     keys = Keys(secret)

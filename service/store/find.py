@@ -14,8 +14,8 @@ from service.search.restriction import Restriction
 from service.store.database import TooCostly
 from service.store.dialect import marks
 from service.store.engine import Store
-from service.store.find_asked import Asked, Spent
-from service.store.find_includes import COLUMNS, as_found, included
+from service.store.find_asked import COLUMNS, Asked, Spent, as_found
+from service.store.find_includes import included
 from service.store.find_order import decisive, position
 from service.store.find_pages import Ranked, Span, planned, span
 from service.store.find_plan import Plan, row
@@ -98,9 +98,9 @@ class _Search:
         return _Rows(page, following, None if after is None else position(page[0]) if page else after)
 
     async def _merged(self, plans: list[Plan], wanted: Span) -> list[Ranked]:
+        if len(plans) == 1:
+            return await span(plans[0], wanted, whole=True)
         parts = [await span(made, wanted) for made in plans]
-        if len(parts) == 1:
-            return parts[0]
         down = wanted.sort[0].down != wanted.back
         rows = sorted({one for part in parts for one in part}, key=_bytewise, reverse=down)
         return rows[: wanted.limit]
@@ -114,10 +114,10 @@ class _Search:
         return total if bound is None else min(total, ESTIMATED)
 
     async def _bodies(self, vids: list[int]) -> list[Found]:
-        if not vids:
-            return []
-        sql = f"SELECT {COLUMNS} FROM version v WHERE v.vid IN ({marks(len(vids))})"
-        found = {row[4]: as_found(row) for row in await self.asked[0].fetch(sql, [*vids], heavy=False)}
+        found = self.asked[0].spent.bodies
+        if missing := [vid for vid in vids if vid not in found]:
+            sql = f"SELECT {COLUMNS} FROM version v WHERE v.vid IN ({marks(len(missing))})"
+            found |= {row[4]: as_found(row) for row in await self.asked[0].fetch(sql, missing, heavy=False)}
         return [found[vid] for vid in vids]
 
 

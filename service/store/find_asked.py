@@ -9,6 +9,7 @@ from service.search.restriction import Restriction
 from service.store.database import Row, TooCostly
 from service.store.engine import Store
 from service.store.find_clauses import Compiler
+from service.store.read import Found
 
 BUDGET_S = 5.0
 """After so long no further statement of the search is begun; each has the database's own deadline beside it."""
@@ -17,13 +18,21 @@ MAX_VALUES = 30_000
 MAX_RESOLVED = 8_000
 """Keys that all chains of one search together may be replaced by."""
 
+COLUMNS = "v.key, v.rtype, v.fhir_id, v.version, v.vid, 0, v.body, v.patient"
+
+
+def as_found(one: Row) -> Found:
+    """A row of COLUMNS."""
+    return Found(one[0], one[1], one[2], one[3], one[4], False, one[6], one[7])
+
 
 @dataclass
 class Spent:
-    """What the statements of one search share."""
+    """What the statements of one search share. bodies: by vid, those that came with the order of the page."""
 
     until_s: float = field(default_factory=lambda: time.monotonic() + BUDGET_S)
     resolved: int = 0
+    bodies: dict[int, Found] = field(default_factory=dict)
 
 
 @dataclass

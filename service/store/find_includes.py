@@ -10,9 +10,8 @@ from fhir_profiles.catalog import catalog
 from service.errors import Category, FhirError, Issue
 from service.search.criteria import Include
 from service.search.keys import edge
-from service.store.database import Row
 from service.store.dialect import marks
-from service.store.find_asked import Asked
+from service.store.find_asked import COLUMNS, Asked, as_found
 from service.store.find_clauses import NEVER
 from service.store.read import Found
 from service.store.visible import Sql, either, join, visible_any
@@ -21,7 +20,6 @@ MAX_INCLUDED = 1000
 MAX_STEPS = 4
 """How far :iterate leads from a match. What lies behind is refused, never left out."""
 
-COLUMNS = "v.key, v.rtype, v.fhir_id, v.version, v.vid, 0, v.body, v.patient"
 _MANY = f"More than {MAX_INCLUDED} included resources: ask for a smaller _count or fewer includes."
 _FAR = f"An :iterate leads over more than {MAX_STEPS} references: leave it out and search again from what was included."
 
@@ -91,11 +89,6 @@ async def _bodies(asked: Asked, vids: str, values: list[object]) -> list[Found]:
     sql = f"SELECT {COLUMNS} FROM ({vids}) i {join_version} ORDER BY v.vid DESC"
     rows = await asked.fetch(sql, [*values, MAX_INCLUDED + 1], heavy=False)
     return [as_found(one) for one in rows]
-
-
-def as_found(one: Row) -> Found:
-    """A row of COLUMNS."""
-    return Found(one[0], one[1], one[2], one[3], one[4], False, one[6], one[7])
 
 
 def _shown(asked: Asked, rtypes: set[str]) -> Sql:

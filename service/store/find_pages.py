@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from service.search.criteria import Clause, HasDate, HasEdge, HasId, HasKey, HasString, Position, Sort, Updated
-from service.store.find_asked import Asked
+from service.store.find_asked import COLUMNS, Asked, as_found
 from service.store.find_clauses import At
 from service.store.find_order import VALUES, Way, behind, column, decisive, order_by, ways
 from service.store.find_plan import Plan, conditions, is_few, plan, row
@@ -36,10 +36,10 @@ def light(clauses: Sequence[Clause]) -> bool:
     return all(isinstance(c, _LIGHT) and not (isinstance(c, HasString) and c.match == "contains") for c in clauses)
 
 
-async def span(made: Plan, wanted: Span) -> list[Ranked]:
-    """Rows in the order read: reversed where `back`."""
+async def span(made: Plan, wanted: Span, *, whole: bool = False) -> list[Ranked]:
+    """Rows in the order read: reversed where `back`. whole: bodies may be read too (Spent), where nothing is sorted."""
     if by_vid(wanted.sort):
-        return await _streamed(made, wanted)
+        return await _streamed(made, wanted, whole and made.driver.ordered)
     key = wanted.sort[0]
     indexed = (len(wanted.sort) == 1 and key.by in VALUES) or key.by == "_id"
     if not indexed or await is_few(made):
@@ -47,26 +47,39 @@ async def span(made: Plan, wanted: Span) -> list[Ranked]:
     return await (_by_id(made, wanted) if key.by == "_id" else _indexed(made, wanted))
 
 
-async def _streamed(made: Plan, wanted: Span) -> list[Ranked]:
+async def _streamed(made: Plan, wanted: Span, whole: bool) -> list[Ranked]:
     """By vid: an ordered driver is read in the order of its index, and no row more than needed."""
     down, after = wanted.sort[0].down != wanted.back, wanted.after and wanted.after[-1:]
-    found = await _in_order(made, down, after, wanted.limit, heavy=not light(made.clauses))
+    found = await _in_order(made, down, after, wanted.limit, heavy=not light(made.clauses), whole=whole)
     return [(vid, vid) for vid in found]
 
 
 async def _in_order(
-    made: Plan, down: bool, after: Position | None, limit: int, *, more: Sql = ("", []), heavy: bool
+    made: Plan,
+    down: bool,
+    after: Position | None,
+    limit: int,
+    *,
+    more: Sql = ("", []),
+    heavy: bool,
+    whole: bool = False,
 ) -> list[int]:
     """Vids in their order behind `after`; more: a further condition on d.vid."""
     compiler, at = made.asked.compiler(), row()
+    at.used = whole
     if made.driver.ordered and compiler.engine == "postgresql":
         made = replace(made, driver=made.driver.stream(behind([Way("vid", down, nulls=False)], after), down))
         after = None
     table, (where, params) = made.rows(compiler, at)
     order = [Way(at.vid, down, nulls=False)]
     condition, values = join((where, params), more, behind(order, after))
-    sql = f"SELECT {at.vid} FROM {table} WHERE {condition} ORDER BY {order_by(order)} LIMIT ?"
-    return [vid for (vid,) in await made.asked.fetch(sql, [*values, limit], heavy=heavy)]
+    columns = COLUMNS if whole else at.vid
+    sql = f"SELECT {columns} FROM {table} WHERE {condition} ORDER BY {order_by(order)} LIMIT ?"
+    rows = await made.asked.fetch(sql, [*values, limit], heavy=heavy)
+    if not whole:
+        return [vid for (vid,) in rows]
+    made.asked.spent.bodies |= {one[4]: as_found(one) for one in rows}
+    return [one[4] for one in rows]
 
 
 async def _sorted(made: Plan, wanted: Span) -> list[Ranked]:

@@ -114,6 +114,11 @@ def contract(running: Running) -> Any:
     return schemathesis.openapi.from_dict(requests.get(f"{running.base_url}/openapi.json", timeout=30).json())
 
 
+def empty_as_asked(case: Any, answer: Any) -> bool:
+    """OpenAPI has no words for a body that the request may do without; the description has."""
+    return not answer.content and (case.headers or {}).get("Prefer") == "return=minimal" and answer.status_code < 300
+
+
 @pytest.mark.timeout(3600 if DEEP else 120)
 @pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=[f"{m.upper()} {p}" for m, p in OPERATIONS])
 def test_the_contract_is_kept(running: Running, contract: Any, method: str, path: str) -> None:
@@ -132,6 +137,6 @@ def test_the_contract_is_kept(running: Running, contract: Any, method: str, path
         @given(case=operation.as_strategy())
         def check(case: Any) -> None:
             answer = case.call(base_url=running.base_url, session=session, headers=headers, timeout=30)
-            case.validate_response(answer, checks=CHECKS)
+            case.validate_response(answer, checks=CHECKS[:2] if empty_as_asked(case, answer) else CHECKS)
 
         check()

@@ -61,7 +61,7 @@ def _problems(text: str) -> tuple[str, ...]:
 
 
 def sound(value: Any, schema: dict[str, Any]) -> None:
-    jsonschema_rs.validate(resolved(schema), value)
+    jsonschema_rs.validate({**schema, "components": {"schemas": MADE["components"]["schemas"]}}, value)
     if isinstance(value, dict) and "resourceType" in value:
         assert _problems(json.dumps(value)) == ()
 

@@ -227,3 +227,26 @@ def test_fuzz_answers_a_value_or_a_fhir_error() -> None:
         except FhirError as error:
             assert error.category.status in (400, 413)
             assert error.issues
+
+
+def test_values_are_counted_by_entry_of_a_bundle() -> None:
+    """Each may be as large as a resource of its own, and all together five times that."""
+
+    def bundle(entries: int, values: int, rtype: str = "Bundle") -> bytes:
+        entry = '{"resource":{"a":[' + ",".join(["1"] * values) + "]}}"
+        return f'{{"resourceType":"{rtype}","entry":[{",".join([entry] * entries)}]}}'.encode()
+
+    assert len(read_json(bundle(4, 49_000))["entry"]) == 4
+    assert "50000 values" in refusal(bundle(1, 50_001)).issues[0].diagnostics
+    assert "250000" in refusal(bundle(6, 49_000)).issues[0].diagnostics
+    assert "50000 values" in refusal(bundle(4, 49_000, "List")).issues[0].diagnostics
+    assert "50000 values" in refusal(bundle(4, 49_000, "List").replace(b'"a"', b'"Bundle"')).issues[0].diagnostics
+
+
+def test_strings_with_quotes_and_backslashes_are_cut_out_whole() -> None:
+    """Brackets and commas inside strings count for nothing, whatever stands before them."""
+    tricky = ["\\", '"', '\\"', '"[', '\\\\"{', "]}", ',,,"', '\\\\\\"[[[', "[" * 200]
+    value = {"resourceType": "Basic", "a": [{"b": tricky} for _ in range(100)]}
+    assert read_json(json.dumps(value).encode()) == value
+    deep = json.dumps({"a": tricky}).encode()[:-1] + b',"b":' + b"[" * 64 + b"]" * 64 + b"}"
+    assert "64 levels" in refusal(deep).issues[0].diagnostics

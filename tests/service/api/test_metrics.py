@@ -89,7 +89,7 @@ async def test_requests_are_counted_and_timed_by_interaction_type_and_outcome(
         ("read", "4xx", "Patient"): 2,
         ("search-type", "2xx", "Patient"): 1,
         ("create", "4xx", "Task"): 1,
-        ("none", "4xx", "Task"): 1,
+        ("patch", "4xx", "Task"): 1,
         ("none", "4xx", "none"): 1,
     }
     assert samples(text, "enlace_request_seconds_count")[("read",)] == 4

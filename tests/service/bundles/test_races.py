@@ -22,7 +22,7 @@ from tests.service.conftest import AppClient
 from tests.service.world import ECM1, access_token, coverage, episode, patient, put, ref
 
 DEEP = bool(os.environ.get("ENLACE_TEST_DEEP"))
-BUNDLES, PATIENTS, ROUNDS = 16, 10, 20 if DEEP else 2
+BUNDLES, PATIENTS, ROUNDS = 16, 10, 20 if DEEP else 1
 
 
 async def ten_patients(store: Store) -> None:

@@ -103,25 +103,25 @@ async def test_includes_only_what_may_be_seen(audited: list[Any]) -> None:
         assert included == wanted
 
 
-@pytest.mark.parametrize("query", ["patient=a%20b", "patient=%00", "date=x", "_sort=_id", "_id=%00", "patient="])
-async def test_what_cannot_be_read_is_refused(audited: list[Any], query: str) -> None:
-    assert (await audited[0].get(f"/AuditEvent?{query}")).status_code == 400
+async def test_what_cannot_be_read_is_refused(audited: list[Any]) -> None:
+    for query in ["patient=a%20b", "patient=%00", "date=x", "_sort=_id", "_id=%00", "patient="]:
+        assert (await audited[0].get(f"/AuditEvent?{query}")).status_code == 400, query
 
 
-@pytest.mark.parametrize(
-    ("query", "count"),
-    [
-        ("_filter=action eq R and outcome eq 0", 2),
-        ("_filter=action eq R and not (outcome eq 0)", 0),
-        ("_filter=outcome eq 4 or action eq R", 3),
-        ("_filter=outcome ne 0 and date ge 2026", 1),
-        ("_filter=entity pr false", 0),
-    ],
-)
-async def test_filters(audited: list[Any], query: str, count: int) -> None:
-    answer = await audited[0].get(f"/AuditEvent?{query}&_total=accurate", headers={"Prefer": "handling=strict"})
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["total"] == count
+FILTERS = [
+    ("action eq R and outcome eq 0", 2),
+    ("action eq R and not (outcome eq 0)", 0),
+    ("outcome eq 4 or action eq R", 3),
+    ("outcome ne 0 and date ge 2026", 1),
+    ("entity pr false", 0),
+]
+
+
+async def test_filters(audited: list[Any]) -> None:
+    for text, count in FILTERS:
+        answer = await audited[0].get(f"/AuditEvent?_filter={text}&_total=accurate")
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["total"] == count, text
 
 
 async def test_subsets(audited: list[Any]) -> None:
@@ -140,7 +140,9 @@ async def test_what_is_served_for_stored_types_only_is_refused_with_a_sentence(a
     ):
         answer = await audited[0].get(f"/AuditEvent?{query}")
         assert answer.status_code == 400 and said in answer.text, answer.text
-    assert len((await audited[0].get("/AuditEvent?_sort=date&_revinclude:iterate=Provenance:target")).json()["issue"]) == 2
+    assert (
+        len((await audited[0].get("/AuditEvent?_sort=date&_revinclude:iterate=Provenance:target")).json()["issue"]) == 2
+    )
     # Not even with a scope that a page link could carry on: its pages lead forward and to the first.
     second = (await audited[0].get("/AuditEvent?_count=1")).json()
     url = {link["relation"]: link["url"] for link in second["link"]}["next"].partition("/fhir")[2]

@@ -9,15 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from fhir_profiles.catalog import catalog
 from service.main import build
 from service.settings import load
 from service.store.engine import Store, open_store
-from tests.fhir_profiles.examples import FOLDER, load
 from tests.frozen_clock import FrozenClock
 from tests.service.conftest import AppClient
 from tests.service.interactions.foreign import same_answers
-from tests.service.world import ECM1, access_token, build_world, change_of, make, put
+from tests.service.world import ECM1, access_token, build_world, make, put
 
 NEW = "identifier=http://example.org/mrn|new-1"
 MERGE = {"Content-Type": "application/merge-patch+json"}
@@ -147,33 +145,6 @@ async def test_types_without_the_interaction(world: Store, app_client: AppClient
         for method in ("PUT", "PATCH", "DELETE"):
             answer = await client.request(method, f"/{rtype}?_id=x", content=b"{}", headers=MERGE)
             assert answer.status_code == 405 and method not in answer.headers["allow"]
-
-
-async def test_each_flag_of_the_statement_is_true(store: Store, app_client: AppClient) -> None:
-    """conditionalCreate, -Update, -Delete, -Read and updateCreate of each type, each by a request."""
-    client = await app_client("admin", "Organization/op")
-    for block in catalog().statement["rest"][0]["resource"]:
-        rtype, entry = block["type"], catalog().types[block["type"]]
-        url = f"/{rtype}?_id=nobody"
-        answers = {
-            "create": await client.post(f"{url}&shoe=1", json={}),
-            "update": await client.put(url, json={}),
-            "patch": await client.patch(url, json={}),
-            "delete": await client.delete(url),
-        }
-        wanted = {"create": 400, "update": 400, "patch": 404, "delete": 204}
-        assert {name: a.status_code for name, a in answers.items()} == {
-            name: wanted[name] if name in entry.conditional else 405 for name in answers
-        }, rtype
-        if "update" not in entry.interactions:
-            continue
-        unknown = await client.put(f"/{rtype}/x", json={"resourceType": rtype, "id": "x", "shoe": 1})
-        assert unknown.status_code == (400 if block["updateCreate"] else 404), rtype
-        await store.commit(change_of(store, {**load(FOLDER / f"{rtype}-example.json"), "id": "y"}))
-        seen = await client.get(f"/{rtype}/y")
-        for header in ({"If-None-Match": seen.headers["etag"]}, {"If-Modified-Since": seen.headers["last-modified"]}):
-            status = (await client.get(f"/{rtype}/y", headers=header)).status_code
-            assert (status == 304) == (block["conditionalRead"] == "full-support"), rtype
 
 
 # --- conditional read -------------------------------------------------------------------------------------------------

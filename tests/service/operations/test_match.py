@@ -3,7 +3,6 @@
 from typing import Any
 
 import httpx
-import pytest
 
 from service.operations.match import GRADE
 from service.store.engine import Store
@@ -85,31 +84,31 @@ async def test_a_foreign_patient_is_no_candidate_and_changes_nothing(store: Stor
     assert set(await grades(await app_client("ecm-provider", ECM2), person(identifier=number))) == {"theirs"}
 
 
-@pytest.mark.parametrize(
-    ("status", "body"),
-    [
-        (422, person(name=[{"family": "Lopez"}], birthDate="1980-05-09")),
-        (422, person(name=ANA["name"])),
-        (422, person(name=ANA["name"], birthDate="1980-05")),
-        (422, person(identifier=[{"value": "77"}])),
-        (422, person(**{**ANA, "telecom": [PHONE] * 21})),
-        (422, person(gender="x")),
-        (400, {"resourceType": "Parameters"}),
-        (400, {"resourceType": "Task"}),
-        (
-            400,
-            {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": {"resourceType": "Task"}}]},
-        ),
-        (400, {"resourceType": "Parameters", "parameter": [{"name": "resource"}, {"name": "shoe", "valueCode": "x"}]}),
-        (400, {"resourceType": "Parameters", "parameter": "x"}),
-        (400, []),
-    ],
+REFUSED: tuple[tuple[int, Any], ...] = (
+    (422, person(name=[{"family": "Lopez"}], birthDate="1980-05-09")),
+    (422, person(name=ANA["name"])),
+    (422, person(name=ANA["name"], birthDate="1980-05")),
+    (422, person(identifier=[{"value": "77"}])),
+    (422, person(**{**ANA, "telecom": [PHONE] * 21})),
+    (422, person(gender="x")),
+    (400, {"resourceType": "Parameters"}),
+    (400, {"resourceType": "Task"}),
+    (
+        400,
+        {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": {"resourceType": "Task"}}]},
+    ),
+    (400, {"resourceType": "Parameters", "parameter": [{"name": "resource"}, {"name": "shoe", "valueCode": "x"}]}),
+    (400, {"resourceType": "Parameters", "parameter": "x"}),
+    (400, []),
 )
-async def test_what_says_too_little_is_refused(store: Store, app_client: AppClient, status: int, body: Any) -> None:
+
+
+async def test_what_says_too_little_is_refused(store: Store, app_client: AppClient) -> None:
     client = await app_client()
-    answer = await client.post("/Patient/$match", json=body)
-    assert answer.status_code == status, answer.text
-    assert "Lopez" not in answer.text
+    for status, body in REFUSED:
+        answer = await client.post("/Patient/$match", json=body)
+        assert answer.status_code == status, answer.text
+        assert "Lopez" not in answer.text
 
 
 async def test_scope_and_audit(store: Store, app_client: AppClient) -> None:

@@ -19,6 +19,7 @@ from service.search.criteria import (
     HasNear,
     HasNumber,
     HasString,
+    Linked,
     Not,
     Updated,
     Within,
@@ -34,7 +35,7 @@ def vid_of(updated_us: int) -> int:
 
 
 def matches(criteria: Criteria, rows: IndexRows, fhir_id: str, vid: int) -> bool:
-    """All clauses hold for one resource. Chains, includes, sort and paging are not looked at."""
+    """All clauses hold for one resource, alone in the world. Includes, sort and paging are not looked at."""
     return all(holds(clause, rows, fhir_id, (vid >> 12) + EPOCH_2020_US) for clause in criteria.clauses)
 
 
@@ -59,6 +60,8 @@ def holds(clause: Clause, rows: IndexRows, fhir_id: str, updated_us: int) -> boo
             return any(holds(each, rows, fhir_id, updated_us) for each in clauses)
         case Not(inner):
             return not holds(inner, rows, fhir_id, updated_us)
+        case Linked():
+            return False  # one resource alone is linked to nothing
         case HasString(key, values, "contains"):
             fronts = [text.split("\x1f")[0] for row, text in rows.strings if row == key]
             return _any(value in front for front in fronts for value in values)

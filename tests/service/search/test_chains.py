@@ -77,6 +77,39 @@ def test_what_may_stand_at_the_end(name: str, value: str, kind: type) -> None:
     assert isinstance(clause_of("Task", name, value).clauses[0], kind)
 
 
+@pytest.mark.parametrize(
+    ("rtype", "name", "value", "sentence"),
+    [
+        ("Task", "status.name", SECRET, "no reference of Task"),
+        ("Task", "owner:Medication.name", SECRET, "it leads to CareTeam, HealthcareService, Organization"),
+        ("Task", "owner:.name", SECRET, "it leads to"),
+        ("Task", "patient.unheard", SECRET, "asks Patient for a parameter that is not known there; known are: _id"),
+        ("Task", "owner.unheard", SECRET, "'owner' leads to CareTeam, "),
+        ("Task", "patient.family:in", SECRET, "takes the modifiers"),
+        ("Task", "patient.family:", SECRET, "no modifier behind its colon"),
+        ("Task", "patient.birthdate", SECRET, "prefixes"),
+        ("Task", "patient._id", SECRET + "/", "takes ids"),
+        ("Task", "patient.", SECRET, "not known there"),
+        ("Task", "patient._count", "1", "not known there"),
+        ("Patient", "_has", SECRET, "_has:Type:reference:parameter"),
+        ("Patient", "_has:Task:patient", SECRET, "_has:Type:reference:parameter"),
+        ("Patient", "_has:Task::status", SECRET, "_has:Type:reference:parameter"),
+        ("Patient", "_has:Medication:patient:status", SECRET, "these lead to Patient: CarePlan, "),
+        ("Patient", "_has:AuditEvent:patient:action", SECRET, "these lead to Patient: CarePlan, "),
+        ("Patient", "_has:Task:status:status", SECRET, "these do: based-on, focus, "),
+        ("Patient", "_has:Task:location:status", SECRET, "these do: "),
+        ("Patient", "_has:Task:patient:unheard", SECRET, "asks Task for a parameter"),
+        ("QuestionnaireResponse", "questionnaire.status", SECRET, "no reference of QuestionnaireResponse"),
+        ("AuditEvent", "patient.name", SECRET, "by its own parameters only"),
+        ("AuditEvent", "_has:Provenance:target:agent", SECRET, "by its own parameters only"),
+    ],
+)
+@pytest.mark.parametrize("strict", [True, False])
+def test_refusals(rtype: str, name: str, value: str, sentence: str, strict: bool) -> None:
+    (said,) = refused(rtype, (name, value), strict=strict)
+    assert sentence in said and f"'{name}'" in said and SECRET not in said
+
+
 def test_depth_at_its_edge() -> None:
     three = "part-of:Task.part-of:Task.part-of:Task.status"
     assert clause_of("Task", three, "draft").clauses[0].clauses[0].clauses[0].keys

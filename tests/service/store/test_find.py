@@ -37,7 +37,7 @@ async def test_every_query_as_every_role_by_both_plans(store: Store, monkeypatch
     found = 0
     for at, name in enumerate(CALLERS):
         r = restriction_for(store, name)
-        for rtype, query in QUERIES if DEEP else QUERIES[at % 2 :: 2]:
+        for rtype, query in QUERIES if DEEP else QUERIES[at % 3 :: 3]:
             criteria = criteria_of(store, rtype, query)
             wanted = [w.reference for w in memory.found(criteria, r)]
             found += len(wanted)
@@ -49,7 +49,7 @@ async def test_every_query_as_every_role_by_both_plans(store: Store, monkeypatch
                 assert [f.reference for f in page.matches] == wanted, (name, rtype, query, small)
                 assert page.total == len(wanted)
             assert await pages(store, replace(criteria, count=7), r) == wanted, (name, rtype, query)
-    assert found > 500
+    assert found > 300
 
 
 async def test_a_deleted_resource_is_found_no_more(store: Store) -> None:

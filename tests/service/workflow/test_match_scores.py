@@ -1,5 +1,7 @@
 """Scores of candidates: what agrees more never scores less, and only the matcher's own choice is certain."""
 
+import os
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -8,6 +10,7 @@ from service.workflow.match_scores import scored
 from service.workflow.member_match import Candidate, Match
 from service.workflow.patient_likeness import likeness, person
 
+DEEP = bool(os.environ.get("ENLACE_TEST_DEEP"))
 ANA = {
     "resourceType": "Patient",
     "identifier": [{"system": CIN_SYSTEM, "value": "91234567a"}, {"system": "urn:oid:1.2", "value": "7"}],
@@ -28,7 +31,7 @@ def test_the_likeness_of_a_patient() -> None:
     assert likeness(ANA).visit is None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2000 if DEEP else 40, deadline=None)
 @given(st.sets(st.sampled_from(sorted(set(ANA) - {"resourceType"}))), st.sampled_from(["Patient/x", None]))
 def test_more_that_agrees_never_scores_less(left_out: set[str], chosen: str | None) -> None:
     less = {key: value for key, value in ANA.items() if key not in left_out}
