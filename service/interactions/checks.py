@@ -26,6 +26,9 @@ def check_structure(resource: Any, rtype: str) -> Resource:
     if problems:
         category = Category.MALFORMED if any(p.structural for p in problems) else Category.RULE
         raise FhirError(category, [Issue(p.diagnostics, p.expression, p.code) for p in problems])
+    if any(tag.get("code") == "SUBSETTED" for tag in (resource.get("meta") or {}).get("tag") or ()):
+        text = "This is a part of a resource (_summary, _elements): written back it would lose the rest. Read it whole."
+        raise FhirError(Category.RULE, [Issue(text, f"{rtype}.meta.tag", "business-rule")], reason="subsetted")
     return resource
 
 

@@ -20,7 +20,7 @@ MAX_SORT = 5
 """Keys of one _sort."""
 MAX_INCLUDES = 3
 """Written in one search, _include and _revinclude together."""
-MAX_EXPANDED = 60
+MAX_EXPANDED = 120
 """References that these stand for once wildcards are written out."""
 HEAD_SORTS = ("_lastUpdated", "_id")
 SUMMARIES = ("true", "text", "data", "count", "false")

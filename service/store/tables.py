@@ -72,6 +72,7 @@ class Resource(SQLModel, table=True):
     __table_args__ = (
         Index("resource_patient", "patient"),
         Index("resource_source", "source_org"),
+        Index("resource_id", "rtype", "fhir_id"),
         {"sqlite_with_rowid": False},
     )
     key: int = _int8(primary_key=True, autoincrement=False)

@@ -1,4 +1,4 @@
-"""Any query over HTTP is answered or refused with a sentence, never a 500; and what the caller may not see never shows."""
+"""Any query over HTTP is answered or refused with a sentence, never a 500, and shows only what is the caller's."""
 
 import os
 import random

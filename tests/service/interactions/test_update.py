@@ -220,3 +220,15 @@ async def test_parallel_puts_to_a_new_id_make_one(world: Store, app_client: AppC
         *(client.put("/Location/ours-1", json=_place(), headers={"If-None-Match": "*"}) for _ in range(10))
     )
     assert sorted(a.status_code for a in answers) == [201] + [412] * 9
+
+
+async def test_a_part_of_a_resource_is_not_written_back(store: Store, app_client: AppClient) -> None:
+    client = await app_client("admin", "Organization/op")
+    await put(store, make("Organization/x", name="Made up"))
+    made = {"resourceType": "Organization", "id": "x", "name": "Made up"}
+    body = {
+        **made,
+        "meta": {"tag": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}]},
+    }
+    answer = await client.put(f"/Organization/{made['id']}", json=body)
+    assert answer.status_code == 422 and answer.json()["issue"][0]["expression"] == ["Organization.meta.tag"]

@@ -7,7 +7,7 @@ import pytest
 
 from service.access.new_version import deletion
 from service.errors import FhirError
-from service.search.criteria import Criteria, HasId, Sort
+from service.search.criteria import AllOf, AnyOf, Criteria, HasId, Sort
 from service.search.restriction import EVERYTHING, Restriction
 from service.store import find, find_plan
 from service.store.change import Change
@@ -81,6 +81,17 @@ async def test_several_types_are_one_search(store: Store, sort: Sort, monkeypatc
             assert await pages(store, several, r) == wanted
             counted = [replace(one, total="accurate") for one in several]
             assert (await find.search(store, counted, r, include_restriction=r)).total == len(wanted)
+
+
+async def test_either_of_two_groups_drives_and_is_still_asked(store: Store) -> None:
+    """A group is driven by its rarest part, which holds more than the group."""
+    memory = await filled(store)
+    rare = criteria_of(store, "Task", "owner=Organization/o1").clauses
+    group = AllOf((*rare, *criteria_of(store, "Task", "status=requested").clauses))
+    criteria = Criteria("Task", (AnyOf((group, HasId(("t1", "t2")))),), count=200)
+    wanted = [w.reference for w in memory.found(criteria, EVERYTHING)]
+    assert 2 <= len(wanted) < len(memory.found(Criteria("Task", rare), EVERYTHING))
+    assert await pages(store, criteria, EVERYTHING) == wanted
 
 
 async def test_equal_ids_of_two_types_both_come(store: Store) -> None:

@@ -1,7 +1,7 @@
-"""Indexes for histories: the versions of a type in order of time, and the resources that an organization wrote.
+"""Indexes for histories and orders: the versions of a type by time, the resources of an organization, of a type by id.
 
-A version is inserted once and never updated, so the first costs one more index entry per write; the second changes only
-when a resource is created. Both are built beside running writes.
+A version is inserted once and never updated, so the first costs one more index entry per write; the others change only
+when a resource is created. All are built beside running writes.
 """
 
 from alembic import op
@@ -10,7 +10,11 @@ revision = "0003"
 down_revision = "0002"
 serves_from = "0001"
 
-INDEXES = (("version_rtype", "version", ["rtype", "vid"]), ("resource_source", "resource", ["source_org"]))
+INDEXES = (
+    ("version_rtype", "version", ["rtype", "vid"]),
+    ("resource_source", "resource", ["source_org"]),
+    ("resource_id", "resource", ["rtype", "fhir_id"]),
+)
 
 
 def upgrade() -> None:
