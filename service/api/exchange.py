@@ -14,7 +14,7 @@ from fhir_profiles.catalog import catalog
 from service import metrics, tracing
 from service.access.context import Context
 from service.api.formats import asked, check_format, chosen, rendered
-from service.api.headers import answer_headers, prefers
+from service.api.headers import answer_headers, prefers, without_body
 from service.api.state import Shared
 from service.auth.bearer import bearer_digest, caller_of
 from service.caller import Caller, Role
@@ -79,7 +79,7 @@ async def _context(request: Request, shared: Shared, request_id: str, params: li
 async def _response(request: Request, answer: Answer, shared: Shared) -> Response:
     headers = answer_headers(answer, shared.behaviour.base_url)
     body = answer.body if answer.body is not None else b""
-    if request.method == "HEAD" or answer.status in (204, 304):
+    if answer.status in (204, 304):
         body = b""
     elif request.method in ("POST", "PUT", "PATCH") and answer.location:
         wanted = prefers(request).get("return")
@@ -89,7 +89,7 @@ async def _response(request: Request, answer: Answer, shared: Shared) -> Respons
             body = _DONE
     kind = chosen(request)
     body = await rendered(body, kind)
-    return Response(body, answer.status, headers, media_type=kind.media_type if body else None)
+    return without_body(request, Response(body, answer.status, headers, media_type=kind.media_type if body else None))
 
 
 _DONE = orjson.dumps(
@@ -143,8 +143,8 @@ async def _refusal(
             )
     headers = {"Cache-Control": "no-store", **refusal.headers}
     wanted = chosen(request)
-    body = b"" if request.method == "HEAD" else await rendered(orjson.dumps(refusal.outcome()), wanted)
-    return Response(body, refusal.category.status, headers, media_type=wanted.media_type)
+    body = await rendered(orjson.dumps(refusal.outcome()), wanted)
+    return without_body(request, Response(body, refusal.category.status, headers, media_type=wanted.media_type))
 
 
 def _named(request: Request) -> tuple[str, str]:

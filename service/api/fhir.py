@@ -167,6 +167,9 @@ def row_of(method: str, rtype: str, rows: dict[str, Row]) -> Row:
     row = rows.get(method)
     if row is None or not served(row, entry):
         allowed = sorted(name for name, other in rows.items() if served(other, entry))
-        text = f"{method} is not served here for {rtype or 'the whole service'}: see /fhir/metadata."
+        where = rtype or "the whole service"
+        text = (
+            f"{method} is not served here for {where}; served: {', '.join(allowed) or 'nothing'}. See /fhir/metadata."
+        )
         raise FhirError(Category.METHOD_NOT_ALLOWED, text, headers={"Allow": ", ".join(allowed)})
     return row

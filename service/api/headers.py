@@ -7,6 +7,7 @@ from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
+from starlette.responses import Response
 
 from service.errors import Category, FhirError
 from service.interactions.decision import Answer, Preconditions
@@ -100,6 +101,13 @@ def answer_headers(answer: Answer, base_url: str) -> dict[str, str]:
     if answer.location and answer.status in (200, 201):
         headers["Location"] = f"{base_url}/{answer.location}/_history/{answer.version}"
     return headers
+
+
+def without_body(request: Request, response: Response) -> Response:
+    """The answer to HEAD: the headers of GET, Content-Length and Content-Type too, and no body. RFC 9110, 9.3.2"""
+    if request.method == "HEAD":
+        response.body = b""
+    return response
 
 
 @lru_cache(maxsize=4096)

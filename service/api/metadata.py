@@ -11,6 +11,7 @@ from starlette.responses import Response
 from fhir_profiles.catalog import catalog
 from fhir_profiles.json_text import write_json
 from service.api.formats import Format, asked, check_format, chosen, render
+from service.api.headers import without_body
 from service.api.state import Shared
 from service.errors import FhirError
 from service.interactions.subset import cut
@@ -40,7 +41,7 @@ async def metadata(request: Request) -> Response:
     }
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    return Response(b"" if request.method == "HEAD" else body, headers=headers, media_type=wanted.media_type)
+    return without_body(request, Response(body, headers=headers, media_type=wanted.media_type))
 
 
 def _part(given: dict[str, str]) -> Criteria | None:

@@ -98,4 +98,6 @@ def _value(inner: Any, kind: str, path: str, link: Link) -> Any:
         return inner
     if "resourceType" in inner:
         return rewritten(inner, path, link)
-    return _object(inner, kind, path, link) if kind and not is_primitive(kind) else inner
+    if not kind or kind == "Resource" or is_primitive(kind):
+        return inner  # nothing is known of it: the check of the structure refuses it
+    return _object(inner, kind, path, link)

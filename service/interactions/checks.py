@@ -78,6 +78,7 @@ async def _missing(ctx: Context, targets: list[str]) -> list[str]:
 
 async def check_patient(ctx: Context, new: Resource, old: Resource | None) -> None:
     """422 where a resource is moved to another patient's record: that needs a new resource."""
-    if old is not None and patient_of(old, old["resourceType"]) != patient_of(new, new["resourceType"]):
+    base = ctx.settings.base_url
+    if old is not None and patient_of(old, old["resourceType"], base) != patient_of(new, new["resourceType"], base):
         text = "The patient of a resource cannot be changed. Delete it and create one for the other patient."
         raise FhirError(Category.RULE, [Issue(text, new["resourceType"], "business-rule")], reason="patient")

@@ -51,7 +51,7 @@ async def written(
     write = ctx.write(step.new, expect, source_org=author)
     change.writes.append(write)
     await run_after(step)
-    patient = patient_of(step.new, rtype)
+    patient = patient_of(step.new, rtype, ctx.settings.base_url)
     change.audit.append(ctx.audit("C", "create", write.reference, (patient,) if patient else ()))
     return Decision(change, of_write(201))
 

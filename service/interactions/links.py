@@ -152,4 +152,4 @@ def _bound(caller: Caller, path: str, params: Params) -> bytes:
 
 
 def _query(params: Params) -> str:
-    return "?" + "&".join(f"{quote(n, safe=':_-.')}={quote(v, safe=':,|/-_.$')}" for n, v in params) if params else ""
+    return "?" + "&".join(f"{quote(n, safe=':_-.')}={quote(v, safe=':,/-_.$')}" for n, v in params) if params else ""

@@ -4,6 +4,7 @@ Only bodies that are cut are written anew; decimals keep their digits. An includ
 about the whole answer, not by _elements, which names elements of the type that is searched.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -11,9 +12,14 @@ from fhir_profiles import Resource
 from fhir_profiles.json_text import write_json
 from fhir_profiles.r4_types import elements, fields, is_primitive
 from fhir_profiles.summaries import in_summary
-from service.access.context import parse
+from service.access.context import Context, parse
+from service.errors import Category, FhirError, Issue
+from service.interactions.decision import Answer, Decision
+from service.interactions.settle import Decide
 from service.search.criteria import Criteria
-from service.search.results import element_names
+from service.search.results import RESULT_PARAMETERS, Shape, element_names, together
+from service.search.syntax import Refused
+from service.store.change import Committed
 
 SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
 ALWAYS = frozenset({"resourceType", "id", "meta"})
@@ -32,6 +38,42 @@ def cut(body: bytes, rtype: str, criteria: Criteria, mode: str) -> bytes:
     meta = resource.get("meta") or {}
     tags = [tag for tag in meta.get("tag", []) if tag.get("code") != "SUBSETTED"]
     return write_json({**resource, "meta": {**meta, "tag": [*tags, SUBSETTED]}})
+
+
+def lessened(decide: Decide, rtype: str, params: list[tuple[str, str]]) -> Decide:
+    """A read of which _summary or _elements asks for a part. 400 for what they do not take; other names are ignored."""
+    part = _part(rtype, params)
+    if part is None:
+        return decide
+
+    async def decided(ctx: Context) -> Decision:
+        decision = await decide(ctx)
+        whole = decision.answer
+
+        def answer(committed: Committed) -> Answer:
+            made = whole(committed)
+            return replace(made, body=cut(made.body, rtype, part, "match")) if made.body else made
+
+        return replace(decision, answer=answer)
+
+    return decided
+
+
+def _part(rtype: str, params: list[tuple[str, str]]) -> Criteria | None:
+    shape, issues = Shape((rtype,)), list[Issue]()
+    for name, value in params:
+        if name in ("_summary", "_elements"):
+            try:
+                RESULT_PARAMETERS[name](value, None, shape)
+            except Refused as refused:
+                issues.append(Issue(f"Parameter '{name}' {refused.sentence}.", code=refused.code))
+    if shape.total == "count":
+        issues.append(Issue("Parameter '_summary' takes true, text, data or false in a read.", code="value"))
+    issues += [Issue(sentence) for sentence in together(shape)]
+    if issues:
+        raise FhirError(Category.MALFORMED, issues)
+    named = shape.summary or shape.elements
+    return Criteria(rtype, summary=shape.summary, elements=shape.elements) if named else None
 
 
 @lru_cache(maxsize=1024)

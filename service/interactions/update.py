@@ -139,7 +139,7 @@ async def replaced(
     write = ctx.write(step.new, current.version, source_org=author)
     change.writes.append(write)
     await run_after(step)
-    patient = patient_of(step.new, rtype)
+    patient = patient_of(step.new, rtype, ctx.settings.base_url)
     change.audit.append(ctx.audit("U", kind, write.reference, (patient,) if patient else ()))
     return Decision(change, of_write(200), retry=pre.if_match is None)
 

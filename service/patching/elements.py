@@ -77,39 +77,46 @@ def spelled(structure: str, name: str, path: str) -> list[tuple[str, Element, st
     raise Refused(f"{structure or 'This resource'} has no element {name}{more}", path, "structure")
 
 
-def children(node: Node, name: str) -> Iterator[Node]:
+def children(node: Node, name: str, work: Work) -> Iterator[Node]:
+    work.look()
     holder = node.inside()
     for json, element, kind in spelled(node.structure, name, node.path):
         path = f"{node.path}.{element.name.removesuffix('[x]')}"
         if element.many:
             arrays = [a for a in (holder.get(json), holder.get("_" + json)) if isinstance(a, list)]
             for number in range(max(map(len, arrays), default=0)):
+                work.look()
                 yield Node(kind, f"{path}[{number}]", element, holder, json, number)
         elif json in holder or "_" + json in holder:
             yield Node(kind, path, element, holder, json)
 
 
-def nodes(resource: dict[str, Any], steps: tuple[Step, ...]) -> list[Node]:
+def nodes(resource: dict[str, Any], steps: tuple[Step, ...], work: Work) -> list[Node]:
     """The elements that a path leads to; it may start with the name of the type."""
     rtype = str(resource.get("resourceType"))
     found = [Node(rtype, rtype, None, None, root=resource)]
     for step in steps[1:] if steps[:1] == (Name(rtype),) else steps:
         match step:
             case Name(name):
-                found = [child for node in found for child in children(node, name)]
+                found = [child for node in found for child in children(node, name, work)]
             case Index(number):
                 found = found[number:][:1]
             case OfType(kind):
-                found = [node for node in found if kind in (node.kind, node.structure)]
+                found = [node for node in found if _is_a(node, kind, work)]
             case Where(conditions):
-                found = [node for node in found if all(_holds(node, names, wanted) for names, wanted in conditions)]
+                found = [node for node in found if all(_holds(node, *each, work) for each in conditions)]
     return found
 
 
-def _holds(node: Node, names: tuple[str, ...], wanted: Any) -> bool:
+def _is_a(node: Node, kind: str, work: Work) -> bool:
+    work.look()
+    return kind in (node.kind, node.structure)
+
+
+def _holds(node: Node, names: tuple[str, ...], wanted: Any, work: Work) -> bool:
     found = [node]
     for name in names:
-        found = [child for one in found for child in children(one, name)]
+        found = [child for one in found for child in children(one, name, work)]
     return any(same(one.value, wanted) for one in found)
 
 

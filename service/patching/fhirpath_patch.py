@@ -104,7 +104,7 @@ def _touched(said: _Parts) -> frozenset[str]:
 
 def _add(said: _Parts, resource: Resource, work: Work) -> Resource:
     """Appends to an element that repeats; a single one must not be there yet."""
-    node = _one(resource, said.steps)
+    node = _one(resource, said.steps, work)
     json, element, kind = _chosen(node, said)
     path = f"{node.path}.{element.name.removesuffix('[x]')}"
     value, twin = built(_value(said), kind, work, path)
@@ -120,7 +120,7 @@ def _add(said: _Parts, resource: Resource, work: Work) -> Resource:
 
 
 def _insert(said: _Parts, resource: Resource, work: Work) -> Resource:
-    holder, json, kind, path = _array(resource, said.steps)
+    holder, json, kind, path = _array(resource, said.steps, work)
     present = max(len(holder.get(key) or ()) for key in (json, "_" + json))
     if said.index > present:
         raise Refused(f"index must be 0 to {present}, since so many values are there", path)
@@ -131,7 +131,7 @@ def _insert(said: _Parts, resource: Resource, work: Work) -> Resource:
 
 def _delete(said: _Parts, resource: Resource, work: Work) -> Resource:
     """What is not there needs no deletion."""
-    found = nodes(resource, said.steps)
+    found = nodes(resource, said.steps, work)
     if len(found) > 1:
         raise Refused(f"the path leads to {len(found)} elements: choose one by [n] or where()", found[0].path)
     if found:
@@ -142,7 +142,7 @@ def _delete(said: _Parts, resource: Resource, work: Work) -> Resource:
 
 
 def _replace(said: _Parts, resource: Resource, work: Work) -> Resource:
-    node = _one(resource, said.steps)
+    node = _one(resource, said.steps, work)
     if node.owner is None or node.element is None:
         raise Refused("the whole resource is replaced by an update (PUT), not by a patch")
     given, json, kind = _value(said), node.name, node.kind
@@ -162,7 +162,7 @@ def _replace(said: _Parts, resource: Resource, work: Work) -> Resource:
 
 
 def _move(said: _Parts, resource: Resource, work: Work) -> Resource:
-    holder, json, _, path = _array(resource, said.steps)
+    holder, json, _, path = _array(resource, said.steps, work)
     present = max(len(holder.get(key) or ()) for key in (json, "_" + json))
     if said.source >= present or said.destination >= present:
         raise Refused(f"source and destination must be below {present}, since so many values are there", path)
@@ -186,8 +186,8 @@ _OPERATIONS: dict[str, tuple[tuple[str, ...], _Perform]] = {
 # --- places ---------------------------------------------------------------------------------------------------------
 
 
-def _one(resource: Resource, steps: tuple[paths.Step, ...]) -> Node:
-    found = nodes(resource, steps)
+def _one(resource: Resource, steps: tuple[paths.Step, ...], work: Work) -> Node:
+    found = nodes(resource, steps, work)
     if not found:
         raise Refused("the path leads to no element: add it first", code="not-found")
     if len(found) > 1:
@@ -195,12 +195,12 @@ def _one(resource: Resource, steps: tuple[paths.Step, ...]) -> Node:
     return found[0]
 
 
-def _array(resource: Resource, steps: tuple[paths.Step, ...]) -> tuple[dict[str, Any], str, str, str]:
+def _array(resource: Resource, steps: tuple[paths.Step, ...], work: Work) -> tuple[dict[str, Any], str, str, str]:
     """(object, JSON name, type, path) of the repeating element that the last name of a path means."""
     *before, last = steps
     if not isinstance(last, paths.Name):
         raise Refused("the path ends with the name of an element that repeats, such as Patient.name")
-    node = _one(resource, tuple(before))
+    node = _one(resource, tuple(before), work)
     found = spelled(node.structure, last.name, node.path)
     json, element, kind = found[0]
     path = f"{node.path}.{element.name.removesuffix('[x]')}"

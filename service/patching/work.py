@@ -11,6 +11,8 @@ MAX_VALUES = 50_000
 """JSON values of the patched resource, and of all that one patch adds."""
 MAX_CHARACTERS = 10 * 1024 * 1024
 MAX_DEPTH = 64
+MAX_LOOKED = 100_000
+"""Elements that the paths of one FHIRPath Patch look at: half a second, in which no other request is answered."""
 
 
 class Work:
@@ -19,6 +21,7 @@ class Work:
     def __init__(self) -> None:
         self.values = 0
         self.characters = 0
+        self.looked = 0
         self._robbed: dict[int, Any] = {}
 
     def copy(self, value: Any, depth: int = 1) -> Any:
@@ -36,6 +39,14 @@ class Work:
         if isinstance(value, list):
             return [self.copy(inner, depth + 1) for inner in value]
         return value
+
+    def look(self) -> None:
+        """One more element on a path; 422 beyond the limit."""
+        self.looked += 1
+        if self.looked > MAX_LOOKED:
+            text = f"The paths of the patch look at more than {MAX_LOOKED} elements: divide the patch, or send a JSON "
+            text += "Patch, whose paths lead to one place."
+            raise FhirError(Category.RULE, [Issue(text, code="too-costly")], reason="patch-too-large")
 
     def took_from(self, container: Any) -> None:
         """Something was removed from it: if it ends up empty, it goes too, since FHIR has no empty element."""

@@ -3,7 +3,7 @@
 from fhir_profiles.catalog import SearchParameter, catalog
 from service.search.asking import Asking
 from service.search.clauses import clause
-from service.search.criteria import Clause, HasId, Updated
+from service.search.criteria import Clause, HasId, Not, Updated
 from service.search.prefixes import approximate, prefix_and_range
 from service.search.syntax import ID, Refused, Unknown, alternatives
 
@@ -38,12 +38,13 @@ def of_values(parameter: SearchParameter, modifier: str | None, values: list[str
     return clause(parameter, modifier, values, asking.query)
 
 
-def _ids(values: list[str], modifier: str | None) -> HasId:
-    if modifier:
-        raise Refused("takes no modifier", "not-supported")
+def _ids(values: list[str], modifier: str | None) -> Clause:
+    if modifier not in (None, "not"):
+        raise Refused("takes the modifier :not alone", "not-supported")
     if not all(ID.fullmatch(value) for value in values):
         raise Refused("takes ids: 1 to 64 letters, digits, '-' or '.', without a type")
-    return HasId(tuple(dict.fromkeys(values)))
+    named = HasId(tuple(dict.fromkeys(values)))
+    return Not(named) if modifier else named
 
 
 def _updated(values: list[str], modifier: str | None, asking: Asking) -> Updated:

@@ -20,7 +20,8 @@ def prefix_and_range(value: str, zone: tzinfo) -> tuple[str, dates.Range]:
     try:
         return prefix, dates.parse(text.replace(" ", "+"), zone)
     except ValueError:
-        raise Refused("takes dates as YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss with zone") from None
+        forms = "YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss with zone"
+        raise Refused(f"takes dates that exist, as {forms}") from None
 
 
 def between(prefix: str, span: dates.Range, now_us: int) -> list[Between]:

@@ -9,7 +9,7 @@ from datetime import tzinfo
 from fhir_profiles.catalog import catalog
 from service.errors import Category, FhirError, Issue
 from service.search.asking import Asking, May
-from service.search.chains import follow
+from service.search.chains import RENDERED, follow
 from service.search.clauses import Query
 from service.search.criteria import Clause, Criteria, HasId, Linked, Sort
 from service.search.dates import PACIFIC
@@ -181,8 +181,8 @@ def _condition(name: str, value: str, asking: Asking) -> Clause:
 
 def _members(value: str, asking: Asking) -> Clause:
     """_list: the resources that are items of a List. https://hl7.org/fhir/R4/search.html#list"""
-    if "List" not in catalog().types:
-        raise Refused("is not served: there are no Lists here", "not-supported")
+    if "List" not in catalog().types or asking.rtype in RENDERED:
+        raise Refused(f"is not served: no List holds resources of type {asking.rtype} here", "not-supported")
     ids = alternatives(value)
     if any(one.startswith("$") for one in ids):
         raise Refused("takes ids of Lists; the functional lists ($current-...) are not served", "not-supported")

@@ -143,7 +143,8 @@ def _add(includes: list[Include], value: str, shape: Shape) -> str:
     shape.asked += 1
     shape.includes = list(dict.fromkeys([*shape.includes, *includes]))
     if shape.asked > MAX_INCLUDES:
-        raise Refused(f"and its counterpart may stand at most {MAX_INCLUDES} times together", "too-costly")
+        text = "Type:parameter includes targets of all types, Type:* those of all parameters"
+        raise Refused(f"and its counterpart may stand at most {MAX_INCLUDES} times together; {text}", "too-costly")
     if len(shape.includes) > MAX_EXPANDED:
         raise Refused(f"stands for more than {MAX_EXPANDED} references; name a type, as in Type:*", "too-costly")
     return value

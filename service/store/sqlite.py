@@ -317,7 +317,8 @@ def _run(con: sqlite3.Connection, step: Step) -> list[Row]:
             return _insert(con, step)
         case DeletePairs(pairs):
             for few in _powers(pairs):
-                sql = f"DELETE FROM ix WHERE (key, vid) IN (VALUES {', '.join(['(?, ?)'] * len(few))})"
+                # Not `(key, vid) IN (VALUES ...)`: SQLite reads the whole table for that, however large it is.
+                sql = f"DELETE FROM ix WHERE {' OR '.join(['(key = ? AND vid = ?)'] * len(few))}"
                 con.execute(sql, [value for pair in few for value in pair])
         case DeleteIn(table, column, values):
             for some in _powers(values):

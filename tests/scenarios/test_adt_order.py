@@ -1,6 +1,6 @@
 """Any order, any repeats, four connections, two workers: the alerts that stand are those of the ordered feed.
 
-20 random sets, 100 with ENLACE_TEST_DEEP; ENLACE_TEST_SEED repeats a run. PostgreSQL: two workers on one database.
+10 random sets, 100 with ENLACE_TEST_DEEP; ENLACE_TEST_SEED repeats a run. PostgreSQL: two workers on one database.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from tests.scenarios.adt_truth import check_alerts, check_audit, check_jobs
 from tests.service.adt_world import Sender, adt_world, luis, said
 from tests.service.world import LCM1, LCM2
 
-ROUNDS = 100 if os.environ.get("ENLACE_TEST_DEEP") else 20
+ROUNDS = 100 if os.environ.get("ENLACE_TEST_DEEP") else 10
 LEADS = {"Patient/rosa": LCM1, "Patient/luis": LCM2}
 LATER: list[tuple[str, dict[str, Any]]] = [
     ("A08", {}), ("A02", {"location": "ICU^1^A"}), ("A03", {"disposition": "01"}), ("A03", {"disposition": "20"}),

@@ -6,7 +6,6 @@ import copy
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -24,6 +23,7 @@ from service.errors import Category, FhirError, Issue
 from service.interactions.call import Call, Handler, Params
 from service.interactions.decision import Decision
 from service.interactions.settle import Decide
+from service.search import dates
 
 FindRow = Callable[[str, str, str], tuple[Handler, str]]
 """(method, path of the row, type) -> (handler, interaction); 404 or 405 as for a request."""
@@ -63,8 +63,7 @@ def resolver(find_row: FindRow, base_url: str, prefer: dict[str, str]) -> Resolv
         headed = _as_request(request, query)
         pre = preconditions(headed)
         if "ifModifiedSince" in request:
-            since = datetime.fromisoformat(str(request["ifModifiedSince"]))
-            pre = replace(pre, if_modified_since=int(since.timestamp()))
+            pre = replace(pre, if_modified_since=dates.parse(str(request["ifModifiedSince"]))[0] // 1_000_000)
         params: Params = url_query(headed)
         call = Call(
             "GET" if method == "HEAD" else method,

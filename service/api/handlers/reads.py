@@ -7,18 +7,19 @@ from service.interactions.audit_events import read_audit_event
 from service.interactions.call import Call
 from service.interactions.read import read
 from service.interactions.settle import Decide
+from service.interactions.subset import lessened
 from service.interactions.vread import vread
 
 
 async def read_one(ctx: Context, call: Call) -> Decide:
     fhir_id = id_of(call)
     if call.type == "AuditEvent":
-        return lambda c: read_audit_event(c, fhir_id)
-    return lambda c: read(c, call.type, fhir_id, call.pre)
+        return lessened(lambda c: read_audit_event(c, fhir_id), call.type, call.params)
+    return lessened(lambda c: read(c, call.type, fhir_id, call.pre), call.type, call.params)
 
 
 async def read_version(ctx: Context, call: Call) -> Decide:
     fhir_id, number = id_of(call), call.part
     if not (number.isascii() and number.isdigit() and len(number) < 16):
         raise not_found(call.type, f"{fhir_id}/_history with this version")
-    return lambda c: vread(c, call.type, fhir_id, int(number), call.pre)
+    return lessened(lambda c: vread(c, call.type, fhir_id, int(number), call.pre), call.type, call.params)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from service.access.context import Context
-from service.api.handlers import id_of
+from service.api.handlers import id_of, known_operation
 from service.interactions import links
 from service.interactions.audit_events import search_audit_events
 from service.interactions.call import Call, Params
@@ -23,6 +23,7 @@ async def search_system(ctx: Context, call: Call) -> Decide:
 
 async def search_compartment(ctx: Context, call: Call) -> Decide:
     fhir_id = id_of(call)
+    known_operation(call.part, call.type)
     path = f"{call.type}/{fhir_id}/{call.part}"
     return await _search(ctx, call, path, lambda params: of_compartment(ctx.caller, fhir_id, call.part, params))
 

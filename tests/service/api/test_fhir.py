@@ -90,7 +90,32 @@ async def test_head_has_the_headers_and_no_body(world: Store, app_client: AppCli
     client = await app_client()
     answer = await client.head("/Patient/a")
     assert (answer.status_code, answer.content, answer.headers["etag"]) == (200, b"", 'W/"1"')
-    assert (await client.head("/Patient/nope")).status_code == 404
+    for path in ("/Patient/a", "/Patient/nope", "/Patient?_id=a&_elements=id", "/metadata"):
+        got, head = await client.get(path), await client.head(path)
+        assert (head.status_code, head.content) == (got.status_code, b"")
+        assert head.headers["content-type"] == got.headers["content-type"]
+        if "?" not in path:  # a Bundle bears the time of its making
+            assert int(head.headers["content-length"]) == len(got.content)
+
+
+@pytest.mark.parametrize("path", ["/Patient/$shoe", "/Patient/a/$shoe"])
+async def test_an_unknown_operation_is_named_as_such(world: Store, app_client: AppClient, path: str) -> None:
+    client = await app_client()
+    for answer in (await client.get(path), await client.post(path, json={})):
+        assert answer.status_code in (404, 405)
+        said = outcome(answer)["issue"][0]["diagnostics"]
+        assert "/fhir/metadata" in said and ("$everything" in said or answer.status_code == 405)
+
+
+async def test_what_is_no_id_is_explained(world: Store, app_client: AppClient) -> None:
+    answer = await (await app_client()).get("/Patient/a_b")
+    assert answer.status_code == 404 and "1 to 64" in outcome(answer)["issue"][0]["diagnostics"]
+
+
+async def test_a_refused_method_says_which_are_served(world: Store, app_client: AppClient) -> None:
+    answer = await (await app_client()).post("/Patient/a", json={})
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, HEAD, PATCH, PUT")
+    assert "DELETE, GET, HEAD, PATCH, PUT" in outcome(answer)["issue"][0]["diagnostics"]
 
 
 @pytest.mark.parametrize(

@@ -150,3 +150,11 @@ async def test_a_bundle_counts_as_its_entries(world: Store, app_client: AppClien
     assert (await post(client, "batch", *[entry("GET", "Patient/a")] * 30)).status_code == 200
     assert (await client.get("/Patient/a")).status_code == 429
     rates.per_second = 0
+
+
+async def test_a_leap_second_is_an_instant(world: Store, app_client: AppClient) -> None:
+    """The XML and JSON schemas of R4 allow the second 60, and Python's datetime does not."""
+    client = await app_client()
+    for when, status in (("2030-06-30T23:59:60Z", "304"), ("1998-12-31T23:59:60Z", "200")):
+        answer = await post(client, "batch", entry("GET", "Patient/a", ifModifiedSince=when))
+        assert answer.status_code == 200 and statuses(answer) == [status], answer.text

@@ -74,3 +74,8 @@ def test_what_is_no_resource_stays(strange: object) -> None:
 def test_odd_shapes_stay_for_the_check_of_the_structure() -> None:
     odd = {"resourceType": "Task", "for": [{"reference": U}], "status": {"reference": U}, "input": "x", "focus": [[7]]}
     assert rewritten(odd, "Task", lambda _path, text: text) == odd
+
+
+def test_a_contained_thing_without_a_type_stays() -> None:
+    odd = {"resourceType": "Task", "contained": [{"reference": U}, {"contained": [{}]}, {"resourceType": "Shoe"}]}
+    assert rewritten(odd, "Task", lambda _path, text: text) == odd

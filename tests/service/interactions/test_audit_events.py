@@ -148,3 +148,8 @@ async def test_what_is_served_for_stored_types_only_is_refused_with_a_sentence(a
     url = {link["relation"]: link["url"] for link in second["link"]}["next"].partition("/fhir")[2]
     relations = {link["relation"] for link in (await audited[0].get(url)).json()["link"]}
     assert relations == {"self", "first", "next"}
+
+
+async def test_no_list_holds_them(audited: list[Any]) -> None:
+    answer = await audited[0].get("/AuditEvent?_list=l")
+    assert answer.status_code == 400 and "no List" in answer.json()["issue"][0]["diagnostics"]

@@ -117,3 +117,31 @@ async def test_decimals_and_extensions_come_back_through_http(world: Store, app_
         assert part in back
     assert made.content == back
     assert orjson.loads(back)["valueQuantity"]["value"] == 1.5
+
+
+@pytest.mark.parametrize("path", ["/Condition/a", "/Condition/a/_history/1"])
+async def test_a_read_gives_the_part_that_is_asked_for(world: Store, app_client: AppClient, path: str) -> None:
+    client = await app_client()
+    whole = (await client.get(path)).json()
+    part = await client.get(f"{path}?_elements=id")
+    assert set(part.json()) == {"resourceType", "id", "meta", "subject"} < set(whole)
+    assert [tag["code"] for tag in part.json()["meta"]["tag"]] == ["SUBSETTED"]
+    assert part.headers["etag"] == 'W/"1"'
+    assert (await client.get(f"{path}?_summary=true")).json()["meta"]["tag"]
+    assert (await client.get(f"{path}?_summary=false&_pretty=true")).json() == whole
+    for query, said in (
+        ("_elements=shoe", "code"),
+        ("_summary=shoe", "true, text"),
+        ("_summary=count", "true, text"),
+        ("_summary=true&_elements=code", "do not stand together"),
+    ):
+        refused = await client.get(f"{path}?{query}")
+        assert refused.status_code == 400 and said in refused.json()["issue"][0]["diagnostics"]
+
+
+async def test_an_audit_event_is_cut_too(world: Store, app_client: AppClient) -> None:
+    client = await app_client("admin", "Organization/op")
+    await client.get("/Patient/a")
+    found = (await client.get("/AuditEvent?_count=1")).json()["entry"][0]["resource"]
+    part = (await client.get(f"/AuditEvent/{found['id']}?_elements=action")).json()
+    assert "action" in part and "outcome" not in part

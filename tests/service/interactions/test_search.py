@@ -107,3 +107,16 @@ async def test_every_patient_of_a_page_is_audited(world: Store, app_client: AppC
     await client.get("/Observation?status=final")
     rows = await world.fetch("SELECT target, patients FROM audit ORDER BY seq DESC LIMIT 1")
     assert rows[0][0] == "Observation?status" and set(rows[0][1].split()) == {"Patient/a", "Patient/b"}
+
+
+async def test_not_these_ids(world: Store, app_client: AppClient) -> None:
+    client = await app_client("admin", "Organization/op")
+    assert await ids(client, "/Patient?_id:not=a") == ["b"]
+    assert await ids(client, "/Patient?_id:not=a,b") == []
+    refused = await client.get("/Patient?_id:exact=a")
+    assert refused.status_code == 400 and ":not" in refused.json()["issue"][0]["diagnostics"]
+
+
+async def test_a_day_that_does_not_exist_is_said_to(world: Store, app_client: AppClient) -> None:
+    refused = await (await app_client()).get("/Patient?birthdate=1980-02-30")
+    assert refused.status_code == 400 and "dates that exist" in refused.json()["issue"][0]["diagnostics"]

@@ -12,7 +12,7 @@ import pytest
 from service.store.engine import Store
 from tests.service.conftest import AppClient
 from tests.service.interactions.foreign import same_answers
-from tests.service.world import CBO1, ECM1, SUD, condition, make, observation, put, ref, task
+from tests.service.world import BASE, CBO1, ECM1, SUD, condition, make, observation, patient, put, ref, task, team
 
 WRITERS = 50
 EACH = 20 if os.environ.get("ENLACE_TEST_DEEP") else 4
@@ -88,6 +88,23 @@ async def test_a_resource_stays_with_its_patient(world: Store, app_client: AppCl
     client = await app_client("admin", "Organization/op")
     moved = observation("Observation/a", "Patient/b")
     assert (await client.put("/Observation/a", json=moved)).status_code == 422
+
+
+async def test_a_resource_stays_with_its_patient_however_that_is_written(world: Store, app_client: AppClient) -> None:
+    """An absolute reference below our base is ours: it moves no record, and the audit row names whom it is about."""
+    await put(world, patient("Patient/c"), team("CareTeam/c", "Patient/c", ECM1), source=ECM1)
+    client = await app_client()
+    made = (
+        await client.post("/Goal", json={"resourceType": "Goal", **_goal(), "subject": ref(f"{BASE}/Patient/a")})
+    ).json()
+    moved = {**made, "subject": ref(f"{BASE}/Patient/c")}
+    assert (await client.put(f"/Goal/{made['id']}", json=moved)).status_code == 422
+    path = [{"op": "replace", "path": "/subject/reference", "value": "Patient/c"}]
+    kind = {"Content-Type": "application/json-patch+json"}
+    assert (await client.patch(f"/Goal/{made['id']}", json=path, headers=kind)).status_code == 422
+    assert (await client.put(f"/Goal/{made['id']}", json={**made, "lifecycleStatus": "accepted"})).status_code == 200
+    seen = (await client.get(f"/AuditEvent?patient=a&entity=Goal/{made['id']}&_summary=count")).json()
+    assert seen["total"] == 2
 
 
 async def test_only_the_author_changes_most_types(world: Store, app_client: AppClient) -> None:

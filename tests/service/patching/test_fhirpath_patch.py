@@ -226,3 +226,20 @@ def test_independent_faults_come_together() -> None:
         )
     assert [text.split(" ")[0] for text in refused(caught.value)] == ["operation[0]", "operation[3]"]
     assert PATIENT["birthDate"] == "1980-02-03"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "Observation.code.coding.where(code = 'none')",
+        "Observation.code.coding[7]",
+        "Observation.code" + ".coding.ofType(Coding)" + ".ofType(Coding)" * 30 + ".where(code = 'none')",
+    ],
+)
+def test_paths_look_at_so_much_and_no_more(path: str) -> None:
+    """A thousand paths through a large resource kept the service from everything else for minutes."""
+    large = {**OBSERVATION, "code": {"coding": [{"code": str(n)} for n in range(2_000)]}}
+    with pytest.raises(FhirError) as caught:
+        fhirpath(*[{"type": "delete", "path": path}] * 1_000, resource=large)
+    assert caught.value.category is Category.RULE
+    assert [issue.code for issue in caught.value.issues] == ["too-costly"]

@@ -231,7 +231,7 @@ def test_includes_follow_what_is_stored():
         ("Questionnaire", "url:below", "urn:oid:1.2", "takes URLs"),
         ("Questionnaire", "url:contains", "http://x", "modifiers"),
         ("Task", "_id", "Task/" + SECRET, "ids"),
-        ("Task", "_id:not", "x", "modifier"),
+        ("Task", "_id:exact", "x", "modifier :not"),
         ("Task", "_lastUpdated", "yesterday", "prefixes"),
         ("Task", "_lastUpdated:missing", "true", "modifier"),
         ("Task", "_count", "-1", "whole number"),
@@ -288,9 +288,7 @@ def test_a_result_parameter_stands_once():
     assert "may stand once" in refused("Task", ("_count", "1"), ("_count", "2"))[0]
 
 
-@pytest.mark.parametrize(
-    "name", ["unheard", "_totalMethod", "unheard.name", "near", "status2", "unheard:not"]
-)
+@pytest.mark.parametrize("name", ["unheard", "_totalMethod", "unheard.name", "near", "status2", "unheard:not"])
 def test_unknown_parameters_are_never_silently_ignored(name: str):
     criteria = query("Task", (name, SECRET), ("status", "draft"), strict=False)
     (warning,) = criteria.warnings
