@@ -210,6 +210,7 @@ PARAMETERS: Json = {
         "query", "_summary", "Shorter resources, or the number alone.",
         kind={"enum": ["true", "text", "data", "count", "false"]},
     ),
+    "_summary-one": _in("query", "_summary", "A shorter resource.", kind={"enum": ["true", "text", "data", "false"]}),
     "_total": _in(
         "query", "_total", "Whether `Bundle.total` is counted.", kind={"enum": ["none", "accurate", "estimate"]}
     ),

@@ -42,11 +42,11 @@ OPERATIONS = "https://hl7.org/fhir/R4/"
 INTERACTIONS: dict[str, Interaction] = {
     "read": Interaction(
         "Read", "r", {200: ("The current version.", "{type}"), 304: (_SAME, "")}, (C.NOT_FOUND, C.GONE),
-        ("If-Modified-Since", "If-None-Match", *_SHOWN),
+        ("If-Modified-Since", "If-None-Match", "_elements", "_summary-one", *_SHOWN),
     ),
     "vread": Interaction(
         "Read one version of", "r", {200: ("That version.", "{type}"), 304: (_SAME, "")}, (C.NOT_FOUND, C.GONE),
-        ("If-Modified-Since", "If-None-Match", *_SHOWN),
+        ("If-Modified-Since", "If-None-Match", "_elements", "_summary-one", *_SHOWN),
     ),
     "history-instance": Interaction(
         "List the versions of one", "r", _VERSIONS, (C.NOT_FOUND, C.GONE), _TIMES, anchor="history"

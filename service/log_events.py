@@ -62,9 +62,7 @@ READY = _row("service.ready", INFO, "The process takes work.", "process host por
 STOPPING = _row("service.stopping", INFO, "The process finishes what it holds and stops.", "process signal")
 STOPPED = _row("service.stopped", INFO, "The process stopped.", "process ms")
 SETTING_IDLE = _row("service.setting-idle", WARNING, "A setting is set whose part is not built yet.", "setting")
-INDEX_OLD = _row(
-    "store.index-old", WARNING, "Older resources are not found by all searches: run enlace reindex.", ""
-)
+INDEX_OLD = _row("store.index-old", WARNING, "Older resources are not found by all searches: run enlace reindex.", "")
 START_REFUSED = _row("service.start-refused", ERROR, "The process cannot start.", "process error at")
 LIBRARY = _row(
     "library.message", INFO, "A library logged a message; its text is left out.", "logger severity at error error_at"

@@ -32,6 +32,8 @@ from service.store import reindex
 from service.store.engine import Store, open_store
 from service.worker import Worker
 
+WARM_AFTER_S = 10
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -94,6 +96,7 @@ async def _run(
         await stack.enter_async_context(health_server(shared, settings))
     if app and not await reindex.is_current(store, digest()):
         log(INDEX_OLD)
+    warming = asyncio.create_task(_warm()) if app else None
     ms = int((time.perf_counter() - started) * 1000)
     log(READY, process=_name(parts), host=settings.http_host, port=settings.http_port, ms=ms)
     if ready:
@@ -101,6 +104,8 @@ async def _run(
     watch = [asyncio.create_task(stop.wait()), asyncio.create_task(store.lost.wait()), *tasks]
     await asyncio.wait(watch, return_when=asyncio.FIRST_COMPLETED)
     log(STOPPING, process=_name(parts))
+    if warming:
+        warming.cancel()
     shared.ready = False
     if stop.is_set() and settings.drain_seconds:
         await _drain(stop, settings.drain_seconds)
@@ -116,6 +121,14 @@ async def _run(
     for task in tasks:
         if task.done() and not task.cancelled() and task.exception():
             raise task.exception() or RuntimeError
+
+
+async def _warm() -> None:
+    """The library that words refusals takes half a second to load: not in the first refusal, nor in the start."""
+    from fhir_profiles.models import warm
+
+    await asyncio.sleep(WARM_AFTER_S)
+    await asyncio.to_thread(warm)
 
 
 async def _drain(stop: asyncio.Event, seconds: int) -> None:

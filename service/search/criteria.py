@@ -25,8 +25,8 @@ class HasEdge:
 class Between:
     """One bound on a stored half-open range [lo, hi): each None bound is absent.
 
-    eq of day D is lo_ge=start(D), hi_le=end(D); gt X is hi_gt=end(X); lt X is lo_lt=start(X); ge is gt or eq;
-    sa X is lo_ge=end(X); eb X is hi_le=start(X): see https://hl7.org/fhir/R4/search.html#prefix.
+    eq of day D is lo_ge=start(D), hi_le=end(D); gt X is hi_gt=end(X); lt X is lo_lt=start(X);
+    ge X is hi_gt=start(X); le X is lo_lt=end(X); sa X is lo_ge=end(X); eb X is hi_le=start(X): see https://hl7.org/fhir/R4/search.html#prefix.
     Units: microseconds since the epoch. negate (ne): the whole of this Between does not hold for the range.
     """
 

@@ -27,7 +27,8 @@ def prefix_and_range(value: str, zone: tzinfo) -> tuple[str, dates.Range]:
 def between(prefix: str, span: dates.Range, now_us: int) -> list[Between]:
     """Bounds on a stored range [lo, hi) for a search range [start, end): any of them fits.
 
-    ap widens the range by a tenth of its distance from now: https://hl7.org/fhir/R4/search.html#prefix
+    ge and le take what reaches into the value too, as HAPI does: by the letter a plan that ends on the day is not on or
+    after it. ap widens the range by a tenth of its distance from now: https://hl7.org/fhir/R4/search.html#prefix
     """
     start, end = span
     match prefix:
@@ -40,9 +41,9 @@ def between(prefix: str, span: dates.Range, now_us: int) -> list[Between]:
         case "lt":
             return [Between(lo_lt=start)]
         case "ge":
-            return [Between(hi_gt=end), Between(lo_ge=start, hi_le=end)]
+            return [Between(hi_gt=start)]
         case "le":
-            return [Between(lo_lt=start), Between(lo_ge=start, hi_le=end)]
+            return [Between(lo_lt=end)]
         case "sa":
             return [Between(lo_ge=end)]
         case "eb":

@@ -18,7 +18,7 @@ from service.search.syntax import Refused
 MAX_COUNT = 200
 MAX_SORT = 5
 """Keys of one _sort."""
-MAX_INCLUDES = 3
+MAX_INCLUDES = 8
 """Written in one search, _include and _revinclude together."""
 MAX_EXPANDED = 120
 """References that these stand for once wildcards are written out."""

@@ -91,20 +91,27 @@ async def _directory(store: Store, asked: Asked, restriction: Restriction) -> li
     own = "SELECT p.vid FROM resource p WHERE p.key = ? AND p.deleted = 0"
     record = f"SELECT w.vid FROM version w WHERE {inner} UNION {own}" if asked.all else own
     values = [*(params if asked.all else []), asked.patient]
-    named: Sql = (
-        f"r.deleted = 0 AND r.key IN (SELECT f.target FROM ref f WHERE f.vid IN ({record}))",
-        values,
-    )
-    return await _heads(store, asked, named, asked.directory, restriction)
+    # Led by the references: SQLite would rather walk all entries of the directory's types in their order.
+    cross = "CROSS " if store.db.name == "sqlite" else ""
+    named = f"(SELECT DISTINCT f.target AS key FROM ref f WHERE f.vid IN ({record})) n"
+    source = (f"{named} {cross}JOIN resource r ON r.key = n.key", values)
+    return await _heads(store, asked, ("r.deleted = 0", []), asked.directory, restriction, source)
 
 
-async def _heads(store: Store, asked: Asked, which: Sql, types: Sequence[str], restriction: Restriction) -> list[Found]:
+async def _heads(
+    store: Store,
+    asked: Asked,
+    which: Sql,
+    types: Sequence[str],
+    restriction: Restriction,
+    source: Sql = ("resource r", []),
+) -> list[Found]:
     condition, params = join(which, visible_any("r", types, restriction), _since(asked), _behind(asked, "r"))
     sql = (
-        f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.vid = r.vid WHERE {condition} "
+        f"SELECT {_COLUMNS} FROM {source[0]} JOIN version v ON v.vid = r.vid WHERE {condition} "
         "ORDER BY r.rtype, r.fhir_id LIMIT ?"
     )
-    return [_found(row) for row in await store.fetch(sql, (*params, asked.limit), heavy=True)]
+    return [_found(row) for row in await store.fetch(sql, (*source[1], *params, asked.limit), heavy=True)]
 
 
 _STAGES = (_patient, _record, _directory)

@@ -63,7 +63,7 @@ async def _forward(asked: Asked, includes: Sequence[Include], frontier: Sequence
     over = [_in("e.param", params, "r.rtype", targets) for targets, params in groups.items()]
     condition, values = join(_listed("e.vid", [one.vid for one in frontier]), either(over), shown)
     sql = (
-        "SELECT DISTINCT r.vid FROM ref e JOIN resource r ON r.key = e.target "
+        f"SELECT DISTINCT r.vid FROM ref e {asked.compiler().join} resource r ON r.key = e.target "
         f"WHERE r.deleted = 0 AND {condition} LIMIT ?"
     )
     return await _bodies(asked, sql, values)
@@ -80,7 +80,8 @@ async def _backward(asked: Asked, includes: Sequence[Include], frontier: Sequenc
         return []
     shown = _shown(asked, {include.rtype for include in includes})
     condition, values = join(either(over), shown)
-    sql = f"SELECT DISTINCT r.vid FROM ref e JOIN version r ON r.vid = e.vid WHERE {condition} LIMIT ?"
+    come_from = f"{asked.compiler().join} version r ON r.vid = e.vid"
+    sql = f"SELECT DISTINCT r.vid FROM ref e {come_from} WHERE {condition} LIMIT ?"
     return await _bodies(asked, sql, values)
 
 

@@ -99,7 +99,7 @@ async def bearers(store: Store, rtype: str, key: int, claim: int = 0, limit: int
         "JOIN resource r ON r.key = k.key JOIN version v ON v.vid = r.vid "
         "JOIN version f ON f.key = r.key AND f.version = 1 "
         "LEFT JOIN claim c ON c.key = ? AND c.holder = r.key LEFT JOIN access_epoch e ON e.subject = r.key "
-        "WHERE r.rtype = ? ORDER BY claimed DESC, f.vid LIMIT ?",
+        "WHERE r.rtype || '' = ? ORDER BY claimed DESC, f.vid LIMIT ?",
         (claim, key, claim, rtype, limit),
     )
     return [_bearer(rtype, row) for row in rows]
