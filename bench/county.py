@@ -10,7 +10,8 @@ from service.access.new_version import new_version
 from service.auth import tokens
 from service.auth.registration import insertion, new_client
 from service.store import credentials, sources
-from service.store.change import ABSENT, Change
+from service.store.change import ABSENT, Change, Stale
+from service.store.database import Unavailable
 from service.store.engine import Store
 from service.store.sources import RegisteredSource
 from service.workflow.candidates import CIN_SYSTEM
@@ -205,13 +206,27 @@ async def _put(store: Store, resources: list[Resource], source_of: Any) -> None:
             )
             for resource in resources[first : first + BATCH]
         ]
-        waiting.add(asyncio.ensure_future(store.commit(Change(writes=writes))))
+        waiting.add(asyncio.ensure_future(_commit(store, Change(writes=writes))))
         if len(waiting) >= 8:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for one in done:
                 one.result()
         await asyncio.sleep(0)
     await asyncio.gather(*waiting)
+
+
+async def _commit(store: Store, change: Change) -> None:
+    """A large load brings checkpoints that hold a group up: what was given up is tried again, or was done after all."""
+    for attempt in range(10):
+        try:
+            await store.commit(change)
+            return
+        except Unavailable:
+            await asyncio.sleep(1)
+        except Stale:
+            if attempt:
+                return
+            raise
 
 
 async def _token(store: Store, name: str, organization: str) -> str:

@@ -11,6 +11,8 @@ from tests.service.bundles.sending import entry, goal, issues, post, statuses
 from tests.service.conftest import AppClient
 from tests.service.world import BASE
 
+POSTGRESQL_IN_DEEP = True
+
 
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:

@@ -24,6 +24,8 @@ XML = (
     b'<part><name value="value"/><valueCode value="amended"/></part></parameter></Parameters>'
 )
 
+POSTGRESQL_IN_DEEP = True
+
 
 def tag(version: int) -> dict[str, str]:
     return {"If-Match": f'W/"{version}"'}

@@ -10,6 +10,8 @@ from tests.service.conftest import AppClient
 from tests.service.interactions.test_search_chains import found
 from tests.service.world import CBO1, ECM1, observation, patient, put, ref, task
 
+POSTGRESQL_IN_DEEP = True
+
 VALUE = '"valueQuantity":{"value":72.50,"unit":"kg"}'
 
 

@@ -9,6 +9,8 @@ from tests.service.conftest import AppClient
 from tests.service.interactions.test_search_results import links_of
 from tests.service.world import CBO1, ECM1, observation, put
 
+POSTGRESQL_IN_DEEP = True
+
 
 async def found(client: httpx.AsyncClient, url: str, **more: Any) -> set[str]:
     answer = await client.request("POST" if more else "GET", url, **more)

@@ -10,6 +10,8 @@ from service.workflow.match_evidence import CIN_SYSTEM
 from tests.service.conftest import AppClient
 from tests.service.world import ECM1, ECM2, episode, make, put
 
+POSTGRESQL_IN_DEEP = True
+
 JSON = dict[str, Any]
 PHONE = {"system": "phone", "value": "(916) 555-0142"}
 ANA = {

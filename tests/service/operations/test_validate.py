@@ -10,6 +10,8 @@ from tests.service.conftest import AppClient
 from tests.service.interactions.foreign import same_answers
 from tests.service.world import CBO1, ECM1, SUD, observation, put, ref, request, task
 
+POSTGRESQL_IN_DEEP = True
+
 JSON = dict[str, Any]
 
 

@@ -25,6 +25,8 @@ from tests.service.search.rich_samples import rich
 from tests.service.search.samples import every_parameter, examples
 from tests.service.world import BASE, put
 
+POSTGRESQL_IN_DEEP = True
+
 DEEP = bool(os.environ.get("ENLACE_TEST_DEEP"))
 EACH = 10_000 if DEEP else 1
 """Queries by values, per parameter."""
