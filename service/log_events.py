@@ -71,6 +71,9 @@ LIBRARY = _row(
 REQUEST_DONE = _row("request.done", DEBUG, "A request was answered.", "method type status ms")
 REQUEST_REFUSED = _row("request.refused", INFO, "A request was refused.", "method type status ms reason issues client")
 REQUEST_FAILED = _row("request.failed", ERROR, "A request failed by our fault.", "method type status ms error at")
+REFUSAL_UNRECORDED = _row(
+    "request.refusal-unrecorded", ERROR, "A refusal could not be written to the audit.", "type error at"
+)
 REQUEST_SHED = _row("request.shed", WARNING, "A request was turned away under load.", "method type status in_flight")
 
 TOKEN_ISSUED = _row("token.issued", INFO, "An access token was issued.", "client role ttl_s")

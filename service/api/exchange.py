@@ -18,14 +18,11 @@ from service.api.headers import answer_headers, prefers, without_body
 from service.api.state import Shared
 from service.auth.bearer import bearer_digest, caller_of
 from service.caller import Caller, Role
-from service.errors import Category, FhirError
 from service.interactions.decision import Answer
-from service.interactions.refusal import as_refusal
+from service.interactions.refusal import METHODS, recorded, told
 from service.interactions.settle import Decide, settled
-from service.log_events import REQUEST_DONE, REQUEST_FAILED, REQUEST_ID, REQUEST_REFUSED, identifier, log
+from service.log_events import REQUEST_DONE, REQUEST_ID, identifier, log
 from service.store import read
-from service.store.change import Change
-from service.store.database import Full, Unavailable
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _PROCESS, _COUNT = secrets.token_hex(10), itertools.count(1)
@@ -104,43 +101,13 @@ async def _refusal(
     request: Request, shared: Shared, ctx: Context | None, error: Exception, request_id: str, started: float
 ) -> Response:
     """Any exception as OperationOutcome; the refusal is audited in a Change of its own."""
-    refusal = as_refusal(error)
     rtype, method = _named(request)
     ms = int((time.perf_counter() - started) * 1000)
-    if refusal.category is Category.INTERNAL:
-        log(
-            REQUEST_FAILED,
-            method=method,
-            type=rtype or None,
-            status=500,
-            ms=ms,
-            error=type(error).__name__,
-            at=_at(error),
-        )
-    else:
-        log(
-            REQUEST_REFUSED,
-            method=method,
-            type=rtype or None,
-            status=refusal.category.status,
-            ms=ms,
-            reason=refusal.reason,
-            issues=len(refusal.issues),
-            client=ctx.caller.client_id if ctx else None,
-        )
-    away = isinstance(error, Unavailable) and not isinstance(error, Full)  # nothing was seen, nothing can be recorded
-    unheard = refusal.reason == "client-rate" and ctx and not shared.rates.tell(ctx.caller.client_id, ctx.now_us)
-    try:
+    refusal = told(error, method, rtype, ms, ctx.caller.client_id if ctx else None)
+    # A client that floods is told in the audit once, not at each request.
+    if refusal.reason != "client-rate" or ctx is None or shared.rates.tell(ctx.caller.client_id, ctx.now_us):
         audited = ctx or Context(shared.store, _NOBODY, shared.store.clock.now_us(), shared.behaviour, request_id)
-        outcome = 8 if refusal.category.status >= 500 else 4
-        row = audited.audit("E", "refusal", rtype, outcome=outcome, reason=refusal.reason)
-        if not unheard and not away:
-            await shared.store.commit(Change(audit=[row]))
-    except Exception:
-        if refusal.category is not Category.UNAVAILABLE:  # what says 503 already says it better
-            refusal = FhirError(
-                Category.UNAVAILABLE, "The request cannot be recorded now: try again.", {"Retry-After": "1"}
-            )
+        refusal = await recorded(audited, error, refusal, rtype)
     headers = {"Cache-Control": "no-store", **refusal.headers}
     wanted = chosen(request)
     body = await rendered(orjson.dumps(refusal.outcome()), wanted)
@@ -150,21 +117,7 @@ async def _refusal(
 def _named(request: Request) -> tuple[str, str]:
     """Type and method as a log and an audit row may show them: never text of the client's own making."""
     rtype, method = str(request.path_params.get("type", "")), request.method
-    return rtype if rtype in catalog().types else "", method if method in _METHODS else "other"
-
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"})
-
-
-def _at(error: BaseException) -> str:
-    """file:line where the exception was raised; its text may hold data and is left out."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return "unknown"
-    name = trace.tb_frame.f_code.co_filename.rsplit("/", 1)[-1]
-    return f"{name}:{trace.tb_lineno}"
+    return rtype if rtype in catalog().types else "", method if method in METHODS else "other"
 
 
 def _request_id(request: Request, shared: Shared) -> str:

@@ -3,6 +3,7 @@
 Source: https://hl7.org/fhir/R4/search.html. Audit rows are not indexed: what can be narrowed in SQL is read off here.
 """
 
+from service.errors import Category, FhirError, Issue
 from service.search.criteria import (
     AllOf,
     AnyOf,
@@ -13,8 +14,10 @@ from service.search.criteria import (
     HasEdge,
     HasId,
     HasKey,
+    HasNear,
     HasNumber,
     HasString,
+    Linked,
     Not,
     Updated,
     Within,
@@ -24,6 +27,7 @@ from service.search.keys import edge
 from service.search.strings import SEPARATOR
 
 _PATIENT = (edge("AuditEvent", "patient"),)
+_UNLINKED = "AuditEvents are not searched by chains, _has or lists: name what they hold, such as patient or date."
 _SLACK_US = 2_000_000
 """Bounds are widened by this much before the exact look: a recorded instant is a range of a millisecond."""
 
@@ -53,7 +57,8 @@ def holds(clause: Clause, rows: IndexRows, fhir_id: str, updated_us: int) -> boo
             return any(holds(each, rows, fhir_id, updated_us) for each in clauses)
         case Not(inner):
             return not holds(inner, rows, fhir_id, updated_us)
-    raise NotImplementedError(type(clause).__name__)
+        case Linked() | HasNear():
+            raise FhirError(Category.MALFORMED, [Issue(_UNLINKED, code="not-supported")])
 
 
 def _reads(text: str, values: tuple[str, ...], match: str) -> bool:
