@@ -11,8 +11,8 @@ from service.access.context import Context
 from service.caller import Caller
 from service.errors import Category, FhirError, Issue
 from service.search.chains import RENDERED
+from service.search.compartment import compartment_edges
 from service.search.criteria import HasEdge
-from service.search.keys import edge
 from service.search.query import Params
 
 PATIENT = "Patient"
@@ -40,10 +40,7 @@ class Where:
         """
         if not self.patient:
             return ()
-        entry = catalog().types[rtype]
-        leading = [entry.search[code] for code in entry.compartment if code in entry.search]
-        params = dict.fromkeys(edge(rtype, stored) for parameter in leading for stored in parameter.stored_as)
-        return (HasEdge(tuple(params), (ctx.store.keys.resource(self.patient),)),)
+        return (HasEdge(compartment_edges(rtype), (ctx.store.keys.resource(self.patient),)),)
 
 
 def of_type(rtype: str) -> Where:
