@@ -274,5 +274,15 @@ def new_database(url: str, template: str | None = None) -> str:
 
 
 def drop_database(url: str) -> None:
+    """Drop the database with whoever is connected to it.
+
+    An autovacuum worker that looks at it belongs to the server's own role: FORCE is refused for the moment it is there.
+    """
     name = urlsplit(url).path.lstrip("/")
-    on_server(with_database(url, "postgres"), f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    for pause_s in (0.1, 0.5, 2.0, 5.0, 0.0):
+        try:
+            return on_server(with_database(url, "postgres"), f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        except asyncpg.InsufficientPrivilegeError:
+            if not pause_s:
+                raise
+            time.sleep(pause_s)
