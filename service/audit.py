@@ -33,7 +33,9 @@ def events(row: StoredAudit, base_url: str) -> list[RenderedEvent]:
     for number, patient in enumerate(row.patients or ("",)):
         fhir_id = f"{row.slot}-{row.seq}-{number}"
         body = write_json(_resource(row, fhir_id, patient))
-        out.append(RenderedEvent(0, "AuditEvent", fhir_id, 1, vid_at(row.at_us), False, body, None, patient))
+        out.append(
+            RenderedEvent(0, "AuditEvent", fhir_id, 1, vid_at(row.at_us), False, body, None, patient_reference=patient)
+        )
     return out
 
 

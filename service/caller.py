@@ -33,6 +33,12 @@ class Caller:
     scopes: str = ""
     allows: Callable[[str, str], bool] = field(default=lambda _letter, _type: False, compare=False)
     purpose: str = "TREAT"
+    above: tuple[str, ...] = ()
+    """Organizations of which the caller's is part, nearest first: what a Consent permits them it permits the caller."""
+    patient: str | None = None
+    """Launch context of the token: the one Patient for whom `patient/` scopes count."""
+    token: str = ""
+    """End of the token's digest, for audit; never enough to use it."""
 
     @property
     def agent(self) -> str:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -85,7 +85,7 @@ class Context:
                 _READABLE.clear()
             _READABLE[scopes] = types
         r = self.restriction
-        return Restriction(r.subjects, r.own, types, r.cleared, r.now_us)
+        return replace(r, types=types, unrestricted=False)
 
     async def head(self, reference: str) -> Found | None:
         """The current version of a resource that this caller may see, scopes aside; None also for a deletion."""

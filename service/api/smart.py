@@ -15,7 +15,8 @@ from starlette.routing import Route
 from service import metrics
 from service.api.oauth_form import read_form
 from service.auth import token_management
-from service.auth.backend_services import Answer, AuthServer, claimed_client, grant
+from service.auth.backend_services import Answer, AuthServer, claimed_client
+from service.auth.grants import GRANTS, grant
 from service.auth.jwks import ALGORITHMS
 from service.auth.limits import Buckets
 from service.auth.refusal import ClientRefused, OAuthRefused
@@ -60,7 +61,7 @@ def configuration(base_url: str) -> dict[str, Any]:
         "token_endpoint": f"{base_url}/auth/token",
         "introspection_endpoint": f"{base_url}/auth/introspect",
         "revocation_endpoint": f"{base_url}/auth/revoke",
-        "grant_types_supported": ["client_credentials"],
+        "grant_types_supported": sorted(GRANTS),
         "token_endpoint_auth_methods_supported": ["private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "scopes_supported": list(SCOPES_SUPPORTED),

@@ -54,13 +54,10 @@ class Answer:
     target: str = ""
 
 
-async def grant(server: AuthServer, form: Mapping[str, str], authorization: str | None, now_us: int) -> Answer:
-    """Answers POST /auth/token. Raises OAuthRefused; a replay shows only at commit, as ClaimTaken."""
-    grant_type = form.get("grant_type")
-    if grant_type is None:
-        raise bad_request("grant-type-missing", "grant_type is required.")
-    if grant_type != "client_credentials":
-        raise OAuthRefused(400, "unsupported_grant_type", "grant-type")
+async def client_credentials(
+    server: AuthServer, form: Mapping[str, str], authorization: str | None, now_us: int
+) -> Answer:
+    """The grant of systems. Raises OAuthRefused; a replay shows only at commit, as ClaimTaken."""
     client, claim = await authenticate_client(server, form, authorization, now_us)
     change = Change(claims=[claim])
     try:

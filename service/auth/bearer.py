@@ -80,6 +80,7 @@ def caller_of(row: TokenRow | None, now_us: int, env: str = "production") -> Cal
         scopes=row.scopes,
         allows=compile_allows(row.scopes),
         purpose=row.purpose,
+        patient=row.patient,
     )
 
 

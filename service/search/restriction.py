@@ -3,8 +3,11 @@
 Deny by default: a type that has no rule is not visible. The keys are resource keys (service/search/keys.py).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+
+from service.search.criteria import Clause
 
 
 class See(Enum):
@@ -14,6 +17,7 @@ class See(Enum):
     PANEL = "panel"  # the resource's patient is in the caller's panel now
     PARTY = "party"  # in the panel, and an edge leads from the resource (or a Task about it) to the caller
     OWN = "own"  # only what the caller's organization wrote
+    VIEW = "view"  # in the panel, and shown as a minimum view: read and included, never searched by what it hides
 
 
 @dataclass(frozen=True)
@@ -21,16 +25,23 @@ class Restriction:
     """The caller's view of the store.
 
     subjects: keys of the organization and the person whose panels count. own: keys whose writes the caller always sees.
-    types: rule per resource type. cleared: bits of the sensitivity labels that the caller may see of others' resources.
-    now_us: instant at which panel periods are read. unrestricted: the service itself (and a sandbox operator).
+    types: rule per resource type. now_us: instant at which panels and consents are read. unrestricted: the service
+    itself (and a sandbox operator).
+    actors: keys under which a Consent may name the caller: person, organization, those it is part of. purposes: the
+    caller's purpose of use and those that include it; a Consent that names none fits always.
+    narrowed: type -> alternatives, each the clauses of one scope; a type that is absent is not narrowed by scopes.
+    patient: key of the one Patient whose record the token is for (launch context), None: no such limit.
     """
 
     subjects: tuple[int, ...] = ()
     own: tuple[int, ...] = ()
     types: dict[str, See] = field(default_factory=dict)
-    cleared: int = 0
     now_us: int = 0
     unrestricted: bool = False
+    actors: tuple[int, ...] = ()
+    purposes: tuple[str, ...] = ()
+    narrowed: Mapping[str, tuple[tuple[Clause, ...], ...]] = field(default_factory=dict)
+    patient: int | None = None
 
     def rule(self, rtype: str) -> See | None:
         return self.types.get(rtype)

@@ -8,8 +8,8 @@ import orjson
 
 from service.store.columns import COLUMNS
 
-_FACTS = tuple(name for name in COLUMNS["audit"] if name != "digest")
-_PAGE = f"SELECT {', '.join(_FACTS)}, digest FROM audit WHERE slot = ? AND seq > ? ORDER BY seq LIMIT ?"
+_FACTS = tuple(name for name in COLUMNS["audit"] if name not in ("digest", "detail"))
+_PAGE = f"SELECT {', '.join(_FACTS)}, detail, digest FROM audit WHERE slot = ? AND seq > ? ORDER BY seq LIMIT ?"
 _SLOTS = "SELECT DISTINCT slot FROM audit ORDER BY slot"
 _LAST = "SELECT digest FROM audit WHERE slot = ? AND seq = ?"
 PAGE = 2000
@@ -58,8 +58,9 @@ async def _verify_slot(database: Reads, slot: int, page: int, broken: list[tuple
     rows, seq, head = 0, 0, b""
     while found := await database.fetch(_PAGE, (slot, seq, page)):
         rows += len(found)
-        for *facts, stored in map(tuple, found):
+        for *facts, detail, stored in map(tuple, found):
             digest = bytes(stored or b"")
+            facts += [detail] if detail else []
             if facts[1] != seq + 1:
                 broken.append((slot, seq + 1))  # it is missing, and the next cannot be judged without its digest
             elif sha256(head + orjson.dumps(facts)).digest() != digest:

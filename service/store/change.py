@@ -97,6 +97,8 @@ class AuditRow:
     request_id: str = ""
     reason: str = ""
     purpose: str = ""
+    detail: str = ""
+    """JSON of what the kind needs beside: the query as sent, consents consulted."""
 
 
 @dataclass(frozen=True)

@@ -289,8 +289,10 @@ def _plan_audit(row: AuditRow, plan: _Plan, keys: Keys, slot: Slot, now_us: int)
         row.reason,
         row.purpose,
     )
-    slot.audit_head = sha256(slot.audit_head + orjson.dumps(facts)).digest()
-    plan.add("audit", (*facts, slot.audit_head))
+    # Rows without detail keep the digest that they had before the column was there.
+    told = (*facts, row.detail) if row.detail else facts
+    slot.audit_head = sha256(slot.audit_head + orjson.dumps(told)).digest()
+    plan.add("audit", (*facts, slot.audit_head, row.detail or None))
     for patient in row.patients:
         plan.add("audit_patient", (keys.resource(patient), now_us, slot.number, slot.audit_seq))
 

@@ -60,11 +60,13 @@ class TokenRow:
     person: str | None
     purpose: str
     client_active: bool
+    patient: str | None = None
 
 
 TOKEN_SQL = (
-    "SELECT t.client_id, t.scopes, t.issued_us, t.expires_us, t.revoked_us, c.role, c.organization, c.person,"
-    " c.purpose, c.active FROM token t JOIN client c ON c.id = t.client_id WHERE t.hash = ?"
+    "SELECT t.client_id, t.scopes, t.issued_us, t.expires_us, t.revoked_us, COALESCE(t.role, c.role),"
+    " COALESCE(t.organization, c.organization), COALESCE(t.person, c.person), COALESCE(t.purpose, c.purpose),"
+    " c.active, t.patient FROM token t JOIN client c ON c.id = t.client_id WHERE t.hash = ?"
 )
 """One row per token, by digest; read it through `as_token`, so that it can share a batch with other reads."""
 
@@ -78,9 +80,9 @@ _HEAD = "SELECT r.deleted, v.body FROM resource r LEFT JOIN version v ON v.vid =
 
 def as_token(row: Any) -> TokenRow:
     """A row of TOKEN_SQL."""
-    client_id, scopes, issued_us, expires_us, revoked_us, role, organization, person, purpose, active = row
+    client_id, scopes, issued_us, expires_us, revoked_us, role, organization, person, purpose, active, patient = row
     times = (issued_us, expires_us, revoked_us)
-    return TokenRow(client_id, scopes, *times, role, organization, person, purpose, client_active=active == 1)
+    return TokenRow(client_id, scopes, *times, role, organization, person, purpose, active == 1, patient)
 
 
 async def token_row(store: Reads, digest: bytes) -> TokenRow | None:

@@ -17,7 +17,7 @@ from service.store.read import Found
 from service.store.slots import EPOCH_US, vid_at
 from service.store.visible import Sql, join, visible_any
 
-_COLUMNS = "v.key, v.rtype, v.fhir_id, v.version, v.vid, 0, v.body, v.patient"
+_COLUMNS = "v.key, v.rtype, v.fhir_id, v.version, v.vid, 0, v.body, v.patient, v.labels, v.source_org"
 PATIENT, RECORD, DIRECTORY = range(3)
 Place = tuple[int, str, str]
 """Stage, type and id of the last resource of a page."""
@@ -148,4 +148,4 @@ def _behind(asked: Asked, alias: str) -> Sql:
 
 
 def _found(row: Sequence[Any]) -> Found:
-    return Found(row[0], row[1], row[2], row[3], row[4], False, row[6], row[7])
+    return Found(row[0], row[1], row[2], row[3], row[4], False, *row[6:10])

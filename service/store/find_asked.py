@@ -18,12 +18,12 @@ MAX_VALUES = 30_000
 MAX_RESOLVED = 8_000
 """Keys that all chains of one search together may be replaced by."""
 
-COLUMNS = "v.key, v.rtype, v.fhir_id, v.version, v.vid, 0, v.body, v.patient"
+COLUMNS = "v.key, v.rtype, v.fhir_id, v.version, v.vid, 0, v.body, v.patient, v.labels, v.source_org"
 
 
 def as_found(one: Row) -> Found:
     """A row of COLUMNS."""
-    return Found(one[0], one[1], one[2], one[3], one[4], False, one[6], one[7])
+    return Found(one[0], one[1], one[2], one[3], one[4], False, *one[6:10])
 
 
 @dataclass

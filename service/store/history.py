@@ -24,7 +24,10 @@ MAX_SCANNED = sum(WINDOWS)
 MAX_DRIVEN = 10_000
 """Resources of the panel's patients, or of the caller's own, up to which these lead to the versions."""
 
-_COLUMNS = "v.key, v.rtype, v.fhir_id, v.version, v.vid, CASE WHEN v.op = 3 THEN 1 ELSE 0 END, v.body, v.patient"
+_COLUMNS = (
+    "v.key, v.rtype, v.fhir_id, v.version, v.vid, CASE WHEN v.op = 3 THEN 1 ELSE 0 END, v.body, v.patient, v.labels, "
+    "v.source_org"
+)
 _TOO_COSTLY = (
     "The history looks at too many versions: narrow it by _since, or ask for the history of one type or resource."
 )
@@ -176,8 +179,8 @@ async def _rows(
 
 
 def _found(row: Sequence[Any]) -> Found:
-    key, rtype, fhir_id, version, vid, deleted, body, patient = row
-    return Found(key, rtype, fhir_id, version, vid, bool(deleted), body, patient)
+    key, rtype, fhir_id, version, vid, deleted, body, patient, labels, source_org = row
+    return Found(key, rtype, fhir_id, version, vid, bool(deleted), body, patient, labels, source_org)
 
 
 def _range(asked: Asked, alias: str) -> Sql:

@@ -5,18 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from service.search.restriction import Restriction, See
+from service.search.restriction import Restriction
 from service.store.credentials import TOKEN_SQL, TokenRow, as_token, token_row
 from service.store.dialect import dollars, marks
 from service.store.engine import Store
 from service.store.visible import join, labels_cleared, visible
 
-_COLUMNS = "r.key, r.rtype, r.fhir_id, v.version, v.vid, r.deleted, v.body, r.patient"
+_COLUMNS = "r.key, r.rtype, r.fhir_id, v.version, v.vid, r.deleted, v.body, r.patient, r.labels, r.source_org"
 
 
 @dataclass(frozen=True)
 class Found:
-    """A stored version: body is None for a deletion."""
+    """A stored version: body is None for a deletion. labels, source_org: the facts by which it is shown or not."""
 
     key: int
     rtype: str
@@ -26,6 +26,8 @@ class Found:
     deleted: bool
     body: bytes | None
     patient: int | None
+    labels: int = 0
+    source_org: int = 0
 
     @property
     def reference(self) -> str:
@@ -33,8 +35,8 @@ class Found:
 
 
 def _found(row: Sequence[Any]) -> Found:
-    key, rtype, fhir_id, version, vid, deleted, body, patient = row
-    return Found(key, rtype, fhir_id, version, vid, bool(deleted), body, patient)
+    key, rtype, fhir_id, version, vid, deleted, body, patient, labels, source_org = row
+    return Found(key, rtype, fhir_id, version, vid, bool(deleted), body, patient, labels, source_org)
 
 
 async def head(store: Store, rtype: str, fhir_id: str, restriction: Restriction) -> Found | None:
@@ -99,7 +101,8 @@ async def history(
         labels_cleared("v", restriction),
     )
     sql = (
-        "SELECT v.key, v.rtype, v.fhir_id, v.version, v.vid, CASE WHEN v.op = 3 THEN 1 ELSE 0 END, v.body, v.patient "
+        "SELECT v.key, v.rtype, v.fhir_id, v.version, v.vid, CASE WHEN v.op = 3 THEN 1 ELSE 0 END, v.body, "
+        "v.patient, v.labels, v.source_org "
         f"FROM version v JOIN resource r ON r.key = v.key WHERE {condition} ORDER BY v.version DESC LIMIT ?"
     )
     return [_found(row) for row in await store.fetch(sql, (*params, limit))]
@@ -114,10 +117,10 @@ T = TypeVar("T")
 async def _coalesced(store: Store, key: int, rtype: str, restriction: Restriction) -> Found | None:
     # Exactly equal rights share a statement; the rule table is compared by identity, and the batch keeps it alive.
     r = restriction
-    name = (rtype, r.subjects, r.own, r.cleared, r.unrestricted, id(r.types))
+    name = (rtype, r.subjects, r.own, r.actors, r.purposes, r.patient, r.unrestricted, id(r.types), id(r.narrowed))
     batch = store.batches.get(name)
-    if not isinstance(batch, _Heads) or batch.types is not r.types:
-        batch = store.batches[name] = _Heads(store, rtype, r.types)
+    if not isinstance(batch, _Heads) or batch.types is not r.types or batch.narrowed is not r.narrowed:
+        batch = store.batches[name] = _Heads(store, rtype, restriction)
         if len(store.batches) > 1000:
             store.batches.pop(next(iter(store.batches)))
     # The oldest waiter's restriction has an older now_us than the newest; panel periods are read at the newest.
@@ -180,9 +183,9 @@ class _Batch(Generic[Key, T]):
 class _Heads(_Batch[int, Found]):
     restriction: Restriction
 
-    def __init__(self, store: Store, rtype: str, types: dict[str, See]):
+    def __init__(self, store: Store, rtype: str, restriction: Restriction):
         super().__init__(store)
-        self._rtype, self.types = rtype, types
+        self._rtype, self.types, self.narrowed = rtype, restriction.types, restriction.narrowed
 
     async def select(self, keys: list[int]) -> dict[int, Found]:
         condition, params = visible("r", self._rtype, self.restriction)

@@ -1,6 +1,8 @@
 """The Restriction as a condition of SQL: the one place where visibility becomes a WHERE, on every path.
 
-`alias` is a table alias with columns key, vid, patient, labels, source_org: `resource`, or a current row of `version`.
+A resource is seen by its author, or over a relation (here) as far as Consents allow (visible_consent.py); then the
+token's scopes narrow it (visible_scope.py). `alias` is a table alias with columns key, rtype, vid, patient, labels,
+source_org: `resource`, or a current row of `version`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,8 +11,9 @@ from typing import Any
 from service.search.keys import edge
 from service.search.restriction import Restriction, See
 from service.store.dialect import marks
-
-Sql = tuple[str, list[Any]]
+from service.store.visible_consent import consented
+from service.store.visible_scope import Sql as Sql
+from service.store.visible_scope import scoped
 
 PARTY_EDGES: dict[str, tuple[int, ...]] = {
     "Task": (edge("Task", "owner"), edge("Task", "requester")),
@@ -30,6 +33,11 @@ def visible(alias: str, rtype: str, restriction: Restriction, *, vid: str = "", 
     """
     if restriction.unrestricted:
         return "", []
+    related = _related(alias, rtype, restriction, vid, fence)
+    return related if related[0] == NOTHING else join(related, scoped(alias, rtype, restriction, vid=vid))
+
+
+def _related(alias: str, rtype: str, restriction: Restriction, vid: str, fence: str) -> Sql:
     rule = restriction.rule(rtype)
     if rule is None:
         return NOTHING, []
@@ -39,12 +47,11 @@ def visible(alias: str, rtype: str, restriction: Restriction, *, vid: str = "", 
     mine = f"{alias}.source_org IN ({marks(len(own))})"
     if rule is See.OWN:
         return mine, list(own)
-    open_labels = f"({alias}.labels & {~restriction.cleared & 0x7FFFFFFF}) = 0"
-    sql, params = _panel(alias, restriction, fence)
+    relation = [_panel(alias, restriction, fence)]
     if rule is See.PARTY:
-        party, party_params = _party(alias, rtype, restriction, vid or f"{alias}.vid")
-        sql, params = f"{sql} AND {party}", params + party_params
-    return f"({mine} OR ({open_labels} AND {sql}))", [*own, *params]
+        relation.append(_party(alias, rtype, restriction, vid or f"{alias}.vid"))
+    sql, params = join(*relation, consented(alias, restriction, vid=vid))
+    return f"({mine} OR ({sql}))", [*own, *params]
 
 
 def _panel(alias: str, restriction: Restriction, fence: str) -> Sql:
@@ -81,10 +88,8 @@ def labels_cleared(alias: str, restriction: Restriction) -> Sql:
     if restriction.unrestricted:
         return "", []
     own = restriction.own or (0,)
-    return (
-        f"({alias}.source_org IN ({marks(len(own))}) OR ({alias}.labels & {~restriction.cleared & 0x7FFFFFFF}) = 0)",
-        list(own),
-    )
+    sql, params = consented(alias, restriction)
+    return f"({alias}.source_org IN ({marks(len(own))}) OR {sql})", [*own, *params]
 
 
 def join(*conditions: Sql) -> Sql:

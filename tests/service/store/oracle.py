@@ -198,7 +198,7 @@ class Memory:
             return False
         if write.source_org in r.own:
             return True
-        if rule is See.OWN or write.labels & ~r.cleared:
+        if rule is See.OWN or write.labels:
             return False
         if not any((subject, write.patient) in self.panel for subject in r.subjects):
             return False
