@@ -4,7 +4,7 @@ Candidates are found by searches under the caller's restriction: a foreign Patie
 changes no score. They are judged by the matcher of ADT messages (service/workflow/member_match.py, match_scores.py).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fhir_profiles import Resource
@@ -30,12 +30,16 @@ MAX_COUNT = 50
 DEFAULT_COUNT = 10
 MAX_FACTS = 20
 """Identifiers, telephone numbers and e-mail addresses that are looked for: each is a search of its own."""
-PER_SEARCH = 200
-"""Candidates that one of them finds. More people than this are not born on one day in a county's panel."""
+PER_SEARCH = 1000
+"""Candidates that one of them finds; more are refused, for the right one might be among those left out."""
 
 _ENOUGH = (
     "A match needs an identifier with system and value, or a name with family and given and a whole birthDate "
     "(YYYY-MM-DD); more facts, such as telecom or address, make it surer."
+)
+_MANY = (
+    f"More than {PER_SEARCH} people share one of these facts, such as a birthDate that stands for an unknown one: "
+    "search by identifier, or by name and birthdate, instead."
 )
 _NAMES = ("resource", "onlyCertainMatches", "count")
 
@@ -155,13 +159,16 @@ class _Searches:
 
     async def _find(self, name: str, value: str) -> list[Candidate]:
         """A value that no search takes is nobody's."""
-        ctx, asked = self._ctx, [(name, value), ("_count", str(PER_SEARCH))]
+        ctx, asked = self._ctx, [(name, value)]
         keys, base = ctx.store.keys, ctx.settings.base_url
         try:
             criteria = parse_query("Patient", asked, keys, strict=True, now_us=ctx.now_us, base_url=base)
         except FhirError:
             return []
+        criteria = replace(criteria, count=PER_SEARCH)
         page = await find(ctx.store, criteria, ctx.restriction, include_restriction=ctx.restriction)
+        if page.next is not None:
+            raise FhirError(Category.RULE, [Issue(_MANY, "Patient", "too-costly")], reason="match-many")
         self.found.update((one.reference, one) for one in page.matches)
         return [Candidate(one.reference, resource_of(one.body)) for one in page.matches]
 

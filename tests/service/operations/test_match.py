@@ -3,7 +3,9 @@
 from typing import Any
 
 import httpx
+import pytest
 
+from service.operations import match
 from service.operations.match import GRADE
 from service.store.engine import Store
 from service.workflow.match_evidence import CIN_SYSTEM
@@ -122,3 +124,18 @@ async def test_scope_and_audit(store: Store, app_client: AppClient) -> None:
     rows = await store.fetch("SELECT kind, target, patients FROM audit ORDER BY seq DESC LIMIT 1")
     assert tuple(rows[0]) == ("match", "Patient", "Patient/ana")
     assert (await (await app_client()).post("/Task/$match", json=person(**ANA))).status_code == 405
+
+
+async def test_more_people_than_are_looked_at_are_refused(
+    store: Store, app_client: AppClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The right one might be among those left out: a short list would be a wrong answer."""
+    monkeypatch.setattr(match, "PER_SEARCH", 2)
+    for number in ("one", "two"):
+        await member(store, number, **ANA)
+    client = await app_client()
+    assert len(await grades(client, person(**ANA))) == 2
+    await member(store, "three", **ANA)
+    answer = await client.post("/Patient/$match", json=person(**ANA))
+    assert answer.status_code == 422
+    assert answer.json()["issue"][0]["code"] == "too-costly"
