@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 import orjson
@@ -204,6 +205,19 @@ class ClientRates:
         request_shed("client-rate")
         text = f"This client sends more than {self.per_second} requests a second: try again after Retry-After seconds."
         raise FhirError(Category.TOO_MANY, text, {"Retry-After": "1"}, reason="client-rate")
+
+    def headers(self, client: str) -> dict[str, str]:
+        """What the client may still send: of its own requests alone, so that they tell nothing of others (L52)."""
+        if not self.per_second or client not in self._levels:
+            return {}
+        most = self.per_second * BURST_S
+        left = self._levels[client][0]
+        full_s = ceil((most - left) / self.per_second)
+        return {
+            "X-RateLimit-Limit": str(most),
+            "X-RateLimit-Remaining": str(max(int(left), 0)),
+            "X-RateLimit-Reset": str(full_s),
+        }
 
     def charge(self, client: str, more: int, now_us: int) -> None:
         """What a Bundle was beyond one request is owed: until it is made up for, the client is refused."""

@@ -15,7 +15,7 @@ _SENT = (
 )
 _SHOWN = (
     b"Content-Location, ETag, Last-Modified, Location, Retry-After, WWW-Authenticate, X-Request-Id, "
-    b"X-RateLimit-Limit, X-RateLimit-Remaining"
+    b"X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
 )
 _PREFLIGHT = [
     (b"access-control-allow-methods", _METHODS),

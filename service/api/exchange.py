@@ -46,7 +46,7 @@ async def exchange(
     try:
         params = asked(request)
         ctx = await _context(request, shared, request_id, params)
-        shared.rates.take(ctx.caller.client_id, ctx.now_us)
+        shared.rates.take(_rated(ctx), ctx.now_us)
         check_format(request)
         decide = await prepare(ctx, params)
         answer = await settled(ctx, decide)
@@ -59,10 +59,18 @@ async def exchange(
     finally:
         REQUEST_ID.reset(marker)
     if ctx is not None and ctx.weight > 1:
-        shared.rates.charge(ctx.caller.client_id, ctx.weight - 1, ctx.now_us)
+        shared.rates.charge(_rated(ctx), ctx.weight - 1, ctx.now_us)
+    if ctx is not None:
+        response.headers.update(shared.rates.headers(_rated(ctx)))
     response.headers["X-Request-Id"] = request_id
     _measure(request, response.status_code, interaction, time.perf_counter() - started, request_id)
     return response
+
+
+def _rated(ctx: Context) -> str:
+    """Whose requests are counted together: an app's users each have their own allowance, and see no other's."""
+    caller = ctx.caller
+    return f"{caller.client_id} {caller.person}" if caller.person else caller.client_id
 
 
 async def _context(request: Request, shared: Shared, request_id: str, params: list[tuple[str, str]]) -> Context:
@@ -105,7 +113,7 @@ async def _refusal(
     ms = int((time.perf_counter() - started) * 1000)
     refusal = told(error, method, rtype, ms, ctx.caller.client_id if ctx else None)
     # A client that floods is told in the audit once, not at each request.
-    if refusal.reason != "client-rate" or ctx is None or shared.rates.tell(ctx.caller.client_id, ctx.now_us):
+    if refusal.reason != "client-rate" or ctx is None or shared.rates.tell(_rated(ctx), ctx.now_us):
         audited = ctx or Context(shared.store, _NOBODY, shared.store.clock.now_us(), shared.behaviour, request_id)
         refusal = await recorded(audited, error, refusal, rtype)
     headers = {"Cache-Control": "no-store", **refusal.headers}

@@ -2,14 +2,20 @@
 
 import asyncio
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from service.api import admission
 from service.api.admission import ClientRates, Gate
 from service.errors import Category, FhirError
+from service.main import build
 from service.metrics import COUNTERS
+from service.settings import load
+from service.store.engine import Store
+from tests.service.world import ECM1, access_token
 
 
 class Work:
@@ -200,3 +206,28 @@ def test_a_clients_rate() -> None:
     ]
     for _ in range(1000):
         ClientRates(0).take("a", now)
+
+
+def test_what_a_client_may_still_send() -> None:
+    rates, now = ClientRates(10), 1_000_000_000
+    assert rates.headers("a") == {}
+    for _ in range(5):
+        rates.take("a", now)
+    rates.take("b", now)
+    assert rates.headers("a") == {"X-RateLimit-Limit": "20", "X-RateLimit-Remaining": "15", "X-RateLimit-Reset": "1"}
+    assert rates.headers("b")["X-RateLimit-Remaining"] == "19", "of its own requests alone"
+    rates.charge("a", 100, now)
+    assert rates.headers("a") == {"X-RateLimit-Limit": "20", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "11"}
+
+
+async def test_the_allowance_stands_on_answers_and_on_refusals(world: Store, tmp_path: Path) -> None:
+    key = str(tmp_path / "secret.key")
+    settings = {"ENLACE_DATABASE_URL": world.url, "ENLACE_SECRET_KEY_FILE": key, "ENLACE_CLIENT_RATE": "1"}
+    token = await access_token(world, "ecm-provider", ECM1)
+    transport = httpx.ASGITransport(build(world, load(settings)))
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://test/fhir", headers=headers) as client:
+        answers = [await client.get("/Patient/a"), await client.get("/Patient/absent"), await client.get("/Patient/a")]
+    assert [answer.status_code for answer in answers] == [200, 404, 429]
+    assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["1", "0", "0"]
+    assert answers[2].headers["Retry-After"] == "1"
