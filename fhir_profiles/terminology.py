@@ -57,11 +57,12 @@ def _add(system: CodeSystem, concepts: Any, parent: str) -> None:
 
 @cache
 def _composed() -> dict[str, tuple[str, dict[str, tuple[str, ...]]]]:
-    """url -> (version, {system: codes}) of our own value sets that are plain lists."""
+    """url -> (version, {system: codes}) of our own value sets, as far as they are plain lists."""
     found = {}
     for path in sorted((HERE / "value_sets").glob("*.json")):
         resource = json.loads(path.read_text("utf-8"))
-        listed = {row["system"]: _codes(row) for row in resource["compose"]["include"] if "system" in row}
+        rows = [row for row in resource["compose"]["include"] if "system" in row and "filter" not in row]
+        listed = {row["system"]: _codes(row) for row in rows}
         found[resource["url"]] = (resource.get("version", ""), listed)
     return found
 

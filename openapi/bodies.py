@@ -2,7 +2,7 @@
 
 from fhir_profiles.catalog import TypeEntry
 from openapi.components import FHIR_JSON, Json, request_content, schema
-from openapi.examples import FHIRPATH_PATCH, JSON_PATCH, MATCH, MERGE_PATCH, TRANSACTION, search_form
+from openapi.examples import BREAK_GLASS, FHIRPATH_PATCH, JSON_PATCH, MATCH, MERGE_PATCH, TRANSACTION, search_form
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -21,6 +21,8 @@ def body_of(kind: str, entry: TypeEntry | None) -> Json | None:
             return {"required": True, "content": {FHIR_JSON: {"schema": schema("Bundle"), "example": TRANSACTION}}}
         case "match":
             return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": MATCH}}}
+        case "break-glass":
+            return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": BREAK_GLASS}}}
         case _:
             return None
 

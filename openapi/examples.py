@@ -52,6 +52,13 @@ FHIRPATH_PATCH: Json = {
         }
     ],
 }
+BREAK_GLASS: Json = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {"name": "reason", "valueString": "Made-up: found unconscious, the hospital asks for the medicines."},
+        {"name": "minutes", "valueInteger": 30},
+    ],
+}
 MATCH: Json = {
     "resourceType": "Parameters",
     "parameter": [

@@ -100,9 +100,17 @@ INTERACTIONS: dict[str, Interaction] = {
         "Read the whole record of one", "r", _FOUND, (C.NOT_FOUND, C.GONE), (*_PAGED, *_EVERYTHING), "nothing",
         f"{OPERATIONS}patient-operation-everything.html",
     ),
+    "$disclosures": Interaction(
+        "Account for the disclosures of one", "r", _FOUND, (C.NOT_FOUND, C.GONE), (*_SHOWN, "start", "end"), "nothing", "/docs",
+    ),
     "$match": Interaction(
         "Say who might be this", "s", {200: ("A Bundle of type searchset, the surest first.", "Bundle")},
         (C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "match", f"{OPERATIONS}patient-operation-match.html",
+    ),
+    "$break-glass": Interaction(
+        "Open the record in an emergency of one", "r", {200: ("Until when it is open.", "Parameters")},
+        (C.NOT_FOUND, C.UNSUPPORTED_MEDIA), _SHOWN, "break-glass",
+        "https://enlace.example.org/fhir/OperationDefinition/patient-break-glass",
     ),
 }  # fmt: skip
 

@@ -74,13 +74,28 @@ REQUEST_FAILED = _row("request.failed", ERROR, "A request failed by our fault.",
 REFUSAL_UNRECORDED = _row(
     "request.refusal-unrecorded", ERROR, "A refusal could not be written to the audit.", "type error at"
 )
+TRIPWIRE = _row(
+    "access.tripwire",
+    ERROR,
+    "ALARM: what a query found its caller may not see; nothing was shown.",
+    "type role resources client",
+)
 REQUEST_SHED = _row("request.shed", WARNING, "A request was turned away under load.", "method type status in_flight")
 
 TOKEN_ISSUED = _row("token.issued", INFO, "An access token was issued.", "client role ttl_s")
 TOKEN_REFUSED = _row("token.refused", WARNING, "A token request was refused.", "client reason")
 TOKEN_REVOKED = _row("token.revoked", INFO, "Access tokens were revoked.", "client count")
+APP_AUTHORIZED = _row("app.authorized", INFO, "A person let an app in.", "client role")
+APP_REFUSED = _row("app.refused", WARNING, "An app was not let in.", "client reason")
+BREAK_GLASS = _row(
+    "access.break-glass", WARNING, "Emergency access to a record was taken.", "client role minutes part2"
+)
+LABELS_APPLIED = _row("store.labels-applied", INFO, "Stored versions were labelled anew.", "count raised lowered ms")
 LOGIN_DONE = _row("login.done", INFO, "A person signed in.", "role")
 LOGIN_REFUSED = _row("login.refused", WARNING, "A sign-in was refused.", "reason")
+IDENTITY_PROVIDER_FAILED = _row(
+    "login.provider-failed", WARNING, "An identity provider could not be reached or used.", "provider reason"
+)
 
 ADT_CONNECTED = _row("adt.connected", DEBUG, "A sender connected over MLLP.", "connections")
 ADT_DISCONNECTED = _row("adt.disconnected", DEBUG, "A sender's connection ended.", "connections reason messages")
@@ -124,6 +139,10 @@ MIGRATED = _row("store.migrated", INFO, "The database schema was brought up to d
 REINDEXED = _row("store.reindexed", INFO, "Resources were indexed anew.", "type count ms")
 SEEDED = _row("store.seeded", INFO, "The synthetic county was written.", "members resources seed ms")
 AUDIT_BROKEN = _row("audit.broken", ERROR, "The audit chain does not verify.", "slot seq")
+AUDIT_SEAL_FAILED = _row("audit.seal-failed", ERROR, "The audit could not be sealed; it is tried again.", "error at")
+AUDIT_RECEIPT_FAILED = _row(
+    "audit.receipt-failed", ERROR, "The receipt of a seal could not be written to its file.", "number error at"
+)
 
 FILE_IMPORTED = _row(
     "file.imported", INFO, "A plan file was imported.", "file kind plan rows created updated unchanged rejected ms"

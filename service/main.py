@@ -9,17 +9,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fhir_profiles.catalog import catalog
 from service import web
-from service.api import docs, fhir, health, hl7v2, smart
+from service.api import clients, docs, fhir, health, hl7v2, notices, smart
 from service.api.cors import Cors
 from service.api.fhir_front import FhirFront
+from service.api.launch_patient import sees
 from service.api.metadata import software_version
 from service.api.state import Shared
 from service.api.unavailable import unavailable
 from service.auth.backend_services import AuthServer
+from service.auth.issuer_file import read_issuer
 from service.auth.jwks_fetch import fetcher
 from service.auth.key_sets import KeySets
+from service.auth.resource_server import ResourceServer
+from service.auth.signing_keys import SigningKeys
 from service.egress import Egress
 from service.settings import Settings
+from service.store.authorizations import redirect_uris
 from service.store.database import TooCostly, Unavailable
 from service.store.engine import Store
 
@@ -59,6 +64,7 @@ def build(store: Store, settings: Settings) -> FastAPI:
         catalog()
         yield
         app.state.enlace.ready = False
+        await egress.close()
 
     app = FastAPI(
         title="Enlace",
@@ -75,7 +81,19 @@ def build(store: Store, settings: Settings) -> FastAPI:
     shared = Shared(store, settings, page_key=settings.secret_key())
     app.state.enlace = shared
     egress = Egress(settings.egress_allow)
-    app.state.auth = AuthServer(store, settings.base_url, settings.env, key_sets=KeySets(fetcher(egress)))
+    app.state.egress = egress
+    key_sets = KeySets(fetcher(egress))
+    if settings.auth_mode == "resource-server" and settings.issuer_file is not None:
+        shared.issuer = ResourceServer(read_issuer(settings.issuer_file, f"{settings.base_url}/fhir"), key_sets)
+    app.state.auth = AuthServer(
+        store,
+        settings.base_url,
+        settings.env,
+        key_sets=key_sets,
+        signing=SigningKeys(settings.secret_key()),
+        sees=sees(shared),
+        issuer_configuration=shared.issuer.issuer.configuration() if shared.issuer else {},
+    )
 
     def document() -> dict[str, Any]:
         from openapi.build import document as made  # a tenth of a second that the start does not need
@@ -83,13 +101,22 @@ def build(store: Store, settings: Settings) -> FastAPI:
         return made()
 
     app.openapi = document  # type: ignore[method-assign]
-    served = (web.routes, docs.routes(document), health.routes, smart.routes, hl7v2.routes, fhir.routes())
+    served = (
+        web.routes,
+        docs.routes(document),
+        notices.routes,
+        health.routes,
+        smart.routes,
+        clients.routes,
+        hl7v2.routes,
+        fhir.routes(),
+    )
     app.router.routes += [route for routes in served for route in routes]
     app.add_exception_handler(404, web.unknown)
     app.add_exception_handler(Unavailable, unavailable)
     app.add_exception_handler(TooCostly, unavailable)
     app.add_middleware(FhirFront)
-    if settings.origins:
-        app.add_middleware(Cors, origins=settings.origins)
+    if settings.cors_origins != ("none",):
+        app.add_middleware(Cors, origins=settings.origins, registered=lambda: redirect_uris(store))
     app.add_middleware(SecurityHeaders, shared=shared)
     return app

@@ -83,11 +83,20 @@ class Settings(BaseModel):
     )
     audit_key_file: Path = Field(
         Path("var/audit.key"),
-        description="File with the key that seals the audit chain, at least 32 bytes; checked, not in use yet.",
+        description="File with the key that seals the audit chain, at least 32 bytes; a sandbox makes it.",
+    )
+    audit_receipts: Path = Field(
+        Path("var/audit-receipts.jsonl"),
+        description="File to which each seal of the audit is added, outside the database; `enlace audit verify` "
+        "compares it.",
     )
     auth_mode: Literal["builtin", "resource-server"] = Field(
         "builtin",
-        description="Who issues tokens: `builtin`, this service; `resource-server` is refused, not there yet.",
+        description="Who issues access tokens: `builtin`, this service; `resource-server`: the issuer of "
+        "ENLACE_ISSUER_FILE.",
+    )
+    issuer_file: Path | None = Field(
+        None, description="JSON file about the external issuer, for ENLACE_AUTH_MODE=resource-server."
     )
     egress_allow: Listed = Field(
         (), description="`host:port` exceptions from the rules for outbound requests, comma-separated; sandbox only."
@@ -116,6 +125,15 @@ class Settings(BaseModel):
         64,
         description="Requests that one API process works on at a time; more wait a second, then get 503 with "
         "Retry-After.",
+    )
+    break_glass: Literal["on", "off"] = Field(
+        "on",
+        description="Whether care managers may open a record in an emergency (`on`, `off`); each time is reviewed.",
+    )
+    ecm_grace_days: Annotated[int, Field(ge=0, le=365)] = Field(
+        0,
+        description="Days for which an ECM provider still reads, and only reads, the record of a member whose "
+        "assignment ended. 0: none.",
     )
     client_rate: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
         500,
@@ -223,8 +241,8 @@ class Settings(BaseModel):
     def check(self) -> None:
         """Refuse to start: in production no trial convenience is left. Raises SettingsError naming all problems."""
         problems = [] if self.sandbox else list(_production_problems(self))
-        if self.auth_mode != "builtin":
-            problems.append("ENLACE_AUTH_MODE: resource-server is not there yet; leave it at builtin.")
+        if self.auth_mode == "resource-server" and self.issuer_file is None:
+            problems.append("ENLACE_ISSUER_FILE must name a file where ENLACE_AUTH_MODE is resource-server.")
         if problems:
             raise SettingsError(problems)
 

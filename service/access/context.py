@@ -2,17 +2,21 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 from fhir_profiles import Resource
 from fhir_profiles.catalog import catalog
+from service.access.audit_detail import detail_of, disclosed
 from service.access.new_version import new_version
+from service.access.roles import GRACED
 from service.access.roles import restriction as restriction_of
-from service.caller import Caller
+from service.access.scoping import out_of_reach, reached, scoped
+from service.caller import Caller, Role
 from service.search.restriction import Restriction, See
+from service.search.values import index_rows
 from service.store import read
 from service.store.change import AuditRow, Write
 from service.store.engine import Store
@@ -27,6 +31,10 @@ class Settings:
     base_url: str = "http://127.0.0.1:8000/fhir"
     page_key: bytes = b""
     """Seals page links."""
+    ecm_grace_days: int = 0
+    """For so long an ECM provider still reads of a member whose assignment ended."""
+    break_glass: bool = True
+    """Whether people may open a record in an emergency."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +65,49 @@ class Context:
     weight: int = 1
     """As how many requests this one counts against the client's rate: a Bundle is more than one."""
 
+    again: bool = False
+    """Whether this is decided anew after a lost race: what was read before may have been out of date."""
+    asked: str = ""
+    """The request as sent, for the audit row of a search: method, path, query, form."""
+    network: str = ""
+    """Address of the client, for the audit row."""
+
     def __post_init__(self) -> None:
         self.at(self.now_us)
 
     def at(self, now_us: int) -> None:
         """Decides as of this instant: rights that ended meanwhile no longer count."""
         self.now_us = now_us
-        self.restriction: Restriction = restriction_of(self.caller, self.store.keys, now_us, env=self.settings.env)
+        self.seen: Restriction = restriction_of(self.caller, self.store.keys, now_us, env=self.settings.env)
+        """What role, panel and consent show, scopes aside."""
+        self.restriction: Restriction = self.scoped("r")
+        """What the caller may read. For another letter: scoped()."""
+
+    def scoped(self, letters: str) -> Restriction:
+        """What the caller sees as far as its scopes reach with all of these letters of c r u d s."""
+        return scoped(self.seen, self.caller, self.store.keys, letters)
+
+    def reaches(self, letter: str, rtype: str, resource: Resource, patient: int | None) -> bool:
+        """Whether the scopes reach a resource as it stands here: what is not stored, and former versions."""
+        alternatives = self.scoped(letter).narrowed.get(rtype)
+        if alternatives is None:
+            return True
+        return reached(alternatives, index_rows(resource, rtype, self.store.keys, self.settings.base_url), patient)
+
+    def check_reach(self, letter: str, write: Write) -> None:
+        """403 where a scope's query, or the launch Patient, does not fit what is written."""
+        alternatives = self.scoped(letter).narrowed.get(write.rtype)
+        if not reached(alternatives, write.index, write.patient):
+            raise out_of_reach(letter, write.rtype)
+
+    def for_reading(self, restriction: Restriction, *, views: bool = False) -> Restriction:
+        """The restriction where nothing is written: with the grace after an assignment's end.
+
+        views: also what is shown as a minimum view (service/access/views.py), for reads and includes only.
+        """
+        grace_us = self.settings.ecm_grace_days * _DAY_US if self.caller.role in GRACED else 0
+        views = views and See.VIEW in restriction.types.values()
+        return replace(restriction, views=views, grace_us=grace_us) if views or grace_us else restriction
 
     @property
     def organization_key(self) -> int:
@@ -74,21 +118,30 @@ class Context:
 
     def readable(self) -> Restriction:
         """The restriction narrowed to the types that the scopes let the caller read: for included resources."""
-        scopes = (self.caller.role, self.caller.scopes, self.restriction.unrestricted)
-        types = _READABLE.get(scopes)
+        return self._with("r")
+
+    def linkable(self) -> Restriction:
+        """As readable(), for what chains and _has ask about: that is read and searched."""
+        return self._with("rs")
+
+    def _with(self, letters: str) -> Restriction:
+        unrestricted = self.seen.unrestricted
+        scopes = (self.caller.role, self.caller.scopes, self.caller.patient is None, unrestricted, letters)
+        types = _WITH.get(scopes)
         if types is None:
-            rules = (
-                dict.fromkeys(catalog().types, See.OPEN) if self.restriction.unrestricted else self.restriction.types
-            )
-            types = {t: rule for t, rule in rules.items() if self.caller.allows("r", t)}
-            if len(_READABLE) > 1000:
-                _READABLE.clear()
-            _READABLE[scopes] = types
-        r = self.restriction
-        return replace(r, types=types, unrestricted=False)
+            rules = dict.fromkeys(catalog().types, See.OPEN) if unrestricted else self.seen.types
+            allows = self.caller.allows
+            types = {t: rule for t, rule in rules.items() if all(allows(letter, t) for letter in letters)}
+            if len(_WITH) > 1000:
+                _WITH.clear()
+            _WITH[scopes] = types
+        return replace(self.scoped(letters), types=types, unrestricted=False)
 
     async def head(self, reference: str) -> Found | None:
-        """The current version of a resource that this caller may see, scopes aside; None also for a deletion."""
+        """The current version of a resource that this caller may see; None also for a deletion.
+
+        Where the token has scopes to read the type they narrow this, where it has none they do not.
+        """
         rtype, _, fhir_id = reference.partition("/")
         found = await read.head(self.store, rtype, fhir_id, self.restriction)
         return None if found is None or found.deleted else found
@@ -137,19 +190,18 @@ class Context:
 
         The text is searched for the reference whose key the row carries, so that no other patient is named.
         """
-        patients: dict[str, None] = {}
-        for one in found:
-            if one.patient is None or one.body is None:
-                continue
-            if one.rtype == "Patient":
-                patients[one.reference] = None
-                continue
-            for match in _PATIENT.finditer(one.body):
-                reference = match[1].decode()
-                if self.store.keys.resource(reference) == one.patient:
-                    patients[reference] = None
-                    break
-        return tuple(patients)
+        return tuple(dict.fromkeys(patient for patient in map(self._patient_of, found) if patient))
+
+    def _patient_of(self, one: Found) -> str:
+        if one.patient is None or one.body is None:
+            return ""
+        if one.rtype == "Patient":
+            return one.reference
+        for match in _PATIENT.finditer(one.body):
+            reference = match[1].decode()
+            if self.store.keys.resource(reference) == one.patient:
+                return reference
+        return ""
 
     def audit(
         self,
@@ -160,7 +212,13 @@ class Context:
         *,
         outcome: int = 0,
         reason: str = "",
+        shown: Sequence[Found] = (),
+        detail: Mapping[str, Any] | None = None,
     ) -> AuditRow:
+        """shown: what the answer holds; their patients are those of the row too. detail: more of it, as JSON takes."""
+        whose = [self._patient_of(one) for one in shown]
+        named = tuple(dict.fromkeys((*patients, *filter(None, whose))))
+        given = [] if self.caller.role is Role.SYSTEM else disclosed(named, whose, shown, self.organization_key)
         return AuditRow(
             action,
             kind,
@@ -168,15 +226,18 @@ class Context:
             self.caller.agent if self.caller.person else self.caller.client_id,
             self.caller.organization,
             target,
-            tuple(dict.fromkeys(patients)),
+            named,
             self.request_id,
             reason,
             self.caller.purpose,
+            detail_of(self.caller, kind, self.asked, self.network, given, detail),
+            tuple(shown),
         )
 
 
+_DAY_US = 86_400_000_000
 _PATIENT = re.compile(rb'"reference":"(?:[^"]*/)?(Patient/[A-Za-z0-9.-]{1,64})')
-_READABLE: dict[Any, dict[str, See]] = {}
+_WITH: dict[Any, dict[str, See]] = {}
 _DECODE = json.JSONDecoder(parse_float=Decimal).decode
 """Made once: json.loads makes a decoder at each call that names a hook."""
 

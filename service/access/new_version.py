@@ -1,5 +1,6 @@
 """A resource as a Write: the one place where a body gets its index rows, patient, labels, author and panel rows."""
 
+import re
 from dataclasses import replace
 
 from fhir_profiles import Resource
@@ -7,9 +8,13 @@ from service.access.labels import labels
 from service.access.panels import panel_rows
 from service.search.index_rows import IndexRows
 from service.search.keys import PATIENT_EDGE, Keys, edge
+from service.search.references import normal_reference
 from service.search.values import index_rows, patient_of
 from service.store.body import with_hole
 from service.store.change import Write
+from service.store.label_rules import REFERRED, from_source
+
+_REFERENCE = re.compile(rb'"reference":"([^"\\]+)"')
 
 
 def new_version(
@@ -26,18 +31,26 @@ def new_version(
     edges = index.edges
     if patient_key is not None and rtype != "Patient":
         edges = (*edges, (edge(rtype, PATIENT_EDGE), patient_key))
+    hole = with_hole(resource)
     return Write(
         rtype=rtype,
         fhir_id=fhir_id,
         expect=expect,
         resource=resource,
-        hole=with_hole(resource),
+        hole=hole,
         index=replace(index, keys=(*index.keys, keys.author(rtype, source_org)), edges=edges),
         patient=patient_key,
-        labels=labels(resource),
+        labels=labels(resource, hole),
         source_org=source_org,
         panel=panel_rows(resource, patient, keys, now_us, base_url),
+        ruled=ruled(hole[1], keys, source_org, base_url),
     )
+
+
+def ruled(text: bytes, keys: Keys, source_org: int, base_url: str) -> tuple[int, ...]:
+    """Keys of the label rules that the resource may meet: of who wrote it, and of the places that it refers to."""
+    found = {normal_reference(one.decode(), base_url) or "" for one in _REFERENCE.findall(text)}
+    return (from_source(source_org), *(keys.resource(one) for one in found if one.startswith(REFERRED)))
 
 
 def deletion(rtype: str, fhir_id: str, expect: int, *, patient: int | None, source_org: int) -> Write:

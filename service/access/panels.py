@@ -17,6 +17,8 @@ AFTER_CLOSE_US = 30 * 86_400_000_000
 
 LIVE_EPISODE = frozenset({"planned", "waitlist", "active", "onhold"})
 LIVE_TEAM = frozenset({"proposed", "active", "suspended"})
+ENDED = frozenset({"finished", "inactive"})
+"""An assignment that ended keeps its row until then, for who reads on in a grace (ENLACE_ECM_GRACE_DAYS)."""
 OPEN_TASK = frozenset({"requested", "received", "accepted", "in-progress", "on-hold", "ready"})
 CLOSED_TASK = frozenset({"completed", "failed", "cancelled"})
 
@@ -63,12 +65,19 @@ def _coverage(resource: Resource, _now: int) -> Range | None:
     return _period(resource.get("period")) if resource.get("status") == "active" else None
 
 
-def _episode(resource: Resource, _now: int) -> Range | None:
-    return _period(resource.get("period")) if resource.get("status") in LIVE_EPISODE else None
+def _episode(resource: Resource, now_us: int) -> Range | None:
+    return _assigned(resource, LIVE_EPISODE, now_us)
 
 
-def _team(resource: Resource, _now: int) -> Range | None:
-    return _period(resource.get("period")) if resource.get("status") in LIVE_TEAM else None
+def _team(resource: Resource, now_us: int) -> Range | None:
+    return _assigned(resource, LIVE_TEAM, now_us)
+
+
+def _assigned(resource: Resource, live: frozenset[str], now_us: int) -> Range | None:
+    start, end = _period(resource.get("period"))
+    if resource.get("status") in live:
+        return start, end
+    return (start, min(end, now_us)) if resource.get("status") in ENDED else None
 
 
 def _task(resource: Resource, now_us: int) -> Range | None:
@@ -102,9 +111,12 @@ def _members(resource: Resource) -> Iterator[Party]:
 
 
 def _task_parties(resource: Resource) -> Iterator[Party]:
-    for element in ("owner", "requester"):
-        if reference := _reference(resource.get(element)):
-            yield reference, f"task-{element}"
+    """The requester hears of what names it; only the other party has something to fulfil."""
+    owner, requester = (_reference(resource.get(element)) for element in ("owner", "requester"))
+    if owner and owner != requester:
+        yield owner, "task-owner"
+    if requester:
+        yield requester, "task-requester"
 
 
 RULES: dict[str, tuple[str, Any, Any]] = {

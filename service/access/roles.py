@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from fhir_profiles.catalog import catalog
+from service.access.consent.who import actors_of, purposes_of
 from service.caller import Caller, Role
 from service.errors import Category, FhirError
 from service.search.keys import Keys
@@ -86,12 +87,14 @@ def _plan() -> Rights:
 
 
 def _cbo() -> Rights:
-    sees = _open() | dict.fromkeys(PARTY_TYPES, See.PARTY) | dict.fromkeys(OWN_TYPES, See.OWN)
+    """Its own referrals; of their members what views.py lets through."""
+    sees = _open() | dict.fromkeys(PARTY_TYPES, See.PARTY) | dict.fromkeys(OWN_TYPES, See.OWN) | {"Patient": See.VIEW}
     return Rights(sees, frozenset(("Task", "Communication", *OWN_TYPES, *OPEN_TYPES)))
 
 
 def _referrer() -> Rights:
-    sees = _open() | dict.fromkeys(PARTY_TYPES, See.PARTY) | {"Patient": See.OWN}
+    """Whom it refers: its own Patients whole, of those referred to it a minimum view."""
+    sees = _open() | dict.fromkeys(PARTY_TYPES, See.PARTY) | {"Patient": See.VIEW}
     return Rights(sees, frozenset(("Patient", "ServiceRequest", "Task", "Communication")))
 
 
@@ -118,7 +121,18 @@ def restriction(caller: Caller, keys: Keys, now_us: int, *, env: str) -> Restric
     person = (_key(keys, caller.person),) if caller.person else ()
     # A lead care manager has the members assigned to the person; a system those of its organization.
     subjects = person if caller.role is Role.LCM and person else (organization, *person)
-    return Restriction(subjects=subjects, own=(organization,), types=rights(caller.role).sees, now_us=now_us)
+    return Restriction(
+        subjects=subjects,
+        own=(organization,),
+        types=rights(caller.role).sees,
+        now_us=now_us,
+        actors=actors_of(caller, keys),
+        purposes=purposes_of(caller.purpose),
+    )
+
+
+GRACED = frozenset({Role.ECM_PROVIDER, Role.LCM})
+"""Who may read on for a time after an assignment ended, where the operator sets ENLACE_ECM_GRACE_DAYS."""
 
 
 @lru_cache(maxsize=4096)

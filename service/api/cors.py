@@ -1,13 +1,28 @@
 """Browser apps of other origins on the API: https://fetch.spec.whatwg.org/#http-cors-protocol
 
-ENLACE_CORS_ORIGINS names the origins; the pages never get a header. Whoever calls proves it with a token that no
-browser sends by itself, so that credentials may be allowed to a named origin.
+ENLACE_CORS_ORIGINS names the origins, and registered apps add those of their redirect URIs; the pages never get a
+header. Whoever calls proves it with a token that no browser sends by itself, so that credentials may be allowed to a
+named origin.
 """
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.store.database import TooCostly, Unavailable
+
 ANY = "*"
 _BELOW = ("/fhir/", "/auth/", "/.well-known/")
+_PAGE = "/auth/authorize"
+"""People see it; an app's script has no business there."""
+KEPT_S = 10
+"""A new app's origin is known after this. Asking for it each time would be a query for whoever sends an Origin."""
+
+Registered = Callable[[], Awaitable[list[str]]]
+"""Redirect URIs of the active apps."""
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 _SENT = (
     b"accept, authorization, cache-control, content-type, if-match, if-modified-since, if-none-exist, if-none-match, "
@@ -26,15 +41,16 @@ _PREFLIGHT = [
 
 
 class Cors:
-    """A layer around the application. origins: those that are let in; `*` among them: any."""
+    """A layer around the application. origins: those that are let in beside the apps'; `*` among them: any."""
 
-    def __init__(self, app: ASGIApp, origins: tuple[str, ...]):
+    def __init__(self, app: ASGIApp, origins: tuple[str, ...], registered: Registered | None = None):
         self._app = app
+        self._registered, self._apps, self._asked_s = registered, frozenset[bytes](), -float(KEPT_S)
         self._any = ANY in origins
         self._origins = frozenset(origin.rstrip("/").lower().encode() for origin in origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        origin = self._let_in(scope)
+        origin = await self._let_in(scope)
         if origin is None:
             await self._app(scope, receive, send)
             return
@@ -57,14 +73,38 @@ class Cors:
 
         await self._app(scope, receive, sending)
 
-    def _let_in(self, scope: Scope) -> bytes | None:
+    async def _let_in(self, scope: Scope) -> bytes | None:
         """The origin that may read the answer; None for most requests: no browser app's, or none of ours."""
         if scope["type"] != "http":
             return None
         origin = _header(scope, b"origin")
-        if origin is None or not (scope["path"].startswith(_BELOW) or scope["path"] == "/fhir"):
+        path = scope["path"]
+        if origin is None or path == _PAGE or not (path.startswith(_BELOW) or path == "/fhir"):
             return None
-        return origin if self._any or origin.lower() in self._origins else None
+        named = self._any or origin.lower() in self._origins or origin.lower() in await self._of_apps()
+        return origin if named else None
+
+    async def _of_apps(self) -> frozenset[bytes]:
+        now_s = time.monotonic()
+        if self._registered is not None and now_s - self._asked_s >= KEPT_S:
+            self._asked_s = now_s
+            with suppress(Unavailable, TooCostly):  # those that were known stay: the store says no to whatever follows
+                self._apps = frozenset(origin for uri in await self._registered() if (origin := origin_of(uri)))
+        return self._apps
+
+
+def origin_of(redirect_uri: str) -> bytes:
+    """As a browser sends it: without the default port; empty for an app that is no web page."""
+    try:
+        parts = urlsplit(redirect_uri)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return b""
+    default = {"https": 443, "http": 80}.get(parts.scheme)
+    if default is None or not host:
+        return b""
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}{'' if port in (None, default) else f':{port}'}".encode()
 
 
 def _header(scope: Scope, name: bytes) -> bytes | None:

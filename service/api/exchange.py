@@ -13,16 +13,15 @@ from starlette.responses import Response
 from fhir_profiles.catalog import catalog
 from service import metrics, tracing
 from service.access.context import Context
+from service.api.authentication import authenticated
 from service.api.formats import asked, check_format, chosen, rendered
 from service.api.headers import answer_headers, prefers, without_body
 from service.api.state import Shared
-from service.auth.bearer import bearer_digest, caller_of
 from service.caller import Caller, Role
 from service.interactions.decision import Answer
 from service.interactions.refusal import METHODS, recorded, told
 from service.interactions.settle import Decide, settled
 from service.log_events import REQUEST_DONE, REQUEST_ID, identifier, log
-from service.store import read
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _PROCESS, _COUNT = secrets.token_hex(10), itertools.count(1)
@@ -75,10 +74,18 @@ def _rated(ctx: Context) -> str:
 
 async def _context(request: Request, shared: Shared, request_id: str, params: list[tuple[str, str]]) -> Context:
     now = shared.store.clock.now_us()
-    env = shared.settings.env
-    digest = bearer_digest(request.headers.get("authorization"), [name for name, _ in params], env)
-    caller = caller_of(await read.token(shared.store, digest), now, env)
-    return Context(shared.store, caller, now, shared.behaviour, request_id)
+    header, names = request.headers.get("authorization"), [name for name, _ in params]
+    caller = await authenticated(shared, header, names, now)
+    ctx = Context(shared.store, caller, now, shared.behaviour, request_id)
+    ctx.asked, ctx.network = _asked(request), request.client.host if request.client else ""
+    return ctx
+
+
+def _asked(request: Request) -> str:
+    """The request line as sent. It may hold PHI: it goes to the audit of a search, nowhere else."""
+    query = request.scope.get("query_string", b"").decode("latin-1")
+    path = request.scope.get("raw_path") or request.scope["path"].encode()
+    return f"{request.method} {path.decode('latin-1').partition('?')[0]}{'?' if query else ''}{query}"
 
 
 async def _response(request: Request, answer: Answer, shared: Shared) -> Response:

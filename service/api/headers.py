@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from service.errors import Category, FhirError
 from service.interactions.decision import Answer, Preconditions
+from service.interactions.notices import NOTICE_PATH, RELATION
 from service.store.slots import updated_us
 
 JSON_TYPES = frozenset({"application/fhir+json", "application/json", "text/json", "application/json+fhir"})
@@ -100,6 +101,8 @@ def answer_headers(answer: Answer, base_url: str) -> dict[str, str]:
         headers["Last-Modified"] = _http_date(updated_us(answer.vid) // 1_000_000)
     if answer.location and answer.status in (200, 201):
         headers["Location"] = f"{base_url}/{answer.location}/_history/{answer.version}"
+    if answer.notice is not None:
+        headers["Link"] = f'<{base_url.removesuffix("/fhir")}{NOTICE_PATH}>; rel="{RELATION}"'
     return headers
 
 

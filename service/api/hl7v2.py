@@ -10,10 +10,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from service import metrics, tracing
+from service.api.authentication import authenticated
 from service.api.body import raw
 from service.api.formats import FHIR_JSON
 from service.api.state import Shared
-from service.auth.bearer import authenticate
 from service.caller import Caller, Role
 from service.errors import Category, FhirError
 from service.interactions.receive_hl7v2 import Receiver
@@ -59,13 +59,8 @@ def _row(caller: Caller | None, refusal: FhirError | None = None) -> AuditRow:
 
 
 async def _authenticated(request: Request, shared: Shared) -> Caller:
-    return await authenticate(
-        shared.store,
-        request.headers.get("authorization"),
-        shared.store.clock.now_us(),
-        env=shared.settings.env,
-        query_keys=list(request.query_params),
-    )
+    header, names = request.headers.get("authorization"), list(request.query_params)
+    return await authenticated(shared, header, names, shared.store.clock.now_us())
 
 
 def _check(request: Request, caller: Caller) -> None:

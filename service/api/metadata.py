@@ -3,7 +3,7 @@
 import hashlib
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,7 +32,7 @@ async def metadata(request: Request) -> Response:
         body = render(write_json(refusal.outcome()), chosen(request))
         return Response(body, refusal.category.status, {"Vary": "Accept"}, media_type=chosen(request).media_type)
     wanted = chosen(request)
-    body, etag = _rendered(shared.settings.base_url, bool(shared.settings.origins), _part(dict(params)), wanted)
+    body, etag = _rendered(_made(shared), _part(dict(params)), wanted)
     headers = {
         "ETag": etag,
         "Cache-Control": "public, max-age=300",
@@ -54,31 +54,50 @@ def _part(given: dict[str, str]) -> Criteria | None:
 
 
 @lru_cache(maxsize=16)
-def _rendered(base_url: str, cors: bool, part: Criteria | None, wanted: Format) -> tuple[bytes, str]:
+def _rendered(made: "_Made", part: Criteria | None, wanted: Format) -> tuple[bytes, str]:
     """Body and ETag of one variant. What a client can ask for has no end, so that old ones are forgotten."""
-    body = write_json(statement(base_url, cors))
+    body = write_json(statement(made.base_url, made.cors, made.endpoints))
     body = render(cut(body, _TYPE, part, "match") if part else body, wanted)
     return body, f'W/"{hashlib.sha256(body).hexdigest()[:16]}"'
 
 
+Endpoints = tuple[tuple[str, str], ...]
+"""(name in the extension oauth-uris, address)"""
+
+
+class _Made(NamedTuple):
+    base_url: str
+    cors: bool
+    endpoints: Endpoints | None
+
+
+def _made(shared: Shared) -> _Made:
+    endpoints: Endpoints | None = None
+    if shared.issuer is not None:
+        issuer = shared.issuer.issuer
+        given = (("authorize", issuer.authorization_endpoint), ("token", issuer.token_endpoint))
+        endpoints = tuple((name, url) for name, url in given if url)
+    return _Made(shared.settings.base_url, bool(shared.settings.origins), endpoints)
+
+
 @lru_cache(maxsize=8)
-def statement(base_url: str, cors: bool) -> dict[str, Any]:
-    """The catalog's statement as this installation makes it. cors: whether a browser's origin may be let in."""
+def statement(base_url: str, cors: bool, endpoints: Endpoints | None = None) -> dict[str, Any]:
+    """The catalog's statement as this installation makes it. cors: whether a browser's origin may be let in.
+
+    endpoints: of an external issuer; None: our own.
+    """
     made = {**catalog().statement}
     made["url"] = f"{base_url}/fhir/metadata"
     made["software"] = {"name": "Enlace", "version": software_version()}
     made["implementation"] = {**made["implementation"], "url": f"{base_url}/fhir"}
     rest = {**made["rest"][0]}
-    # No `authorize`: there is no sign-in of people for apps yet, and a client must not be sent where nothing is.
-    endpoints = [
-        {"url": "token", "valueUri": f"{base_url}/auth/token"},
-        {"url": "introspect", "valueUri": f"{base_url}/auth/introspect"},
-        {"url": "revoke", "valueUri": f"{base_url}/auth/revoke"},
-    ]
+    if endpoints is None:
+        endpoints = tuple((name, f"{base_url}/auth/{name}") for name in ("authorize", "token", "introspect", "revoke"))
+    told = [{"url": name, "valueUri": url} for name, url in endpoints]
     rest["security"] = {
         **rest.get("security", {}),
         "cors": cors,
-        "extension": [{"url": _OAUTH, "extension": endpoints}],
+        "extension": [{"url": _OAUTH, "extension": told}],
     }
     made["rest"] = [rest]
     return made

@@ -261,5 +261,19 @@ FAMILIES = (
         "Time since the last `enlace backup` that succeeded; +Inf where there was none.",
         lambda facts: _one(_age(facts, facts.figures.backup_us, NEVER)) if facts.figures else (),
     ),
+    Family(
+        "enlace_audit_unsealed_seconds",
+        "gauge",
+        (),
+        "Age of the oldest audit row that no seal covers; 0 where all are sealed. A worker seals within 10 s.",
+        lambda facts: _one(_age(facts, facts.figures.unsealed_us)) if facts.figures else (),
+    ),
+    Family(
+        "enlace_audit_seal_age_seconds",
+        "gauge",
+        (),
+        "Time since the audit was sealed last; it grows while nothing is written; +Inf where it never was.",
+        lambda facts: _one(_age(facts, facts.figures.sealed_us, NEVER)) if facts.figures else (),
+    ),
 )
 """THE table. A metric that is added here is red until docs/metrics.md has it."""

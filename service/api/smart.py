@@ -15,17 +15,35 @@ from starlette.routing import Route
 from service import metrics
 from service.api.oauth_form import read_form
 from service.auth import token_management
+from service.auth.authorization_clients import bad_grant
+from service.auth.authorization_scopes import WORDS
 from service.auth.backend_services import Answer, AuthServer, claimed_client
 from service.auth.grants import GRANTS, grant
+from service.auth.id_tokens import ALGORITHM as ID_TOKEN_ALGORITHM
 from service.auth.jwks import ALGORITHMS
 from service.auth.limits import Buckets
 from service.auth.refusal import ClientRefused, OAuthRefused
+from service.auth.signing_keys import CACHE_S
 from service.log_events import REQUEST_ID, TOKEN_ISSUED, TOKEN_REFUSED, log
-from service.store.change import AuditRow, Change, ClaimTaken
+from service.store.change import AuditRow, Change, ClaimTaken, Stale
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-SCOPES_SUPPORTED = ("system/*.cruds", "system/*.rs", "system/*.read", "system/*.write", "system/*.*")
+LABORATORY = "http://terminology.hl7.org/CodeSystem/observation-category|laboratory"
+SCOPES_SUPPORTED = (
+    *("system/*.cruds", "system/*.rs", "system/*.read", "system/*.write", "system/*.*"),
+    *WORDS,
+    *(f"{context}/Observation.rs?category={LABORATORY}" for context in ("system", "user", "patient")),
+    *("user/*.cruds", "user/*.rs", "user/*.read", "patient/*.cruds", "patient/*.rs", "patient/*.read"),
+)
+CAPABILITIES = (
+    *("client-confidential-asymmetric", "client-public", "launch-standalone", "context-standalone-patient"),
+    *("sso-openid-connect", "permission-offline", "permission-online", "permission-patient", "permission-user"),
+    *("permission-v1", "permission-v2"),
+)
+"""Each has its test: https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html#capabilities"""
+ATTEMPTS = 6
 
+Handler = Callable[[Request], Awaitable[Response]]
 Decide = Callable[[AuthServer, Mapping[str, str], str | None, int], Awaitable[Answer]]
 
 
@@ -44,38 +62,83 @@ async def revoke(request: Request) -> Response:
     return await _answered(request, "revoke", token_management.revoke)
 
 
-async def jwks(_request: Request) -> Response:
-    """GET /auth/jwks: access tokens are opaque and no id_token is issued yet, so there is no key to publish."""
-    return JSONResponse({"keys": []}, headers={"Cache-Control": "public, max-age=300"})
+async def jwks(request: Request) -> Response:
+    """GET /auth/jwks: the keys of id_tokens; access tokens are opaque."""
+    server: AuthServer = request.app.state.auth
+    keys = await server.signing.published(server.store, server.store.clock.now_us())
+    headers = {"Cache-Control": f"public, max-age={CACHE_S}", "Access-Control-Allow-Origin": "*"}
+    return JSONResponse({"keys": keys}, headers=headers)
 
 
 async def smart_configuration(request: Request) -> Response:
     """GET /fhir/.well-known/smart-configuration: JSON whatever Accept says, readable from any origin."""
     server: AuthServer = request.app.state.auth
-    return JSONResponse(configuration(server.base_url), headers={"Access-Control-Allow-Origin": "*"})
+    foreign = server.issuer_configuration
+    return JSONResponse(foreign or configuration(server.base_url), headers={"Access-Control-Allow-Origin": "*"})
+
+
+async def openid(request: Request) -> Response:
+    """GET /.well-known/openid-configuration"""
+    server: AuthServer = request.app.state.auth
+    return JSONResponse(openid_configuration(server.base_url), headers={"Access-Control-Allow-Origin": "*"})
 
 
 def configuration(base_url: str) -> dict[str, Any]:
-    """Only what works, by absolute URLs. jwks_uri and issuer come with sign-in (sso-openid-connect)."""
+    """Only what works, by absolute URLs."""
     return {
+        "issuer": base_url,
+        "jwks_uri": f"{base_url}/auth/jwks",
+        "authorization_endpoint": f"{base_url}/auth/authorize",
         "token_endpoint": f"{base_url}/auth/token",
         "introspection_endpoint": f"{base_url}/auth/introspect",
         "revocation_endpoint": f"{base_url}/auth/revoke",
         "grant_types_supported": sorted(GRANTS),
-        "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+        "response_types_supported": ["code"],
+        "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "scopes_supported": list(SCOPES_SUPPORTED),
-        "capabilities": ["client-confidential-asymmetric", "permission-v1", "permission-v2"],
-        # SMART requires the member even where no authorization endpoint exists; `plain` is never accepted.
+        "capabilities": list(CAPABILITIES),
         "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": True,
     }
 
 
+_SHARED = (
+    *("issuer", "jwks_uri", "authorization_endpoint", "token_endpoint", "introspection_endpoint"),
+    *("revocation_endpoint", "grant_types_supported", "response_types_supported", "scopes_supported"),
+    *("token_endpoint_auth_methods_supported", "token_endpoint_auth_signing_alg_values_supported"),
+    *("code_challenge_methods_supported", "authorization_response_iss_parameter_supported"),
+)
+
+
+def openid_configuration(base_url: str) -> dict[str, Any]:
+    """https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata : where id_tokens are checked."""
+    smart = configuration(base_url)
+    return {name: smart[name] for name in _SHARED} | {
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [ID_TOKEN_ALGORITHM],
+        "claims_supported": ["sub", "fhirUser", "nonce", "auth_time"],
+        "request_uri_parameter_supported": False,
+    }
+
+
+def builtin_only(handler: Handler) -> Handler:
+    """Where another server issues the tokens, ours is not there: 404, and nothing is read."""
+
+    async def answer(request: Request) -> Response:
+        if request.app.state.auth.issuer_configuration:
+            return JSONResponse({"error": "not_found"}, 404, NO_STORE)
+        return await handler(request)
+
+    return answer
+
+
 routes = [
-    Route("/auth/token", token, methods=["POST"]),
-    Route("/auth/introspect", introspect, methods=["POST"]),
-    Route("/auth/revoke", revoke, methods=["POST"]),
-    Route("/auth/jwks", jwks, methods=["GET"]),
+    Route("/auth/token", builtin_only(token), methods=["POST"]),
+    Route("/auth/introspect", builtin_only(introspect), methods=["POST"]),
+    Route("/auth/revoke", builtin_only(revoke), methods=["POST"]),
+    Route("/auth/jwks", builtin_only(jwks), methods=["GET"]),
+    Route("/.well-known/openid-configuration", builtin_only(openid), methods=["GET"]),
     Route("/fhir/.well-known/smart-configuration", smart_configuration, methods=["GET"]),
 ]
 
@@ -100,8 +163,8 @@ async def _decided(request: Request, kind: str, decide: Decide) -> Response:
         form = await read_form(request)
         claimed = claimed_client(form)
         _limit(server.limits.clients, f"{source} {claimed}", now_us)
-        answer = await decide(server, form, request.headers.get("authorization"), now_us)
-        await _commit(server, kind, answer)
+        header = request.headers.get("authorization")
+        answer = await _committed(server, kind, lambda: decide(server, form, header, now_us))
     except OAuthRefused as refused:
         if refused.status != 429 or server.limits.told.wait_s(source, now_us) == 0:
             await _audit_refusal(server, kind, claimed, refused)
@@ -121,26 +184,48 @@ def _limit(buckets: Buckets, key: str, now_us: int) -> None:
         raise OAuthRefused(429, "slow_down", "rate", retry_after_s=wait_s)
 
 
-async def _commit(server: AuthServer, kind: str, answer: Answer) -> None:
-    """Makes the answer durable with its audit row; raises OAuthRefused for a replay."""
-    client, refused = answer.client, answer.refused
-    answer.change.audit.append(
-        AuditRow(
-            "E",
-            kind,
-            4 if refused else 0,
-            client.id,
-            client.organization,
-            answer.target,
-            request_id=REQUEST_ID.get(),
-            reason=refused.reason if refused else "",
-            purpose=client.purpose,
-        )
-    )
+async def _committed(server: AuthServer, kind: str, decide: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Makes the answer durable with its audit row; raises OAuthRefused for a replay. What moved is decided again."""
+    for last in (False,) * (ATTEMPTS - 1) + (True,):
+        answer = await decide()
+        answer.change.audit.append(_audited(kind, answer))
+        try:
+            await server.store.commit(answer.change)
+            return answer
+        except ClaimTaken as taken:
+            if answer.reused is None or taken.key != answer.reused[0]:
+                raise ClientRefused("replay") from None
+            return await _ended(server, kind, answer, answer.reused[1])
+        except Stale:
+            if last:
+                raise
+    raise AssertionError("unreachable")
+
+
+async def _ended(server: AuthServer, kind: str, answer: Answer, change: Change) -> Answer:
+    """Somebody used the same code or refresh token in the same moment: nobody goes on with what came of it."""
+    lost = Answer(change, answer.client, refused=bad_grant("reused"))
+    change.audit.append(_audited(kind, lost))
     try:
-        await server.store.commit(answer.change)
+        await server.store.commit(change)
     except ClaimTaken:
         raise ClientRefused("replay") from None
+    return lost
+
+
+def _audited(kind: str, answer: Answer) -> AuditRow:
+    client, refused = answer.client, answer.refused
+    return AuditRow(
+        "E",
+        kind,
+        4 if refused else 0,
+        client.id,
+        client.organization,
+        answer.target,
+        request_id=REQUEST_ID.get(),
+        reason=refused.reason if refused else "",
+        purpose=client.purpose,
+    )
 
 
 async def _audit_refusal(server: AuthServer, kind: str, claimed: str, refused: OAuthRefused) -> None:

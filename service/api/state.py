@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from service.access.context import Settings as Behaviour
 from service.api.admission import ClientRates
+from service.auth.resource_server import ResourceServer
 from service.settings import Settings
 from service.store.engine import Store
 
@@ -16,7 +17,11 @@ class Shared:
     behaviour: Behaviour = field(init=False)
     rates: ClientRates = field(init=False)
     ready: bool = True
+    issuer: ResourceServer | None = None
+    """Who issues access tokens, where this service does not."""
 
     def __post_init__(self) -> None:
         self.rates = ClientRates(self.settings.client_rate)
-        self.behaviour = Behaviour(self.settings.env, f"{self.settings.base_url}/fhir", self.page_key)
+        base, grace = f"{self.settings.base_url}/fhir", self.settings.ecm_grace_days
+        broken = self.settings.break_glass == "on"
+        self.behaviour = Behaviour(self.settings.env, base, self.page_key, ecm_grace_days=grace, break_glass=broken)

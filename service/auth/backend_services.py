@@ -4,7 +4,7 @@ https://hl7.org/fhir/smart-app-launch/STU2.2/backend-services.html; checks T3-T2
 Nothing is committed here: the answer carries the Change (claim on the jti, token row) that must be durable first.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,11 +13,14 @@ import orjson
 
 from service.auth import scopes, tokens
 from service.auth.assertions import SKEW_S, check_assertion, check_jku, read_assertion
+from service.auth.client_rules import BACKEND
 from service.auth.jwt_reader import read_jwt
 from service.auth.key_sets import KeySets
 from service.auth.limits import Limits
 from service.auth.refusal import ClientRefused, OAuthRefused, bad_request
 from service.auth.registration import CLIENT_ID
+from service.auth.signing_keys import SigningKeys
+from service.caller import Caller
 from service.store import credentials
 from service.store.change import Change, Claim
 from service.store.credentials import CredentialStore, RegisteredClient
@@ -25,6 +28,12 @@ from service.store.credentials import CredentialStore, RegisteredClient
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 CLAIM_MARGIN_S = 60
 """The claim outlives the assertion by this: a group commits a little after the check, and clocks of hosts differ."""
+
+Sees = Callable[[Caller, str], Awaitable[bool]]
+
+
+async def nobody_sees(_caller: Caller, _patient: str) -> bool:
+    return False
 
 
 @dataclass
@@ -36,6 +45,12 @@ class AuthServer:
     env: str = "production"
     key_sets: KeySets = field(default_factory=KeySets)
     limits: Limits = field(default_factory=Limits)
+    signing: SigningKeys = field(default_factory=SigningKeys)
+    sees: Sees = nobody_sees
+    """Whether a caller sees a Patient now: access rules stand beside this package, so the application gives it."""
+
+    issuer_configuration: dict[str, Any] = field(default_factory=dict)
+    """SMART configuration of the external issuer: then nothing is issued here."""
 
     @property
     def token_url(self) -> str:
@@ -52,6 +67,8 @@ class Answer:
     body: dict[str, Any] = field(default_factory=dict)
     refused: OAuthRefused | None = None
     target: str = ""
+    reused: tuple[int, Change] | None = None
+    """(claim, what to commit when somebody else has it): a code or refresh token was used before."""
 
 
 async def client_credentials(
@@ -60,6 +77,9 @@ async def client_credentials(
     """The grant of systems. Raises OAuthRefused; a replay shows only at commit, as ClaimTaken."""
     client, claim = await authenticate_client(server, form, authorization, now_us)
     change = Change(claims=[claim])
+    if client.kind != BACKEND:
+        sentence = "This client is an app that people launch: it gets its tokens by authorization_code."
+        return Answer(change, client, refused=OAuthRefused(400, "unauthorized_client", "kind", sentence=sentence))
     try:
         granted = _granted(form.get("scope", ""), client.scopes)
     except scopes.InvalidScope as error:
@@ -121,7 +141,9 @@ def _granted(asked: str, registered: str) -> str:
     if not asked.strip(" "):
         raise scopes.InvalidScope("scope is required.")
     wanted = [scope for scope in scopes.requested(asked) if scope.context == "system"]
-    granted = scopes.text_of(scopes.intersect(wanted, scopes.parse_all(registered)))
+    granted = scopes.text_of(scopes.check_many(scopes.intersect(wanted, scopes.parse_all(registered))))
+    if len(granted) > scopes.MAX_TEXT:
+        raise scopes.InvalidScope("What would be granted is too long: ask for fewer scopes.")
     if not granted:
         raise scopes.InvalidScope("None of the requested scopes can be granted to this client.")
     return granted

@@ -1,8 +1,8 @@
 """From the Authorization header to the Caller: https://www.rfc-editor.org/rfc/rfc6750, end of security.md 1.1.
 
-The token and its client are read for every request and nothing of it is kept, so that a revocation, an ended client or
-an expiry acts on the next request (../shared/decisions.md 19). `bearer_digest` and `caller_of` are pure; a route that
-batches its first reads puts credentials.TOKEN_SQL between them.
+The token, its client and their organization are read for every request and nothing of it is kept, so that a revocation,
+an ended client or an expiry acts on the next request (../shared/decisions.md 19). `bearer_digest` and `caller_of` are
+pure; a route that batches its first reads puts credentials.TOKEN_SQL between them.
 """
 
 import re
@@ -12,7 +12,7 @@ from service.auth.scopes import compile_allows
 from service.auth.tokens import digest_of, longest_life_s
 from service.caller import Caller, Role
 from service.errors import Category, FhirError, Issue
-from service.store.credentials import Reads, TokenRow, token_row
+from service.store.credentials import TokenReads, TokenRow, token_row
 
 _HEADER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+)", re.ASCII | re.IGNORECASE)
 _CHALLENGE = 'Bearer realm="enlace"'
@@ -22,7 +22,7 @@ _QUERY_NAMES = frozenset({"access_token", "client_assertion"})
 
 
 async def authenticate(
-    store: Reads,
+    store: TokenReads,
     authorization: str | None,
     now_us: int,
     *,
@@ -69,6 +69,10 @@ def caller_of(row: TokenRow | None, now_us: int, env: str = "production") -> Cal
         raise _refused("token-sandbox", env)
     if not row.client_active:
         raise _refused("client-inactive", env)
+    if not row.organization_active:
+        raise _refused("organization-inactive", env)
+    if not row.person_active:
+        raise _refused("person-inactive", env)
     role = _role(row.role)
     if role is None:
         raise _refused("client-role", env)
@@ -78,9 +82,10 @@ def caller_of(row: TokenRow | None, now_us: int, env: str = "production") -> Cal
         organization=row.organization,
         person=row.person,
         scopes=row.scopes,
-        allows=compile_allows(row.scopes),
+        allows=compile_allows(row.scopes, launched=row.patient is not None),
         purpose=row.purpose,
         patient=row.patient,
+        above=tuple(f"Organization/{one}" for one in row.above),
     )
 
 

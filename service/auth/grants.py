@@ -2,13 +2,19 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from service.auth.authorization_code import authorization_code
 from service.auth.backend_services import Answer, AuthServer, client_credentials
+from service.auth.refresh import refresh_token
 from service.auth.refusal import OAuthRefused, bad_request
 
 Grant = Callable[[AuthServer, Mapping[str, str], str | None, int], Awaitable[Answer]]
 """(server, form, Authorization header, now in microseconds) -> the decided answer; raises OAuthRefused."""
 
-GRANTS: dict[str, Grant] = {"client_credentials": client_credentials}
+GRANTS: dict[str, Grant] = {
+    "authorization_code": authorization_code,
+    "client_credentials": client_credentials,
+    "refresh_token": refresh_token,
+}
 
 
 async def grant(server: AuthServer, form: Mapping[str, str], authorization: str | None, now_us: int) -> Answer:

@@ -1,4 +1,4 @@
-"""Sessions on the pages: who may sign in, how long it lasts, how it ends; security.md B11, A28, A30.
+"""Sessions on the pages: who may sign in, how long it lasts, how it ends; security.md B11, B12, A28, A30.
 
 The cookie is 256 random bits, known to the store by its SHA-256; each sign-in makes a new one, sign-out ends it here.
 """
@@ -9,13 +9,15 @@ import secrets
 from dataclasses import dataclass
 
 from service.auth import tokens
+from service.auth.accounts import Acting, may_act
 from service.auth.scopes import compile_allows
 from service.caller import Caller, Role
 from service.search.restriction import EVERYTHING
 from service.store import credentials, read, sessions
 from service.store.change import AuditRow, Change, Statement
 from service.store.engine import Store
-from service.store.sessions import SessionRow
+from service.store.identities import Account, Provider
+from service.store.sessions import SessionRow, Through
 
 SECOND = 1_000_000
 IDLE_S = {"production": 15 * 60, "sandbox": 60 * 60}
@@ -23,6 +25,10 @@ IDLE_S = {"production": 15 * 60, "sandbox": 60 * 60}
 ABSOLUTE_S = 12 * 3600
 SYSTEMS = (Role.ECM_PROVIDER, Role.MCP, Role.CBO)
 """Systems that a visitor of the sandbox may look through. In production a session is a person's, always."""
+PAGES = "pages"
+"""Client of a person who came through an identity provider: our own pages."""
+PAGE_SCOPES = "user/*.cruds"
+"""The pages narrow nothing by scope: what counts is the person's role."""
 TOUCH_S = 60
 """A person's steps are noted at most once a minute: a session never ends more than a minute early by it."""
 
@@ -55,6 +61,9 @@ class Session:
     client_name: str
     """In place of the person's name, where the directory has none."""
     seen_us: int
+    account: str = ""
+    provider: Provider | None = None
+    """Through which the person came; None: a session of the sandbox."""
 
     def touch(self, now_us: int) -> Statement | None:
         """The note that the person did something now, where it is due."""
@@ -110,27 +119,41 @@ async def sign_in(
     client = await credentials.client_by_id(store, client_id)
     if client is None or not client.active or not may_sign_in(client.role, client.person, env):
         raise LoginRefused("unknown")
+    cookie, digest, change = _new_session(env, now_us, former)
+    given = (digest, client.id, secrets.token_urlsafe(32), now_us, now_us + ABSOLUTE_S * SECOND)
+    change.statements.append(sessions.insert_session(*given))
+    actor, target = client.person or client.id, f"client/{client.id}"
+    change.audit.append(
+        AuditRow("E", "login", 0, actor, client.organization, target, request_id=request_id, purpose=client.purpose)
+    )
+    return cookie, change
+
+
+def sign_in_person(
+    env: str, account: Account, acting: Acting, now_us: int, *, former: str = "", request_id: str = ""
+) -> tuple[str, Change]:
+    """(cookie, Change) of a person whom an identity provider vouched for, acting for one organization in one role."""
+    cookie, digest, change = _new_session(env, now_us, former)
+    given = (digest, PAGES, secrets.token_urlsafe(32), now_us, now_us + ABSOLUTE_S * SECOND)
+    person = account.practitioner
+    change.statements.append(
+        sessions.insert_person_session(*given, (account.id, person, acting.organization, acting.role))
+    )
+    target = f"account/{account.id}"
+    change.audit.append(
+        AuditRow("E", "login", 0, person, acting.organization, target, request_id=request_id, purpose="TREAT")
+    )
+    return cookie, change
+
+
+def _new_session(env: str, now_us: int, former: str) -> tuple[str, bytes, Change]:
+    """A cookie that nobody has seen, its digest, and the end of what was before."""
     cookie, digest = tokens.new_token()
-    expires_us = now_us + ABSOLUTE_S * SECOND
-    idle_us = now_us - IDLE_S[env] * SECOND
-    change = Change(statements=[sessions.forget_ended_sessions(now_us, idle_us)])
+    change = Change(statements=[sessions.forget_ended_sessions(now_us, now_us - IDLE_S[env] * SECOND)])
     former_digest = tokens.digest_of(former)
     if former_digest:
         change.statements.append(sessions.delete_session(former_digest))
-    change.statements.append(sessions.insert_session(digest, client.id, secrets.token_urlsafe(32), now_us, expires_us))
-    change.audit.append(
-        AuditRow(
-            "E",
-            "login",
-            0,
-            client.person or client.id,
-            client.organization,
-            f"client/{client.id}",
-            request_id=request_id,
-            purpose=client.purpose,
-        )
-    )
-    return cookie, change
+    return cookie, digest, change
 
 
 def may_sign_in(role: str, person: str | None, env: str) -> bool:
@@ -145,7 +168,7 @@ def refusal(reason: str, request_id: str = "") -> Change:
 
 def sign_out(session: Session, request_id: str = "") -> Change:
     caller = session.caller
-    target = f"client/{caller.client_id}"
+    target = f"account/{session.account}" if session.account else f"client/{caller.client_id}"
     actor = caller.person or caller.client_id
     row = AuditRow("E", "logout", 0, actor, caller.organization, target, request_id=request_id, purpose=caller.purpose)
     return Change(statements=[sessions.delete_session(session.digest)], audit=[row])
@@ -157,6 +180,8 @@ async def session_of(store: Store, cookie: str, env: str, now_us: int) -> Sessio
     row = await sessions.session_row(store, digest) if digest else None
     if digest is None or row is None or not alive(row, env, now_us):
         return None
+    if row.through is not None:
+        return await _through_provider(store, digest, row, row.through, now_us)
     caller = Caller(
         row.client_id,
         Role(row.role),
@@ -169,14 +194,29 @@ async def session_of(store: Store, cookie: str, env: str, now_us: int) -> Sessio
     return Session(digest, caller, row.csrf, row.name, row.seen_us)
 
 
+async def _through_provider(
+    store: Store, digest: bytes, row: SessionRow, through: Through, now_us: int
+) -> Session | None:
+    """Only while the person may still act for that organization in that role."""
+    for acting in await may_act(store, through.provider, through.practitioner, now_us):
+        if (acting.organization, acting.role) == (through.organization, through.role):
+            person, allows = through.practitioner, compile_allows(PAGE_SCOPES)
+            given = (acting.organization, person, PAGE_SCOPES, allows, row.purpose, acting.above)
+            caller = Caller(PAGES, acting.role, *given)
+            return Session(digest, caller, row.csrf, row.name, row.seen_us, through.account, through.provider)
+    return None
+
+
 def alive(row: SessionRow, env: str, now_us: int) -> bool:
-    """Neither too old nor too long unused, and its client may still sign in here."""
-    return (
-        now_us < row.expires_us
-        and now_us < row.seen_us + IDLE_S[env] * SECOND
-        and row.client_active
-        and may_sign_in(row.role, row.person, env)
-    )
+    """Neither too old nor too long unused, and whoever it belongs to may still sign in here.
+
+    Sessions without an identity provider are the sandbox's: production takes none, should its database be carried over.
+    """
+    if now_us >= row.expires_us or now_us >= row.seen_us + IDLE_S[env] * SECOND:
+        return False
+    if row.through is not None:
+        return row.through.account_active and row.through.provider.active and row.person == row.through.practitioner
+    return env == "sandbox" and row.client_active and may_sign_in(row.role, row.person, env)
 
 
 def signin_token(key: bytes, nonce: str) -> str:

@@ -8,7 +8,7 @@ _SENTENCES = {
     "invalid_client": "Client authentication failed.",
     "invalid_request": "The request is malformed.",
     "invalid_scope": "None of the requested scopes can be granted to this client.",
-    "unsupported_grant_type": "The only grant type is client_credentials.",
+    "unsupported_grant_type": "This grant type is not supported: see grant_types_supported of the SMART configuration.",
     "invalid_token": "A valid access token is needed.",
     "slow_down": "Too many requests; try again after Retry-After.",
 }

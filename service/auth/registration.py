@@ -1,33 +1,30 @@
-"""Registering clients: all rules about a client's facts, all problems at once; security.md 1.1 (T15) and 1.6.
+"""Registering clients and ending, suspending and changing them: checked facts in, one Change with its audit row out.
 
-https://hl7.org/fhir/smart-app-launch/STU2.2/client-confidential-asymmetric.html (Registering a client)
+https://hl7.org/fhir/smart-app-launch/STU2.2/client-confidential-asymmetric.html (Registering a client); the rules
+themselves are in client_rules.py.
 """
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from service.auth import scopes
+from service.auth import client_rules, scopes
+from service.auth.client_rules import APP_ROLE, BACKEND, Facts
+from service.auth.client_rules import CLIENT_ID as CLIENT_ID
 from service.auth.jwks import BadKeySet, check_registered_url, check_registration
-from service.caller import Role
 from service.store import credentials
 from service.store.change import AuditRow, Change
 from service.store.credentials import CredentialStore, RegisteredClient
-
-CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-_ORGANIZATION = re.compile(r"Organization/[A-Za-z0-9.-]{1,64}", re.ASCII)
-_PERSON = re.compile(r"(Practitioner|PractitionerRole)/[A-Za-z0-9.-]{1,64}", re.ASCII)
-_PURPOSE = re.compile(r"[A-Z]{2,16}", re.ASCII)
-_MAX_NAME = 100
 
 OPERATOR = "operator"
 """Actor of audit rows about what the command line did."""
 
 
 class BadClient(ValueError):
-    """The client cannot be registered: one sentence for each problem."""
+    """The client cannot be registered: one sentence for each problem. redirects: those of them about redirect URIs."""
 
-    def __init__(self, problems: Iterable[str]):
-        self.problems = tuple(problems)
+    def __init__(self, problems: Iterable[str], redirects: Iterable[str] = ()):
+        self.redirects = tuple(redirects)
+        self.problems = (*problems, *self.redirects)
         super().__init__("\n".join(self.problems))
 
 
@@ -36,79 +33,112 @@ def new_client(
     *,
     name: str,
     organization: str,
-    role: str,
     scope: str,
     now_us: int,
+    role: str = "",
     jwks: str | None = None,
     jwks_url: str | None = None,
     person: str | None = None,
     purpose: str = "TREAT",
+    kind: str = BACKEND,
+    redirect_uris: Sequence[str] = (),
+    sandbox: bool = False,
 ) -> RegisteredClient:
-    """A checked client, not yet stored. jwks: JSON text. Without a key set it is for sandbox tokens and logins only.
+    """A checked client, not yet stored. jwks: JSON text. A backend without a key set is for sandbox tokens and logins.
 
+    kind: backend, confidential or public; an app has no role. sandbox: takes redirects to loopback addresses over http.
     Raises BadClient with every problem.
     """
-    problems = list(_problems(client_id, name, organization, role, person, purpose))
-    try:
-        scope = _registered_scopes(scope)
-        jwks = check_registration(jwks) if jwks is not None else None
-        jwks_url = check_registered_url(jwks_url) if jwks_url is not None else None
-    except (BadKeySet, scopes.InvalidScope) as error:
-        problems.append(str(error))
-    if jwks is not None and jwks_url is not None:
-        problems.append("Register a key set or its URL, not both.")
-    if problems:
-        raise BadClient(problems)
-    return RegisteredClient(
-        client_id, name, organization, role, scope, person, purpose, jwks, jwks_url, created_us=now_us
+    role = role or (APP_ROLE if kind != BACKEND else "")
+    client = RegisteredClient(
+        client_id,
+        name,
+        organization,
+        role,
+        scope,
+        person,
+        purpose,
+        jwks,
+        jwks_url,
+        created_us=now_us,
+        kind=kind,
+        redirect_uris=tuple(redirect_uris),
     )
+    return checked(client, sandbox=sandbox)
 
 
-async def register(store: CredentialStore, client: RegisteredClient) -> None:
-    """Stores a client with its audit row; raises BadClient if an active client has the name."""
-    if any(other.active for other in await credentials.clients_by_name(store, client.name)):
+def checked(client: RegisteredClient, *, sandbox: bool) -> RegisteredClient:
+    """The client with its keys and scopes as they are stored; raises BadClient with every problem."""
+    facts = Facts(
+        client.id,
+        client.name,
+        client.organization,
+        client.role,
+        client.person,
+        client.purpose,
+        client.kind,
+        client.redirect_uris,
+        keys=(client.jwks is not None) + (client.jwks_url is not None),
+    )
+    problems = list(client_rules.problems(facts))
+    redirects = list(client_rules.redirect_problems(client.redirect_uris, client.kind, sandbox=sandbox))
+    try:
+        client = replace(client, scopes=client_rules.registered_scopes(client.scopes, client.kind))
+    except scopes.InvalidScope as error:
+        problems.append(str(error))
+    try:
+        jwks = check_registration(client.jwks) if client.jwks is not None else None
+        url = check_registered_url(client.jwks_url) if client.jwks_url is not None else None
+        client = replace(client, jwks=jwks, jwks_url=url)
+    except BadKeySet as error:
+        problems.append(str(error))
+    if problems or redirects:
+        raise BadClient(problems, redirects)
+    return client
+
+
+async def check_name(store: CredentialStore, client: RegisteredClient) -> None:
+    """Raises BadClient if another client that has not ended has the name."""
+    others = await credentials.clients_by_name(store, client.name)
+    if any(not other.ended and other.id != client.id for other in others):
         former = f'end that one first, `enlace client revoke "{client.name}"`'
         raise BadClient([f'An active client is called "{client.name}": choose another name, or {former}.'])
-    await store.commit(insertion(client))
 
 
-def insertion(client: RegisteredClient) -> Change:
+async def register(store: CredentialStore, client: RegisteredClient, actor: str = OPERATOR) -> None:
+    """Stores a client with its audit row; raises BadClient if an active client has the name."""
+    await check_name(store, client)
+    await store.commit(insertion(client, actor))
+
+
+def insertion(client: RegisteredClient, actor: str = OPERATOR) -> Change:
     """The Change that stores a client: also for the seed, which merges many."""
-    return Change(statements=[credentials.insert_client(client)], audit=[_row("C", "client-add", client)])
+    return Change(statements=[credentials.insert_client(client)], audit=[_row("C", "client-add", client, actor)])
 
 
-async def deactivate(store: CredentialStore, client: RegisteredClient) -> None:
-    """Ends a client and, with the next request, all its tokens."""
+async def deactivate(store: CredentialStore, client: RegisteredClient, actor: str = OPERATOR) -> None:
+    """Ends a client for good and, with the next request, all its tokens."""
     statement = credentials.deactivate_client(client.id)
-    await store.commit(Change(statements=[statement], audit=[_row("D", "client-revoke", client)]))
+    await store.commit(Change(statements=[statement], audit=[_row("D", "client-revoke", client, actor)]))
 
 
-def _row(action: str, kind: str, client: RegisteredClient) -> AuditRow:
-    return AuditRow(action, kind, 0, OPERATOR, client.organization, target=f"client/{client.id}")
+async def suspend(store: CredentialStore, client: RegisteredClient, actor: str = OPERATOR) -> None:
+    """Stops a client and its tokens with the next request, until it is resumed."""
+    statement = credentials.suspend_client(client.id, store.clock.now_us())
+    await store.commit(Change(statements=[statement], audit=[_row("U", "client-suspend", client, actor)]))
 
 
-def _problems(
-    client_id: str, name: str, organization: str, role: str, person: str | None, purpose: str
-) -> Iterable[str]:
-    if not CLIENT_ID.fullmatch(client_id):
-        yield "A client id has 1 to 64 letters, digits, dots, hyphens and underscores."
-    if not name.strip() or len(name) > _MAX_NAME or not name.isprintable():
-        yield f"A name has 1 to {_MAX_NAME} printable characters."
-    if not _ORGANIZATION.fullmatch(organization):
-        yield "--organization is a reference such as Organization/plan-1."
-    if role not in set(Role) - {Role.SYSTEM}:
-        yield "--role is one of " + ", ".join(one for one in Role if one is not Role.SYSTEM) + "."
-    if person is not None and not _PERSON.fullmatch(person):
-        yield "--person is a reference such as Practitioner/lcm-1."
-    if not _PURPOSE.fullmatch(purpose):
-        yield "--purpose is a purpose of use such as TREAT, HPAYMT or HOPERAT."
+async def resume(store: CredentialStore, client: RegisteredClient, actor: str = OPERATOR) -> None:
+    """Ends a suspension. Tokens that were issued before it and have not expired are good again."""
+    statement = credentials.suspend_client(client.id, None)
+    await store.commit(Change(statements=[statement], audit=[_row("U", "client-resume", client, actor)]))
 
 
-def _registered_scopes(text: str) -> str:
-    """Registered scopes are parsed whole: a typing error must not quietly take a right away."""
-    parsed = scopes.parse_all(text)
-    if not parsed:
-        raise scopes.InvalidScope("--scope names at least one scope such as system/Task.cruds.")
-    if any(scope.context == "patient" for scope in parsed):
-        raise scopes.InvalidScope("Scopes of context patient need an app launch, which is not served yet.")
-    return scopes.text_of(parsed)
+async def change(store: CredentialStore, client: RegisteredClient, actor: str = OPERATOR) -> None:
+    """Stores the keys, scopes and redirect URIs of a checked client. Tokens keep the scopes that they were given."""
+    statement = credentials.change_client(client)
+    await store.commit(Change(statements=[statement], audit=[_row("U", "client-change", client, actor)]))
+
+
+def _row(action: str, kind: str, client: RegisteredClient, actor: str) -> AuditRow:
+    return AuditRow(action, kind, 0, actor, client.organization, target=f"client/{client.id}")

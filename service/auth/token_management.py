@@ -7,7 +7,7 @@ own client; role admin those of all. A foreign token looks exactly like an unkno
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from service.auth import tokens
+from service.auth import authorization_facts, tokens
 from service.auth.backend_services import Answer, AuthServer, authenticate_client
 from service.auth.bearer import bearer_digest, caller_of
 from service.auth.refusal import OAuthRefused, bad_request
@@ -45,17 +45,20 @@ async def introspect(server: AuthServer, form: Mapping[str, str], authorization:
         "scope": caller.scopes,
         "client_id": caller.client_id,
         "exp": row.expires_us // 1_000_000,
+        **await authorization_facts.told(server, digest),
     }
     return answer
 
 
 async def revoke(server: AuthServer, form: Mapping[str, str], authorization: str | None, now_us: int) -> Answer:
     """Answers POST /auth/revoke: 200 for an unknown and for a foreign token too, of which nothing changes."""
-    asker = await _asker(server, form, authorization, now_us)
+    public = await authorization_facts.public_client(server, form, authorization)
+    asker = _Asker(public, []) if public else await _asker(server, form, authorization, now_us)
     digest = tokens.digest_of(_token(form))
     answer = Answer(Change(claims=asker.claims), asker.client)
     if digest is not None:
-        only = None if asker.client.role == Role.ADMIN else asker.client.id
+        only = None if asker.client.role == Role.ADMIN and public is None else asker.client.id
+        answer.change.merge(await authorization_facts.ended(server, digest, now_us, only))
         answer.change.statements.append(credentials.revoke_token(digest, now_us, only))
         answer.target = tokens.audit_name(digest)
     return answer

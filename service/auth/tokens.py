@@ -6,6 +6,8 @@ from hashlib import sha256
 
 TTL_S = 300
 """Life of a backend service's token: the longest that SMART Backend Services recommends."""
+USER_TTL_S = 900
+"""Life of a token that a person's app gets; it refreshes where that was granted."""
 SANDBOX_MAX_TTL_S = 24 * 3600
 
 _FORM = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
@@ -29,4 +31,4 @@ def audit_name(digest: bytes) -> str:
 
 def longest_life_s(env: str) -> int:
     """Production refuses what a sandbox issued for hours, should its database ever be carried over."""
-    return SANDBOX_MAX_TTL_S if env == "sandbox" else TTL_S
+    return SANDBOX_MAX_TTL_S if env == "sandbox" else USER_TTL_S

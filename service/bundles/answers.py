@@ -6,12 +6,16 @@ Put together from bytes: what an interaction answered is not read again.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import orjson
+
 from fhir_profiles.json_text import write_json
 from service.clock import instant
 from service.errors import FhirError
 from service.interactions.decision import Answer
 from service.store.slots import updated_us
 
+_BUNDLE = b'{"resourceType":"Bundle"'
+"""An answer that states its notice itself."""
 DONE = {
     "resourceType": "OperationOutcome",
     "issue": [{"severity": "information", "code": "informational", "diagnostics": "Done."}],
@@ -42,6 +46,8 @@ def answered(asked: Asked, answer: Answer, base_url: str) -> bytes:
             body = None
         if asked.returned == "operationoutcome":
             response["outcome"] = DONE
+    if body and answer.notice is not None and not body.startswith(_BUNDLE):
+        response["outcome"] = orjson.Fragment(answer.notice)
     parts = []
     if answer.location:
         parts.append(b'"fullUrl":%b' % write_json(f"{base_url}/{answer.location}"))

@@ -12,6 +12,7 @@ from service.bundles.single import SECONDS, single
 from service.errors import Category, FhirError, Issue
 from service.interactions.call import Call
 from service.interactions.decision import Answer, Decision, fixed
+from service.interactions.notices import among
 from service.store.change import Change
 
 MAX_ANSWER = 32 * 1024 * 1024
@@ -26,7 +27,7 @@ async def batch(ctx: Context, entries: Sequence[Entry], call: Call) -> Decision:
     until_s = time.monotonic() + SECONDS
     parts = await in_lanes(ctx, entries, call.prefer.get("return", ""), until_s)
     body = response_bundle("batch", parts, ctx.new_id())
-    return Decision(Change(audit=[ctx.audit("E", "batch", "Bundle")]), fixed(Answer(200, body)))
+    return Decision(Change(audit=[ctx.audit("E", "batch", "Bundle")]), fixed(Answer(200, body, notice=among(parts))))
 
 
 async def in_lanes(ctx: Context, entries: Sequence[Entry], returned: str, until_s: float) -> list[bytes]:

@@ -85,7 +85,7 @@ async def _decided(ctx: Context, plan: Planned, resolve: Resolve) -> Decision:
     route, body = plan.entry.route, plan.resource
     request = plan.entry.request
     if plan.interaction == "create" and plan.found is not None:
-        return existing_one(ctx, plan.found)
+        return await existing_one(ctx, plan.found)
     if plan.creates:
         call, fhir_id = route.call, plan.reference.partition("/")[2]
         if plan.question is not None and plan.interaction == "update":

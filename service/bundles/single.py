@@ -16,7 +16,7 @@ SECONDS = 30.0
 
 async def single(ctx: Context, entry: Entry, asked: Asked, until_s: float) -> bytes:
     """The entry of the response. Nothing that is wrong with this one touches another."""
-    own = replace(ctx, pending={}, known={})
+    own = replace(ctx, pending={}, known={}, asked=f"{entry.method} {entry.request.get('url')}")
     own.at(own.store.clock.now_us())
     began = time.monotonic()
     try:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
+from service.access import tripwire
 from service.access.context import Context
 from service.bundles.answers import Asked, answered, response_bundle
 from service.bundles.batch import in_lanes
@@ -21,6 +22,7 @@ from service.bundles.single import SECONDS, too_long
 from service.errors import Category, FhirError, Issue
 from service.interactions.call import Call
 from service.interactions.decision import Answer, Decision, fixed
+from service.interactions.notices import among
 from service.log_events import COMMIT_RETRIED, log
 from service.store.change import Change, ClaimTaken, Stale
 from service.store.engine import Store
@@ -43,12 +45,13 @@ async def transaction(ctx: Context, entries: Sequence[Entry], call: Call, resolv
     looked = await in_lanes(ctx, after, returned, until_s)
     parts |= {entry.number: part for entry, part in zip(after, looked, strict=True)}
     body = response_bundle("transaction", [parts[n] for n in sorted(parts)], ctx.new_id())
-    return Decision(Change(), fixed(Answer(200, body)), durable=True)
+    return Decision(Change(), fixed(Answer(200, body, notice=among(parts.values()))), durable=True)
 
 
 async def _settled(ctx: Context, entries: Sequence[Entry], resolve: Resolve, until_s: float) -> dict[int, Answer]:
     """Number of the entry -> answer, of all entries that write."""
     for attempt in range(1, TRIES + 1):
+        ctx.again = attempt > 1
         try:
             if attempt == 1:
                 return await _once(ctx, entries, resolve, until_s)
@@ -79,6 +82,7 @@ async def _once(ctx: Context, entries: Sequence[Entry], resolve: Resolve, until_
         raise too_long() from None
     refuse(plans)
     change = merged(plans, ctx.audit("E", "transaction", "Bundle"))
+    await tripwire.check(ctx, change.audit)
     done = await ctx.store.commit(change)
     ctx.pending, ctx.known = {}, {}
     return answers(plans, done)

@@ -5,7 +5,26 @@ from typing import Annotated
 
 import typer
 
-from service.cli import adt, backup, client, doctor, files, health, reindex, run, sandbox, settings, setup, token
+from service.cli import (
+    adt,
+    audit,
+    backup,
+    break_glass,
+    client,
+    consent,
+    doctor,
+    files,
+    health,
+    identity,
+    keys,
+    labels,
+    reindex,
+    run,
+    sandbox,
+    settings,
+    setup,
+    token,
+)
 from service.log_events import configure, where
 
 app = typer.Typer(
@@ -48,8 +67,14 @@ app.command("openapi")(setup.openapi)
 app.command("settings")(settings.settings)
 app.command("token")(token.token)
 app.add_typer(client.app, name="client")
+app.add_typer(keys.app, name="keys")
+app.add_typer(identity.app, name="identity")
 app.add_typer(adt.app, name="adt")
+app.add_typer(audit.app, name="audit")
 app.add_typer(files.app, name="files")
+app.add_typer(labels.app, name="labels")
+app.add_typer(break_glass.app, name="break-glass")
+app.add_typer(consent.app, name="consent")
 app.add_typer(sandbox.app, name="sandbox")
 
 

@@ -36,11 +36,16 @@ def inbox(
         raise typer.Exit(2)
 
     async def run(store: Any, _settings: Any) -> "Found":
+        from service.cli.acts import act, recorded
         from service.cli.adt_search import Asked, find
 
         since_us = 0 if since is None else max(0, store.clock.now_us() - int(since * HOUR_US))
         asked = Asked(state or "", source, control_id, visit, mrn, since_us)
-        return await find(store, asked, limit=limit, look=look)
+        found = await find(store, asked, limit=limit, look=look)
+        # Looking for a person by a number is what the audit must know; the number itself stays out of it.
+        by = [name for name, value in (("visit", visit), ("mrn", mrn), ("control-id", control_id)) if value]
+        await recorded(store, act("message-search", "inbox", by=by, shown=len(found.rows)))
+        return found
 
     found = with_store(run)
     if as_json:
@@ -82,11 +87,13 @@ def replay(
         raise typer.Exit(2)
 
     async def run(store: Any, _settings: Any) -> tuple[int, int]:
+        from service.cli.acts import act, recorded
         from service.cli.adt_replay import replay_messages
 
         rows = [await inbox_rows.one(store, id) for id in ids or ()]
         rows += await inbox_rows.listed(store, state=state, limit=100_000) if state else []
         wanted = [row for _, row in sorted({row.id: row for row in rows if row}.items())]
+        await recorded(store, act("message-replay", "inbox", action="U", messages=len(wanted)))
         done = await replay_messages(store, wanted)
         return done.queued, done.repeated
 

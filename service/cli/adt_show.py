@@ -19,7 +19,17 @@ def show(
 
     Example: enlace adt show 1234
     """
-    facts = with_store(lambda store, _s: gather(store, id))
+
+    async def run(store: Any, _settings: Any) -> dict[str, Any] | None:
+        from service.cli.acts import act, recorded
+
+        found = await gather(store, id)
+        if found is not None:
+            about = (found["patient"],) if found["patient"] else ()
+            await recorded(store, act("message-read", f"inbox/{id}", about, raw=raw))
+        return found
+
+    facts = with_store(run)
     if facts is None:
         typer.echo(f"There is no message {id}: see `enlace adt inbox`.", err=True)
         raise typer.Exit(1)

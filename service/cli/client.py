@@ -1,4 +1,4 @@
-"""`enlace client`: registers the systems that may call; contract.md "The enlace command", security.md 1.1 (T15).
+"""`enlace client`: registers the systems and apps that may call; contract.md, security.md 1.1 (T15).
 
 The functions take a Store; the commands around them only read options, open the store and print.
 """
@@ -6,12 +6,14 @@ The functions take a Store; the commands around them only read options, open the
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from service.auth import registration
+from service.auth.client_rules import BACKEND
 from service.auth.registration import BadClient, deactivate, new_client, register
 from service.cli.listing import table
 from service.settings import Settings, SettingsError, load
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-app = typer.Typer(no_args_is_help=True, help="Systems that may call: register, list, revoke.")
+app = typer.Typer(no_args_is_help=True, help="Systems and apps that may call: register, list, show, suspend, revoke.")
 
 
 async def check_organization(store: "Store", reference: str) -> None:
@@ -40,24 +42,32 @@ async def add_client(
     name: str,
     *,
     organization: str,
-    role: str,
-    jwks: str,
+    role: str = "",
+    jwks: str | None = None,
     scope: str,
     person: str | None = None,
-    purpose: str = "TREAT",
+    purpose: str,
+    kind: str = BACKEND,
+    redirect_uris: "Sequence[str]" = (),
+    sandbox: bool = False,
 ) -> RegisteredClient:
     """Registers a client; jwks is an https URL or the path of a file. Raises BadClient with every problem of it."""
-    url = jwks if "://" in jwks else None
+    if jwks is None and kind == BACKEND and person is None:
+        raise BadClient(["A backend service registers its public keys: give --jwks."])
+    url = jwks if jwks and "://" in jwks else None
     client = new_client(
         store.clock.new_id(),
         name=name,
         organization=organization,
         role=role,
         scope=scope,
-        jwks=None if url else _read(jwks),
+        jwks=_read(jwks) if jwks and not url else None,
         jwks_url=url,
         person=person,
         purpose=purpose,
+        kind=kind,
+        redirect_uris=redirect_uris,
+        sandbox=sandbox,
         now_us=store.clock.now_us(),
     )
     await check_organization(store, organization)
@@ -66,14 +76,32 @@ async def add_client(
 
 
 async def revoke_client(store: CredentialStore, name_or_id: str) -> RegisteredClient:
-    """Ends the active client of this id or name, and its tokens with it. Raises BadClient if there is none."""
+    """Ends the active or suspended client of this id or name, and its tokens with it. BadClient if there is none."""
+    client = await _one(store, name_or_id)
+    await deactivate(store, client)
+    return client
+
+
+async def _one(store: CredentialStore, name_or_id: str) -> RegisteredClient:
+    """The client that has not ended, by id or name."""
     by_id = await credentials.client_by_id(store, name_or_id)
     found = [by_id] if by_id else await credentials.clients_by_name(store, name_or_id)
     for client in found:
-        if client.active:
-            await deactivate(store, client)
+        if not client.ended:
             return client
     raise BadClient(["No active client has this id or name; see `enlace client list`."])
+
+
+async def suspend_client(store: CredentialStore, name_or_id: str) -> RegisteredClient:
+    client = await _one(store, name_or_id)
+    await registration.suspend(store, client)
+    return client
+
+
+async def resume_client(store: CredentialStore, name_or_id: str) -> RegisteredClient:
+    client = await _one(store, name_or_id)
+    await registration.resume(store, client)
+    return client
 
 
 def shown(client: RegisteredClient) -> dict[str, Any]:
@@ -87,8 +115,11 @@ def shown(client: RegisteredClient) -> dict[str, Any]:
         "person": client.person,
         "scopes": client.scopes,
         "purpose": client.purpose,
+        "kind": client.kind,
+        "redirect_uris": list(client.redirect_uris),
         "keys": keys,
         "active": client.active,
+        "suspended": client.suspended,
     }
 
 
@@ -117,27 +148,37 @@ def with_store(work: "Callable[[Store, Settings], Awaitable[T]]") -> T:
 def add(
     name: Annotated[str, typer.Argument(help="A name for people.")],
     organization: Annotated[str, typer.Option(help="Whose system: Organization/ID.")],
-    role: Annotated[str, typer.Option(help="admin, ecm-provider, lcm, mcp, cbo, hospital or referrer.")],
-    jwks: Annotated[str, typer.Option(help="Its public keys: a JSON file or an https URL.")],
     scope: Annotated[str, typer.Option(help="What it may ask for.")],
+    purpose: Annotated[str, typer.Option(help="What it uses data for: TREAT, HPAYMT, HOPERAT.")],
+    role: Annotated[
+        str, typer.Option(help="admin, ecm-provider, lcm, mcp, cbo, hospital or referrer; not for apps.")
+    ] = "",
+    jwks: Annotated[str | None, typer.Option(help="Its public keys: a JSON file or an https URL.")] = None,
     person: Annotated[str | None, typer.Option(help="One person's client: Practitioner/ID.")] = None,
-    purpose: Annotated[str, typer.Option(help="Purpose of use: TREAT, HPAYMT, HOPERAT.")] = "TREAT",
+    kind: Annotated[str, typer.Option(help="backend; or an app that people use: confidential, public.")] = BACKEND,
+    redirect_uri: Annotated[
+        list[str] | None, typer.Option(help="Where an app takes people back to; repeatable.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Register a system and print its client id.
+    """Register a system or an app and print its client id.
 
-    Example: enlace client add "Plan A EHR" --organization Organization/plan-a --role mcp --jwks plan-a.jwks.json
-    --scope "system/Task.cruds system/Patient.rs"
+    Example: enlace client add "Plan A EHR" --organization Organization/plan-a --role mcp --purpose HPAYMT
+    --jwks plan-a.jwks.json --scope "system/Task.cruds system/Patient.rs"
     """
     facts: dict[str, Any] = {"organization": organization, "role": role, "jwks": jwks, "scope": scope}
-    facts |= {"person": person, "purpose": purpose}
-    client = with_store(lambda store, _settings: add_client(store, name, **facts))
+    facts |= {"person": person, "purpose": purpose, "kind": kind, "redirect_uris": redirect_uri or ()}
+
+    async def work(store: "Store", settings: Settings) -> RegisteredClient:
+        return await add_client(store, name, **facts, sandbox=settings.env == "sandbox")
+
+    client = with_store(work)
     typer.echo(json.dumps(shown(client)) if as_json else client.id)
 
 
 @app.command("list")
 def list_clients(as_json: Json = False) -> None:
-    """List every client, revoked ones too.
+    """List every client, suspended and revoked ones too.
 
     Example: enlace client list --json
     """
@@ -145,10 +186,7 @@ def list_clients(as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    shown_rows = [
-        (row["name"] + ("" if row["active"] else " (revoked)"), row["role"], row["organization"], row["id"])
-        for row in rows
-    ]
+    shown_rows = [(row["name"] + _state(row), row["role"], row["organization"], row["id"]) for row in rows]
     typer.echo(table(("NAME", "ROLE", "ORGANIZATION", "CLIENT ID"), shown_rows) if rows else "No clients.")
 
 
@@ -163,6 +201,48 @@ def revoke(
     """
     client = with_store(lambda store, _settings: revoke_client(store, name_or_id))
     typer.echo(json.dumps(shown(client) | {"active": False}) if as_json else f"Revoked {client.id}.")
+
+
+@app.command("show")
+def show(name_or_id: Annotated[str, typer.Argument(help="Client id or name.")]) -> None:
+    """Print all that is registered of a client, as JSON; of its keys their place.
+
+    Example: enlace client show "Plan A EHR"
+    """
+    client = with_store(lambda store, _settings: _one(store, name_or_id))
+    typer.echo(json.dumps(shown(client), indent=2))
+
+
+@app.command("suspend")
+def suspend(
+    name_or_id: Annotated[str, typer.Argument(help="Client id or name.")],
+    as_json: Json = False,
+) -> None:
+    """Stop a client for now; its access tokens stop working with the next request.
+
+    Example: enlace client suspend "Plan A EHR"
+    """
+    client = with_store(lambda store, _settings: suspend_client(store, name_or_id))
+    told = shown(client) | {"active": False, "suspended": True}
+    typer.echo(json.dumps(told) if as_json else f"Suspended {client.id}.")
+
+
+@app.command("resume")
+def resume(
+    name_or_id: Annotated[str, typer.Argument(help="Client id or name.")],
+    as_json: Json = False,
+) -> None:
+    """Let a suspended client call again.
+
+    Example: enlace client resume "Plan A EHR"
+    """
+    client = with_store(lambda store, _settings: resume_client(store, name_or_id))
+    told = shown(client) | {"active": True, "suspended": False}
+    typer.echo(json.dumps(told) if as_json else f"Resumed {client.id}.")
+
+
+def _state(row: dict[str, Any]) -> str:
+    return "" if row["active"] else " (suspended)" if row["suspended"] else " (revoked)"
 
 
 def _read(path: str) -> str:

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import cast
 from zoneinfo import ZoneInfo
 
+from fhir_profiles.sensitive_codes import listed
 from service.auth.jwks import BadKeySet, check_registered_url, check_registration
 from service.cli import doctor_machine as machine
 from service.cli.doctor_site import Check, Finding, Level, Site, ago, parted
 from service.search.definition import digest
-from service.store import backup_marker, chain, condition, credentials, reindex, sources
+from service.store import backup_marker, break_glass, chain, condition, credentials, label_rules, reindex, sources
+from service.store import seals as audit_seals
 from service.store.backup_places import revision
 from service.store.database import Database
 from service.store.engine import Store
@@ -84,6 +86,26 @@ async def index(site: Site) -> list[Finding]:
         return [Finding("ok", "index", "Every resource is in the search index of this version.")]
     sentence = "Resources that an older version wrote are not found by all searches of this one."
     return [Finding("fail", "index", sentence, "when all processes run this version: `enlace reindex`")]
+
+
+async def labels(site: Site) -> list[Finding]:
+    if await label_rules.is_applied(site.database, listed().digest):
+        return [Finding("ok", "labels", "Every version bears the labels of the rules and code lists as they are.")]
+    sentence = (
+        "Label rules or code lists changed: what was stored before may be shown to more people than it should be."
+    )
+    return [Finding("fail", "labels", sentence, "`enlace labels apply`")]
+
+
+async def emergencies(site: Site) -> list[Finding]:
+    """Emergency accesses that nobody has reviewed within a day."""
+    waiting = await break_glass.all_taken(cast(Store, site.database), waiting=True)
+    late = [one for one in waiting if site.now_us - one.start_us > 24 * HOUR]
+    remedy = "`enlace break-glass list`, then `enlace break-glass review`"
+    if late:
+        sentence = f"{len(late)} emergency accesses have waited for their review for more than a day."
+        return [Finding("warn", "emergencies", sentence, remedy)]
+    return [Finding("ok", "emergencies", f"{len(waiting)} emergency accesses wait for their review, none late.")]
 
 
 async def space(site: Site) -> list[Finding]:
@@ -225,6 +247,22 @@ async def backup(site: Site) -> list[Finding]:
     ]
 
 
+async def seals(site: Site) -> list[Finding]:
+    """The worker seals the audit within ten seconds, and puts the receipt into a file of the owner's."""
+    told, found = site.settings.audit_receipts, list[Finding]()
+    if told.exists() and told.stat().st_mode & 0o077:
+        sentence = f"Others on this machine may read or change the audit's receipts in {told}."
+        found.append(Finding("warn", "seals", sentence, f"chmod 600 {shlex.quote(str(told))}"))
+    since = await audit_seals.unsealed_since_us(site.database)
+    late = site.now_us - since if since is not None else 0
+    if late > LATE_WARN:
+        sentence = f"The audit has not been sealed for {ago(late)}."
+        level: Level = site.grave if late > LATE_FAIL else "warn"
+        found.append(Finding(level, "seals", sentence, "start `enlace worker`, which seals it; see its log"))
+    count = await audit_seals.last_number(site.database)
+    return found or [Finding("ok", "seals", f"The audit is sealed, {count} times so far.")]
+
+
 async def audit(site: Site) -> list[Finding]:
     """Only with --deep: it reads the whole table."""
     found = await chain.verify(site.database)
@@ -249,6 +287,8 @@ CHECKS = (
     Check("space", "database", space),
     Check("migrations", "database", migrations),
     Check("index", "schema", index),
+    Check("labels", "schema", labels),
+    Check("emergencies", "schema", emergencies),
     Check("clock", "schema", clock),
     Check("zones", "schema", zones),
     Check("clients", "schema", clients),
@@ -257,6 +297,7 @@ CHECKS = (
     Check("workers", "schema", workers),
     Check("messages", "schema", messages),
     Check("backup", "schema", backup),
+    Check("seals", "schema", seals),
     Check("audit", "deep", audit),
 )
 """In the order in which a person looks: what all else rests on comes first."""

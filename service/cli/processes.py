@@ -31,6 +31,7 @@ from service.settings import Settings
 from service.store import reindex
 from service.store.engine import Store, open_store
 from service.worker import Worker
+from service.workflow.sealing import Sealer
 
 WARM_AFTER_S = 10
 
@@ -86,6 +87,9 @@ async def _run(
     worker = Worker(store, shared.behaviour, settings.worker_concurrency) if parts.worker else None
     if worker:
         tasks.append(asyncio.create_task(worker.run()))
+    sealer = Sealer(store, settings.audit_key(), settings.audit_receipts) if parts.worker else None
+    if sealer:
+        tasks.append(asyncio.create_task(sealer.run()))
     mllp = listener(store) if parts.listener else None
     if mllp:
         await listen(mllp, settings.mllp_host, settings.mllp_port)
@@ -115,6 +119,8 @@ async def _run(
         server.should_exit = True
     if worker:
         worker.stop()
+    if sealer:
+        sealer.stop()
     await asyncio.wait(tasks, timeout=GRACE_S + 5) if tasks else None
     for task in watch[:2]:
         task.cancel()

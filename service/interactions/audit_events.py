@@ -30,7 +30,7 @@ from service.store.change import Change
 from service.store.read import Found
 from service.store.slots import updated_us
 
-_ID = re.compile(r"(\d{1,3})-(\d{1,18})-(\d{1,4})\Z")
+_ID = re.compile(r"(\d{1,3})-(\d{1,18})-(\d{1,4})(?:-c)?\Z")
 BATCH = 200
 MAX_SCANNED = 5_000
 """Rows that one search renders and looks at; more is refused, never cut short."""
@@ -86,8 +86,8 @@ async def search_audit_events(
         outcome=audit.warnings(criteria.warnings),
     )
     names = "&".join(sorted({name for name, _ in criteria.used}))
-    patients = dict.fromkeys(e.patient_reference for e in matches if e.patient_reference)
-    row = ctx.audit("E", "search-type", f"{where.path}?{names}", (*patients, *ctx.patients_of(*included)))
+    patients = tuple(dict.fromkeys(e.patient_reference for e in matches if e.patient_reference))
+    row = ctx.audit("E", "search-type", f"{where.path}?{names}", patients, shown=included)
     return Decision(Change(audit=[row]), fixed(Answer(200, body)))
 
 

@@ -13,13 +13,15 @@ from service.store.slots import updated_us
 class Entry:
     """One entry: a search match or include (mode), or a history entry (request = method, url).
 
-    search: members of entry.search before the mode, such as a score.
+    search: members of entry.search before the mode, such as a score. issues: of a history entry, what goes with it
+    (entry.response.outcome: a history has no entries of its own for outcomes).
     """
 
     found: Found
     mode: str = ""
     request: tuple[str, str] | None = None
     search: dict[str, object] | None = None
+    issues: Sequence[dict[str, object]] = ()
 
 
 def bundle(
@@ -63,6 +65,9 @@ def _entry(entry: Entry, base_url: str) -> bytes:
         method, url = entry.request
         status = {"POST": "201", "PUT": "200", "DELETE": "204"}[method]
         parts.append(b'"request":' + write_json({"method": method, "url": url}))
-        response = {"status": status, "etag": f'W/"{found.version}"', "lastModified": instant(updated_us(found.vid))}
+        response: dict[str, object] = {"status": status, "etag": f'W/"{found.version}"'}
+        response["lastModified"] = instant(updated_us(found.vid))
+        if entry.issues:
+            response["outcome"] = {"resourceType": "OperationOutcome", "issue": list(entry.issues)}
         parts.append(b'"response":' + write_json(response))
     return b"{" + b",".join(parts) + b"}"

@@ -7,10 +7,12 @@ from fhir_profiles import Resource
 from fhir_profiles.catalog import catalog
 from fhir_profiles.validate import validate
 from service.access.context import Context
+from service.access.labels import unstamped
 from service.errors import Category, FhirError, Issue
 from service.search.references import normal_reference
 from service.search.values import patient_of
 from service.store import panels
+from service.store.break_glass import only_in_emergency
 
 _UNKNOWN = "The reference does not resolve. Create the target first, or refer to it by identifier."
 
@@ -26,6 +28,7 @@ def check_structure(resource: Any, rtype: str) -> Resource:
     if problems:
         category = Category.MALFORMED if any(p.structural for p in problems) else Category.RULE
         raise FhirError(category, [Issue(p.diagnostics, p.expression, p.code) for p in problems])
+    resource = unstamped(resource)
     if any(tag.get("code") == "SUBSETTED" for tag in (resource.get("meta") or {}).get("tag") or ()):
         text = "This is a part of a resource (_summary, _elements): written back it would lose the rest. Read it whole."
         raise FhirError(Category.RULE, [Issue(text, f"{rtype}.meta.tag", "business-rule")], reason="subsetted")
@@ -77,8 +80,17 @@ async def _missing(ctx: Context, targets: list[str]) -> list[str]:
 
 
 async def check_patient(ctx: Context, new: Resource, old: Resource | None) -> None:
-    """422 where a resource is moved to another patient's record: that needs a new resource."""
+    """422 where a resource is moved to another patient's record: that needs a new resource.
+
+    403 where a person has the patient by an emergency access alone.
+    """
     base = ctx.settings.base_url
     if old is not None and patient_of(old, old["resourceType"], base) != patient_of(new, new["resourceType"], base):
         text = "The patient of a resource cannot be changed. Delete it and create one for the other patient."
         raise FhirError(Category.RULE, [Issue(text, new["resourceType"], "business-rule")], reason="patient")
+    patient = patient_of(new, new["resourceType"], base) if ctx.caller.person else None
+    if patient is None or ctx.restriction.unrestricted:
+        return
+    if await only_in_emergency(ctx.store, ctx.store.keys.resource(patient), ctx.restriction):
+        text = "An emergency access reads and does not write: the member's plan assigns who writes."
+        raise FhirError(Category.FORBIDDEN, [Issue(text, new["resourceType"], "forbidden")], reason="emergency")

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/http.html#ccreate, #cond-update, #cdelete; preconditions
 from collections.abc import Iterable
 
 from fhir_profiles.catalog import catalog
+from service.access import tripwire
 from service.access.context import Context
 from service.access.roles import check_scope
 from service.errors import Category, FhirError, Issue
@@ -72,7 +73,8 @@ async def matches(ctx: Context, rtype: str, query: Query, name: str) -> list[Fou
         text = f"{name} must hold at least one search parameter, such as identifier=system|value."
         raise FhirError(Category.STALE, text, reason="no-criteria")
     (criteria,) = asked(ctx, (rtype,), [*query, ("_count", "2")], strict=True)
-    page = await find(ctx.store, criteria, ctx.restriction, include_restriction=ctx.restriction)
+    page = await find(ctx.store, criteria, ctx.scoped("s"), include_restriction=ctx.linkable())
+    await tripwire.check_found(ctx, page.matches)
     return page.matches
 
 

@@ -5,10 +5,12 @@ from typing import Any
 from fhir_profiles import Resource
 from service.access.context import Context
 from service.access.directory import check_entry
+from service.access.granting import granted, rely_on_rights
 from service.access.roles import check_scope, check_write
 from service.interactions.checks import check_patient, check_references, check_structure
 from service.interactions.conditional import ask
 from service.interactions.decision import Answer, Decision, Preconditions, fixed, of_write
+from service.interactions.notices import noticed
 from service.search.values import patient_of
 from service.store.change import ABSENT, Change
 from service.store.read import Found
@@ -26,7 +28,7 @@ async def create(ctx: Context, rtype: str, body: Any, pre: Preconditions, *, fhi
     if pre.if_none_exist is not None:
         existing = await ask(ctx, rtype, pre.if_none_exist, change, "If-None-Exist")
         if existing is not None:
-            return existing_one(ctx, existing)
+            return await existing_one(ctx, existing)
     return await made(ctx, rtype, with_id(body, fhir_id or ctx.new_id()), change)
 
 
@@ -36,6 +38,7 @@ async def made(
     """201 for a body that carries its id. former: the deletion that an update brings back to life, for its author."""
     resource = check_structure(body, rtype)
     check_entry(ctx.caller, resource)
+    await rely_on_rights(ctx, resource, change)
     await check_references(ctx, resource, None)
     await check_patient(ctx, resource, None)
     return await written(ctx, resource, change, former.version if former else ABSENT, author)
@@ -48,7 +51,8 @@ async def written(
     rtype = resource["resourceType"]
     step = Step(ctx, "create", resource, None, change)
     await run_before(step)
-    write = ctx.write(step.new, expect, source_org=author)
+    write = await granted(ctx, ctx.write(step.new, expect, source_org=author))
+    ctx.check_reach("c", write)
     change.writes.append(write)
     await run_after(step)
     patient = patient_of(step.new, rtype, ctx.settings.base_url)
@@ -64,8 +68,8 @@ def with_id(body: Any, fhir_id: str) -> Any:
     return {"resourceType": body.get("resourceType"), "id": fhir_id, **rest}
 
 
-def existing_one(ctx: Context, found: Found) -> Decision:
+async def existing_one(ctx: Context, found: Found) -> Decision:
     """200 with what a condition matched."""
-    audit = ctx.audit("R", "create-existing", found.reference, ctx.patients_of(found))
+    audit = ctx.audit("R", "create-existing", found.reference, shown=(found,))
     answer = Answer(200, found.body, found.version, found.vid, found.reference)
-    return Decision(Change(audit=[audit]), fixed(answer))
+    return await noticed(ctx, Decision(Change(audit=[audit]), fixed(answer)), found)

@@ -16,6 +16,8 @@ class Answer:
     vid: int | None = None
     location: str | None = None
     """Relative reference of what was created or updated."""
+    notice: bytes | None = None
+    """OperationOutcome about protected data in the body (service/interactions/notices.py)."""
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """delete, plain and conditional (single): https://hl7.org/fhir/R4/http.html#delete and #cdelete
 
-Refused while others refer to the resource.
+Refused while others, as far as the caller sees them, refer to the resource.
 """
 
 from service.access.context import Context, parse
@@ -9,7 +9,7 @@ from service.access.roles import check_scope, check_write
 from service.errors import Category, FhirError
 from service.interactions.conditional import Query, ask, check_absent, check_preconditions
 from service.interactions.decision import Answer, Decision, Preconditions, fixed
-from service.interactions.update import current_for_write
+from service.interactions.update import check_reached, current_for_write
 from service.store import read as store_read
 from service.store.change import Change
 from service.store.read import Found
@@ -23,7 +23,7 @@ async def delete(ctx: Context, rtype: str, fhir_id: str, pre: Preconditions) -> 
     """204; 409 names up to five resources that refer to it and that the caller may see."""
     check_scope(ctx.caller, "d", rtype)
     check_write(ctx.caller, rtype)
-    return await _deleted(ctx, await current_for_write(ctx, rtype, fhir_id), pre)
+    return await _deleted(ctx, await current_for_write(ctx, rtype, fhir_id, "d"), pre)
 
 
 async def delete_where(ctx: Context, rtype: str, query: Query, pre: Preconditions) -> Decision:
@@ -34,6 +34,7 @@ async def delete_where(ctx: Context, rtype: str, query: Query, pre: Precondition
     if current is None:
         check_absent(pre)
         return Decision(Change(audit=[ctx.audit("D", "delete", rtype)]), fixed(Answer(204)))
+    check_reached(ctx, "d", current)
     return await _deleted(ctx, current, pre)
 
 
@@ -44,11 +45,13 @@ async def _deleted(ctx: Context, current: Found, pre: Preconditions) -> Decision
     if author != ctx.organization_key and not ctx.restriction.unrestricted:
         text = f"Only the organization that wrote this {rtype} may delete it."
         raise FhirError(Category.FORBIDDEN, text, reason="author")
-    holders = ctx.holders(current.reference, await referrers(ctx.store, current.key, current.vid), MANY)
+    # Those alone that the caller sees: a refusal for the sake of a hidden one would tell that it is there.
+    stored = await referrers(ctx.store, current.key, current.vid, ctx.seen)
+    holders = ctx.holders(current.reference, stored, MANY)
     if holders:
-        seen = sorted(await store_read.heads(ctx.store, holders, ctx.restriction))[:SHOWN]
-        named = f": {', '.join(seen)}" if seen else ""
-        raise FhirError(Category.CONFLICT, f"Other resources refer to {current.reference}{named}. Delete these first.")
+        named = ", ".join(sorted(holders)[:SHOWN])
+        text = f"Other resources refer to {current.reference}: {named}. Delete these first."
+        raise FhirError(Category.CONFLICT, text)
     change = Change()
     await run_before(Step(ctx, "delete", parse(current.body), None, change))
     write = deletion(rtype, current.fhir_id, current.version, patient=current.patient, source_org=author)

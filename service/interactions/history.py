@@ -6,22 +6,27 @@ appear any more (store/history.py complete_until), the same ones may come again 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from fhir_profiles.catalog import catalog
-from service.access.context import Context
+from service.access.context import Context, parse
 from service.access.roles import check_scope
-from service.errors import Category, FhirError, not_found
+from service.errors import Category, FhirError, Issue, not_found
 from service.interactions.bundle import Entry, bundle
 from service.interactions.decision import Answer, Decision, fixed
 from service.interactions.history_query import HistoryQuery
 from service.interactions.links import Around
+from service.interactions.notices import notice, outcome, protected, shown
 from service.search.criteria import Position
 from service.store import history as store_history
 from service.store import read as store_read
 from service.store.change import Change
 from service.store.history import Asked
 from service.store.read import Found
-from service.store.slots import updated_us
+
+MOST_READINGS = 20
+"""So often a page is filled up with versions behind those that the scopes do not reach."""
+_SPARSE = "Few of the versions are within the scope's query: ask for the history of one resource, or by _since."
 
 
 async def history(
@@ -41,10 +46,10 @@ async def history(
     types = _types(ctx, rtype, fhir_id)
     key = ctx.store.keys.resource(f"{rtype}/{fhir_id}") if fhir_id else 0
     at = int(after[0] or 0) if after else None
-    top = None if key else await store_history.complete_until(ctx.store)
+    top, running_us = (None, None) if key else await store_history.horizon(ctx.store)
     up = query.up is not back
     asked = Asked(types, query.count + 1, key, query.since, query.at, up, at, top)
-    found = await store_history.versions(ctx.store, asked, ctx.restriction)
+    found = await _versions(ctx, asked, "r" if fhir_id else "s")
     if key and not found:
         await _check_known(ctx, rtype, fhir_id)
     more, page = len(found) > query.count, found[: query.count]
@@ -54,12 +59,15 @@ async def history(
     following = _place(last, key) if last and (more or back) else None
     previous = _place(first, key) if first and (more if back else after is not None) else None
     target = f"{rtype}/{fhir_id}".strip("/") or "_history"
-    audit = ctx.audit("R" if key else "E", "history", target, ctx.patients_of(*page))
-    now_us = ctx.now_us if top is None else min(ctx.now_us, updated_us(top + 1))
-    entries = [Entry(one, request=_request(one)) for one in page]
-    shown = links(Around(following, previous))
-    body = bundle("history", entries, ctx.settings.base_url, links=shown, now_us=now_us, new_id=ctx.new_id())
-    return Decision(Change(audit=[audit]), fixed(Answer(200, body)))
+    audit = ctx.audit("R" if key else "E", "history", target, shown=page)
+    # Not the time of the newest version: it would tell everybody when anybody wrote.
+    now_us = ctx.now_us if running_us is None else min(ctx.now_us, running_us)
+    issues = await notice(ctx, page)
+    told = {id(one) for one in protected(ctx, page)}
+    entries = [Entry(shown(ctx, one), request=_request(one), issues=issues if id(one) in told else ()) for one in page]
+    made = links(Around(following, previous))
+    body = bundle("history", entries, ctx.settings.base_url, links=made, now_us=now_us, new_id=ctx.new_id())
+    return Decision(Change(audit=[audit]), fixed(Answer(200, body, notice=outcome(issues))))
 
 
 def _types(ctx: Context, rtype: str, fhir_id: str) -> tuple[str, ...]:
@@ -75,9 +83,33 @@ def _types(ctx: Context, rtype: str, fhir_id: str) -> tuple[str, ...]:
     return types
 
 
+async def _versions(ctx: Context, asked: Asked, letter: str) -> list[Found]:
+    """A version is shown where the scopes reach the resource as it is and as it was: index rows of former ones are not
+    kept, so that these are looked at here, and the page is filled up from behind."""
+    restriction = ctx.for_reading(ctx.scoped(letter))
+    found: list[Found] = []
+    for _ in range(MOST_READINGS):
+        more = await store_history.versions(ctx.store, asked, restriction)
+        found += [one for one in more if within_scopes(ctx, letter, one)]
+        if len(more) < asked.limit or len(found) >= asked.limit:
+            return found[: asked.limit]
+        asked = replace(asked, after=_place(more[-1], asked.key)[0])
+    raise FhirError(Category.UNAVAILABLE, [Issue(_SPARSE, code="too-costly")], reason="too-costly")
+
+
+def within_scopes(ctx: Context, letter: str, version: Found) -> bool:
+    """Whether the scopes reach this version; of a deletion, only whose record it was is known."""
+    alternatives = ctx.scoped(letter).narrowed.get(version.rtype)
+    if alternatives is None:
+        return True
+    if version.body is None:
+        return any(not one.clauses and one.patient in (None, version.patient) for one in alternatives)
+    return ctx.reaches(letter, version.rtype, parse(version.body), version.patient)
+
+
 async def _check_known(ctx: Context, rtype: str, fhir_id: str) -> None:
     """An empty page of a resource that the caller sees is no error; an absent and a foreign one are."""
-    if await store_read.head(ctx.store, rtype, fhir_id, ctx.restriction) is None:
+    if await store_read.head(ctx.store, rtype, fhir_id, ctx.for_reading(ctx.restriction)) is None:
         raise not_found(rtype, fhir_id)
 
 

@@ -9,7 +9,7 @@ from service.errors import Category, FhirError, Issue
 from service.interactions.checks import check_structure
 from service.interactions.conditional import Query, ask, check_preconditions
 from service.interactions.decision import Decision, Preconditions
-from service.interactions.update import current_for_write, replaced
+from service.interactions.update import check_reached, current_for_write, replaced
 from service.patching.document import Patch
 from service.store.change import Change
 from service.store.read import Found
@@ -19,7 +19,7 @@ async def patch(ctx: Context, rtype: str, fhir_id: str, document: Patch, pre: Pr
     """200 with the new version; a patch that changes nothing makes no version. 422 with all operations that fail."""
     check_scope(ctx.caller, "u", rtype)
     check_write(ctx.caller, rtype)
-    return await _patched(ctx, await current_for_write(ctx, rtype, fhir_id), document, pre)
+    return await _patched(ctx, await current_for_write(ctx, rtype, fhir_id, "u"), document, pre)
 
 
 async def patch_where(ctx: Context, rtype: str, query: Query, document: Patch, pre: Preconditions) -> Decision:
@@ -30,6 +30,7 @@ async def patch_where(ctx: Context, rtype: str, query: Query, document: Patch, p
     if current is None:
         text = "Nothing fits the query: a patch needs a resource to change."
         raise FhirError(Category.NOT_FOUND, [Issue(text, code="not-found")])
+    check_reached(ctx, "u", current)
     return await _patched(ctx, current, document, pre)
 
 

@@ -5,7 +5,7 @@ The answer is the same for known and unknown patients (../shared/decisions.md 21
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 from mappers.hl7v2.ack import Outcome, acknowledge
@@ -114,8 +114,9 @@ class Receiver:
                 )
             ],
         )
-        if audit is not None:
-            change.audit.append(audit)
+        # Over MLLP nobody signs in: the sender's registered organization stands for itself.
+        row = audit or AuditRow("E", "hl7v2", 0, "mllp", config.facility if config else "", "hl7v2")
+        change.audit.append(replace(row, detail=f'{{"inbox":{inbox_id}}}'))
         if state == "stored":
             change.jobs.append(Job("adt.apply", {"inbox": inbox_id}, ordering_key=_order(source, raw)))
         for _ in range(TRIES):

@@ -165,7 +165,8 @@ async def found(ctx: Context, rtype: str, *params: tuple[str, str]) -> list[Reso
     answer = await settled(
         ctx, lambda c: search(c, rtype, asked, strict=True, after=None, links=lambda _criteria, _after: {})
     )
-    return [entry["resource"] for entry in orjson.loads(answer.body or b"{}").get("entry", ())]
+    entries = orjson.loads(answer.body or b"{}").get("entry", ())
+    return [entry["resource"] for entry in entries if entry["search"]["mode"] != "outcome"]
 
 
 async def _sources(ctx: Context) -> list[Source]:

@@ -3,17 +3,19 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from fhir_profiles.json_text import write_json
 from service.access.context import Context
 from service.access.roles import check_scope
+from service.access.views import check_search, in_view
+from service.access.views import shown as part
 from service.errors import Category, FhirError
 from service.interactions.asked import asked
 from service.interactions.bundle import Entry, bundle
 from service.interactions.decision import Answer, Decision, fixed
 from service.interactions.links import Around
+from service.interactions.notices import Issues, notice, outcome, shown
 from service.interactions.search_types import Where, of_type
 from service.interactions.subset import cut
-from service.search.criteria import Criteria, Position
+from service.search.criteria import Criteria, Position, Sort
 from service.store.change import Change
 from service.store.find import Page
 from service.store.find import search as find
@@ -54,18 +56,29 @@ async def search_in(
     """
     for rtype in where.rtypes:
         check_scope(ctx.caller, "s", rtype)
+    viewing = where.plain and check_search(ctx, where.rtypes[0], [name for name, _ in params])
     several = asked(ctx, where.rtypes, params, strict=strict, everywhere=where.everywhere)
+    if viewing:  # not in order of changes, which may be of what is hidden
+        several = tuple(replace(one, sort=(Sort("_id", False),)) for one in several)
     for include in several[0].includes:
         if include.reverse:
             check_scope(ctx.caller, "r", include.rtype)
     if after is not None and len(after) != len(decisive(several[0].sort)) + 1:
         raise FhirError(Category.MALFORMED, "The page link is not valid here: start the search again.")
     ready = [replace(c, clauses=(*where.within(ctx, c.rtype), *c.clauses), after=after, back=back) for c in several]
-    page = await find(ctx.store, _seen(ctx, ready), ctx.restriction, include_restriction=ctx.readable())
+    page = await find(
+        ctx.store,
+        _seen(ctx, ready),
+        ctx.for_reading(ctx.scoped("s"), views=viewing),
+        include_restriction=ctx.for_reading(ctx.readable(), views=True),
+        linked_restriction=ctx.for_reading(ctx.linkable()),
+    )
     names = "&".join(sorted({name for name, _ in several[0].used}))
-    patients = ctx.patients_of(*page.matches, *page.included)
-    audit = ctx.audit("E", where.interaction, f"{where.path}?{names}", patients)
-    return Decision(Change(audit=[audit]), fixed(Answer(200, _body(ctx, ready[0], page, links))))
+    audit = ctx.audit("E", where.interaction, f"{where.path}?{names}", shown=(*page.matches, *page.included))
+    page = replace(page, matches=[part(ctx, one) for one in page.matches], included=in_view(ctx, page.included))
+    issues = await notice(ctx, (*page.matches, *page.included))
+    body = _body(ctx, ready[0], page, links, issues)
+    return Decision(Change(audit=[audit]), fixed(Answer(200, body, notice=outcome(issues))))
 
 
 def _seen(ctx: Context, several: list[Criteria]) -> Sequence[Criteria]:
@@ -75,13 +88,10 @@ def _seen(ctx: Context, several: list[Criteria]) -> Sequence[Criteria]:
     return [c for c in several if ctx.restriction.rule(c.rtype) is not None] or several[:1]
 
 
-def _body(ctx: Context, criteria: Criteria, page: Page, links: MakeLinks) -> bytes:
+def _body(ctx: Context, criteria: Criteria, page: Page, links: MakeLinks, issues: Issues) -> bytes:
     modes: list[tuple[list[Found], str]] = [(page.matches, "match"), (page.included, "include")]
-    entries = [Entry(subset(found, criteria, mode), mode) for founds, mode in modes for found in founds]
-    outcome = None
-    if criteria.warnings:
-        issues = [{"severity": "warning", "code": "not-supported", "diagnostics": text} for text in criteria.warnings]
-        outcome = write_json({"resourceType": "OperationOutcome", "issue": issues})
+    entries = [Entry(subset(shown(ctx, found), criteria, mode), mode) for founds, mode in modes for found in founds]
+    warned = [{"severity": "warning", "code": "not-supported", "diagnostics": text} for text in criteria.warnings]
     return bundle(
         "searchset",
         entries,
@@ -90,7 +100,7 @@ def _body(ctx: Context, criteria: Criteria, page: Page, links: MakeLinks) -> byt
         now_us=ctx.now_us,
         new_id=ctx.new_id(),
         total=page.total,
-        outcome=outcome,
+        outcome=outcome([*warned, *issues]),
     )
 
 

@@ -29,6 +29,11 @@ class Where:
     everywhere: bool = False
 
     @property
+    def plain(self) -> bool:
+        """Of one type, and of all its resources."""
+        return not self.everywhere and not self.patient
+
+    @property
     def interaction(self) -> str:
         return "search-system" if self.everywhere else "search-type"
 

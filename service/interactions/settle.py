@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
+from service.access import tripwire
 from service.access.context import Context
 from service.errors import Category, FhirError, Issue
 from service.interactions.decision import Answer, Decision
@@ -27,11 +28,13 @@ async def settled(ctx: Context, decide: Decide) -> Answer:
     for attempt in range(1, TRIES + 1):
         decision: Decision | None = None
         try:
+            ctx.again = attempt > 1
             decision = await decide(ctx)
+            await tripwire.check(ctx, decision.change.audit)
             done = NOTHING if decision.durable else await ctx.store.commit(decision.change)
             return decision.answer(done)
         except Stale as error:
-            if decision is not None and not decision.retry:
+            if decision is not None and not decision.retry and not isinstance(error, tripwire.Moved):
                 raise FhirError(Category.STALE, [Issue(_STALE, code="conflict")], reason="if-match") from error
             log(COMMIT_RETRIED, attempts=attempt, reason="stale", changes=1)
         except ClaimTaken:

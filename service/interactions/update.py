@@ -9,14 +9,21 @@ from typing import Any
 from fhir_profiles import Resource
 from fhir_profiles.catalog import catalog
 from fhir_profiles.json_text import write_json
+from service.access import tripwire, views
 from service.access.context import Context, parse
 from service.access.directory import check_entry, is_own_entry
+from service.access.granting import granted, rely_on_sight
+from service.access.labelling import labelled_for
+from service.access.labels import carried, labels
 from service.access.roles import check_scope, check_write
+from service.access.scoping import out_of_reach
+from service.caller import Role
 from service.errors import Category, FhirError, Issue, not_found
 from service.interactions.checks import check_patient, check_references, check_structure
 from service.interactions.conditional import Query, ask, check_absent, check_preconditions
 from service.interactions.create import made, with_id
 from service.interactions.decision import Answer, Decision, Preconditions, fixed, of_write
+from service.interactions.notices import noticed
 from service.interactions.read import gone
 from service.search.restriction import See
 from service.search.values import patient_of
@@ -27,15 +34,18 @@ from service.workflow.steps import Step, run_after, run_before
 
 SHARED = frozenset({"CarePlan", "CareTeam", "Goal", "Task", "Communication", "EpisodeOfCare", "Patient"})
 """Types that others than the author's organization may update, where they see them and their role writes the type."""
+LOWERS = frozenset({Role.ADMIN, Role.SYSTEM})
+"""Who may take a sensitivity label off: the operator and the service itself, never a sender."""
 
 
 async def update(ctx: Context, rtype: str, fhir_id: str, body: Any, pre: Preconditions) -> Decision:
     """200 with the new version; an update that changes nothing makes no version. 201 where updateCreate lets it."""
     check_scope(ctx.caller, "u", rtype)
     check_write(ctx.caller, rtype)
-    current = await store_read.head(ctx.store, rtype, fhir_id, ctx.restriction)
+    current = await store_read.head(ctx.store, rtype, fhir_id, ctx.scoped("u"))
     if current is None or current.deleted:
         return await _brought_in(ctx, rtype, fhir_id, body, pre, current)
+    await tripwire.check_found(ctx, (current,))
     check_preconditions(rtype, current, pre)
     check_body_id(rtype, fhir_id, body)
     return await replaced(ctx, check_structure(body, rtype), current, pre)
@@ -58,6 +68,7 @@ async def update_where(
         if isinstance(body, dict) and "id" in body:
             return await _under_own_id(ctx, rtype, body, change)
         return await made(ctx, rtype, with_id(body, fhir_id or ctx.new_id()), change)
+    check_reached(ctx, "u", current)
     check_preconditions(rtype, current, pre)
     if isinstance(body, dict) and "id" not in body:
         body = with_id(body, current.fhir_id)
@@ -72,6 +83,7 @@ async def _brought_in(
     if not takes_ids(ctx, rtype):
         if former is not None:
             raise gone(former)
+        await _refuse_view(ctx, rtype, fhir_id)
         text = f"{rtype}/{fhir_id} is not known. PUT does not create a {rtype}: POST it, and it gets an id."
         raise FhirError(Category.NOT_FOUND, [Issue(text, code="not-found")])
     check_scope(ctx.caller, "c", rtype)
@@ -121,46 +133,67 @@ async def replaced(
     rtype = resource["resourceType"]
     old = parse(current.body)
     author = await store_read.source_org(ctx.store, current.key)
-    if author != ctx.organization_key and not ctx.restriction.unrestricted:
-        if rtype not in SHARED and not is_own_entry(ctx.caller, old):
-            text = f"Only the organization that wrote this {rtype} may change it."
-            raise FhirError(Category.FORBIDDEN, text, reason="author")
-        _keep_labels(old, resource)
+    others = author != ctx.organization_key and not ctx.restriction.unrestricted
+    if others and rtype not in SHARED and not is_own_entry(ctx.caller, old):
+        text = f"Only the organization that wrote this {rtype} may change it."
+        raise FhirError(Category.FORBIDDEN, text, reason="author")
+    if others:
+        _check_labels(resource, current, old)
+    if ctx.caller.role not in LOWERS:
+        resource = await labelled_for(ctx, carried(old, resource), current, author)
     if _same(old, resource):
-        audit = ctx.audit("U", "update-unchanged", current.reference, ctx.patients_of(current))
+        audit = ctx.audit("U", "update-unchanged", current.reference, shown=(current,))
         answer = Answer(200, current.body, current.version, current.vid, current.reference)
-        return Decision(Change(audit=[audit]), fixed(answer))
+        return await noticed(ctx, Decision(Change(audit=[audit]), fixed(answer)), current)
     check_entry(ctx.caller, resource)
     await check_patient(ctx, resource, old)
     await check_references(ctx, resource, old)
     change = Change()
+    if author != ctx.organization_key:
+        await rely_on_sight(ctx, current, change)
     step = Step(ctx, "update", resource, old, change)
     await run_before(step)
-    write = ctx.write(step.new, current.version, source_org=author)
+    write = await granted(ctx, ctx.write(step.new, current.version, source_org=author))
+    ctx.check_reach("u", write)
     change.writes.append(write)
     await run_after(step)
     patient = patient_of(step.new, rtype, ctx.settings.base_url)
     change.audit.append(ctx.audit("U", kind, write.reference, (patient,) if patient else ()))
-    return Decision(change, of_write(200), retry=pre.if_match is None)
+    decision = Decision(change, of_write(200), retry=pre.if_match is None)
+    return decision if author == ctx.organization_key else await noticed(ctx, decision, current)
 
 
-async def current_for_write(ctx: Context, rtype: str, fhir_id: str) -> Found:
-    current = await store_read.head(ctx.store, rtype, fhir_id, ctx.restriction)
+def _check_labels(new: Resource, current: Found, old: Resource) -> None:
+    """422 where another than the author labels a resource: it would hide it from those who share it."""
+    if labels(new) & ~(labels(old) | current.labels):
+        text = "Security labels of a shared resource are its author's: leave them as you read them."
+        raise FhirError(Category.RULE, [Issue(text, f"{current.rtype}.meta.security", "business-rule")], reason="label")
+
+
+def check_reached(ctx: Context, letter: str, found: Found) -> None:
+    """403 where a search found what the scopes do not reach with this letter."""
+    if not ctx.reaches(letter, found.rtype, parse(found.body), found.patient):
+        raise out_of_reach(letter, found.rtype)
+
+
+async def current_for_write(ctx: Context, rtype: str, fhir_id: str, letter: str) -> Found:
+    current = await store_read.head(ctx.store, rtype, fhir_id, ctx.scoped(letter))
     if current is None:
+        await _refuse_view(ctx, rtype, fhir_id)
         raise not_found(rtype, fhir_id)
     if current.deleted:
         raise gone(current)
+    await tripwire.check_found(ctx, (current,))
     return current
 
 
-def _keep_labels(old: Resource, new: Resource) -> None:
-    """Sensitivity labels are the author's: nobody else takes them off."""
-    kept = (old.get("meta") or {}).get("security")
-    if not kept:
+async def _refuse_view(ctx: Context, rtype: str, fhir_id: str) -> None:
+    """403 for what the caller reads as a minimum view."""
+    if ctx.seen.unrestricted or ctx.seen.rule(rtype) is not See.VIEW:
         return
-    meta = new.setdefault("meta", {})
-    security = meta.setdefault("security", [])
-    security += [label for label in kept if label not in security]
+    found = await store_read.head(ctx.store, rtype, fhir_id, ctx.for_reading(ctx.restriction, views=True))
+    if found is not None and not found.deleted:
+        raise views.refuse_write(rtype)
 
 
 def _same(old: Resource, new: Resource) -> bool:

@@ -15,6 +15,7 @@ from service.interactions.bundle import Entry, bundle
 from service.interactions.decision import Answer, Decision, fixed
 from service.interactions.history_query import count, instant
 from service.interactions.links import Around
+from service.interactions.notices import notice, outcome, shown
 from service.interactions.read import gone
 from service.operations.parameters import Params, known
 from service.search import dates
@@ -94,21 +95,22 @@ async def everything(
 ) -> Decision:
     """A searchset Bundle. Types for which the scopes hold no `r` are left out; a foreign Patient is absent."""
     check_scope(ctx.caller, "r", "Patient")
-    patient = await store_read.head(ctx.store, "Patient", fhir_id, ctx.restriction)
+    patient = await store_read.head(ctx.store, "Patient", fhir_id, ctx.for_reading(ctx.scoped("r")))
     if patient is None:
         raise not_found("Patient", fhir_id)
     if patient.deleted:
         raise gone(patient)
-    restriction = ctx.readable()
+    restriction = ctx.for_reading(ctx.readable())
     asked = _asked(wanted, patient.key, frozenset(restriction.types), _place(after))
     found = await store_everything.everything(ctx.store, asked, restriction)
     page, following = found[: wanted.count], None
     if len(found) > wanted.count:
         stage, last = page[-1]
         following = (stage, last.rtype, last.fhir_id)
-    entries = [Entry(one, "include" if stage == DIRECTORY else "match") for stage, one in page]
-    patients = (patient.reference, *ctx.patients_of(*(one for _, one in page)))
-    audit = ctx.audit("E", "everything", patient.reference, patients)
+    entries = [Entry(shown(ctx, one), "include" if stage == DIRECTORY else "match") for stage, one in page]
+    issues = await notice(ctx, [one for _, one in page])
+    told = [one for _, one in page]
+    audit = ctx.audit("E", "everything", patient.reference, (patient.reference,), shown=told)
     body = bundle(
         "searchset",
         entries,
@@ -116,8 +118,9 @@ async def everything(
         links=links(Around(following)),
         now_us=ctx.now_us,
         new_id=ctx.new_id(),
+        outcome=outcome(issues),
     )
-    return Decision(Change(audit=[audit]), fixed(Answer(200, body)))
+    return Decision(Change(audit=[audit]), fixed(Answer(200, body, notice=outcome(issues))))
 
 
 def _asked(wanted: Wanted, patient: int, readable: frozenset[str], after: Place) -> Asked:

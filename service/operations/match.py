@@ -15,6 +15,8 @@ from service.errors import Category, FhirError, Issue
 from service.interactions.bundle import Entry, bundle
 from service.interactions.checks import check_structure
 from service.interactions.decision import Answer, Decision, fixed
+from service.interactions.notices import notice, outcome
+from service.interactions.notices import shown as labelled
 from service.operations.parameters import known, pairs, parts
 from service.search.query import parse as parse_query
 from service.store.change import Change
@@ -98,17 +100,19 @@ async def match_patient(ctx: Context, wanted: Wanted) -> Decision:
     rows = [r for r in rows if r.grade != "certainly-not" or r.candidate.patient_ref in by_number]
     rows = [r for r in rows if r.grade == "certain" or not wanted.certain][: wanted.count]
     shown = [searches.found[row.candidate.patient_ref] for row in rows]
+    issues = await notice(ctx, shown)
     body = bundle(
         "searchset",
-        [Entry(one, "match", search=_search_of(row)) for one, row in zip(shown, rows, strict=True)],
+        [Entry(labelled(ctx, one), "match", search=_search_of(row)) for one, row in zip(shown, rows, strict=True)],
         ctx.settings.base_url,
         links={"self": f"{ctx.settings.base_url}/Patient/$match"},
         now_us=ctx.now_us,
         new_id=ctx.new_id(),
         total=len(rows),
+        outcome=outcome(issues),
     )
-    audit = ctx.audit("E", "match", "Patient", ctx.patients_of(*shown))
-    return Decision(Change(audit=[audit]), fixed(Answer(200, body)))
+    audit = ctx.audit("E", "match", "Patient", shown=shown)
+    return Decision(Change(audit=[audit]), fixed(Answer(200, body, notice=outcome(issues))))
 
 
 def _search_of(row: Scored) -> dict[str, object]:
@@ -166,7 +170,7 @@ class _Searches:
         except FhirError:
             return []
         criteria = replace(criteria, count=PER_SEARCH)
-        page = await find(ctx.store, criteria, ctx.restriction, include_restriction=ctx.restriction)
+        page = await find(ctx.store, criteria, ctx.scoped("rs"), include_restriction=ctx.linkable())
         if page.next is not None:
             raise FhirError(Category.RULE, [Issue(_MANY, "Patient", "too-costly")], reason="match-many")
         self.found.update((one.reference, one) for one in page.matches)

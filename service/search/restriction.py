@@ -17,7 +17,15 @@ class See(Enum):
     PANEL = "panel"  # the resource's patient is in the caller's panel now
     PARTY = "party"  # in the panel, and an edge leads from the resource (or a Task about it) to the caller
     OWN = "own"  # only what the caller's organization wrote
-    VIEW = "view"  # in the panel, and shown as a minimum view: read and included, never searched by what it hides
+    VIEW = "view"  # what the organization wrote, whole; of a Task that the caller owns a minimum view (views)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What one scope of the token reaches: what fits all clauses, and is of this Patient's record (None: of any)."""
+
+    clauses: tuple[Clause, ...] = ()
+    patient: int | None = None
 
 
 @dataclass(frozen=True)
@@ -29,8 +37,8 @@ class Restriction:
     itself (and a sandbox operator).
     actors: keys under which a Consent may name the caller: person, organization, those it is part of. purposes: the
     caller's purpose of use and those that include it; a Consent that names none fits always.
-    narrowed: type -> alternatives, each the clauses of one scope; a type that is absent is not narrowed by scopes.
-    patient: key of the one Patient whose record the token is for (launch context), None: no such limit.
+    narrowed: type -> alternatives, of which one must hold; a type that is absent is not narrowed by scopes. It also
+    holds where unrestricted.
     """
 
     subjects: tuple[int, ...] = ()
@@ -40,8 +48,13 @@ class Restriction:
     unrestricted: bool = False
     actors: tuple[int, ...] = ()
     purposes: tuple[str, ...] = ()
-    narrowed: Mapping[str, tuple[tuple[Clause, ...], ...]] = field(default_factory=dict)
-    patient: int | None = None
+    narrowed: Mapping[str, tuple[Reach, ...]] = field(default_factory=dict)
+    views: bool = False
+    """Whether See.VIEW also reaches what is shown as a minimum view: where it is read or included, nowhere else."""
+    opened: tuple[tuple[int, int], ...] = ()
+    """(key of a Patient, label bits) that a broken glass opens: Consents are not asked about these bits."""
+    grace_us: int = 0
+    """For so long after its end an assignment is still read by; never where something is written."""
 
     def rule(self, rtype: str) -> See | None:
         return self.types.get(rtype)

@@ -1,15 +1,18 @@
 """Reads of the audit table: who did what, by patient, organization and time."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+
+import orjson
 
 from service.store.dialect import marks
 from service.store.engine import Store
 from service.store.visible import join
 
-_COLUMNS = (
+COLUMNS = (
     "a.slot, a.seq, a.at_us, a.actor, a.organization, a.action, a.kind, a.outcome, a.target, a.patients, "
-    "a.request_id, a.reason, a.purpose"
+    "a.request_id, a.reason, a.purpose, a.detail"
 )
 
 
@@ -30,15 +33,23 @@ class StoredAudit:
     request_id: str
     reason: str
     purpose: str
+    detail: str = ""
+
+    @cached_property
+    def more(self) -> dict[str, Any]:
+        """The detail as written by service/access/audit_detail.py; {} where there is none."""
+        found: dict[str, Any] = orjson.loads(self.detail) if self.detail else {}
+        return found
 
     @property
     def position(self) -> str:
         return f"{self.at_us}.{self.slot}.{self.seq}"
 
 
-def _row(row: tuple[Any, ...]) -> StoredAudit:
+def as_stored(row: tuple[Any, ...]) -> StoredAudit:
     values: list[Any] = list(row)
     values[9] = tuple(str(row[9]).split())
+    values[13] = values[13] or ""
     return StoredAudit(*values)
 
 
@@ -47,8 +58,8 @@ async def read(store: Store, slot: int, seq: int, organization: str | None) -> l
         ("a.slot = ? AND a.seq = ?", [slot, seq]),
         ("a.organization = ?", [organization]) if organization is not None else ("", []),
     )
-    sql = f"SELECT {_COLUMNS} FROM audit a WHERE {condition}"
-    return [_row(row) for row in await store.fetch(sql, tuple(params))]
+    sql = f"SELECT {COLUMNS} FROM audit a WHERE {condition}"
+    return [as_stored(row) for row in await store.fetch(sql, tuple(params))]
 
 
 async def search(
@@ -77,5 +88,5 @@ async def search(
         if isinstance(after, str)
         else ("", []),
     )
-    sql = f"SELECT {_COLUMNS} FROM audit a WHERE {condition} ORDER BY a.at_us DESC, a.slot DESC, a.seq DESC LIMIT ?"
-    return [_row(row) for row in await store.fetch(sql, (*params, limit), heavy=True)]
+    sql = f"SELECT {COLUMNS} FROM audit a WHERE {condition} ORDER BY a.at_us DESC, a.slot DESC, a.seq DESC LIMIT ?"
+    return [as_stored(row) for row in await store.fetch(sql, (*params, limit), heavy=True)]

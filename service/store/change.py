@@ -36,6 +36,7 @@ class Write:
 
     expect: the version of the head when it was read (ABSENT: none). patient: key of the compartment's Patient.
     labels: bits of the sensitivity groups. source_org: key of the organization that wrote it.
+    ruled: keys under which a label_rule may add bits (store/label_rules.py): looked up within the commit.
     panel: panel rows that follow from this resource; they replace those of its former version.
     """
 
@@ -49,6 +50,7 @@ class Write:
     labels: int = 0
     source_org: int = 0
     panel: tuple[PanelRow, ...] = ()
+    ruled: tuple[int, ...] = ()
 
     @property
     def reference(self) -> str:
@@ -99,6 +101,8 @@ class AuditRow:
     purpose: str = ""
     detail: str = ""
     """JSON of what the kind needs beside: the query as sent, consents consulted."""
+    shown: tuple[Any, ...] = field(default=(), compare=False, repr=False)
+    """What leaves with the answer (read.Found), for service/access/tripwire.py; not stored."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,7 @@ class Written:
     vid: int
     version: int
     body: bytes | None
+    labels: int = 0
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "consent": "int8",
         "number": "int8",
         "actor": "int8",
+        "also": "int8",
         "purpose": "text",
         "labels": "int8",
         "rtype": "text",
@@ -108,6 +109,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "organization": "text",
         "client_id": "text",
         "client_secret": "bytea",
+        "roles": "text",
         "active": "int2",
         "created_us": "int8",
     },
@@ -161,6 +163,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "last_error": "text",
     },
     "label_rule": {
+        "key": "int8",
         "kind": "text",
         "value": "text",
         "labels": "int8",

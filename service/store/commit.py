@@ -7,7 +7,7 @@ loop. Order: lock and read what the Changes relied on, drop the losers, then ins
 
 from array import array
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
@@ -15,6 +15,7 @@ import orjson
 
 from service.clock import instant
 from service.search.keys import Keys
+from service.store import revoked
 from service.store.body import fill
 from service.store.change import (
     AuditRow,
@@ -54,6 +55,7 @@ class _Plan:
     panel_sources: list[int] = field(default_factory=list)
     runs: dict[str, Rows] = field(default_factory=dict)
     job_ids: dict[int, list[int]] = field(default_factory=dict)
+    rules: dict[int, int] = field(default_factory=dict)
 
     def add(self, table: str, row: tuple[Any, ...]) -> None:
         self.rows.setdefault(table, []).append(row)
@@ -63,10 +65,11 @@ def group(
     changes: Sequence[Change], keys: Keys, slot: Slot, now_us: Callable[[], int]
 ) -> Generator[Step, Rows, list[Outcome]]:
     """Runs the Changes as one group. The caller wraps it in a transaction and restores `slot` if that fails."""
-    heads, epochs, leases = yield from _read_relied(changes, keys)
+    lost: dict[int, set[int]] = {}
+    heads, epochs, leases = yield from _read_relied(changes, keys, lost)
     outcomes: list[Outcome | None] = [_moved(change, keys, heads, epochs, leases) for change in changes]
     rivals = yield from _take_claims(changes, outcomes, now_us())
-    plan = _Plan()
+    plan = _Plan(rules=(yield from _label_rules(changes)))
     touched: set[object] = set()
     bumped: set[int] = set()
     give_back: list[int] = []
@@ -81,7 +84,7 @@ def group(
             give_back += [claim.key for claim in change.claims]
             continue
         touched |= mine
-        bumped |= change.bump_epochs
+        bumped |= change.bump_epochs | lost.get(number, set())
         _plan_change(number, change, plan, keys, slot, heads, now_us())
         outcomes[number] = Committed(tuple(plan.written.get(number, ())), tuple(plan.job_ids.get(number, ())))
     if give_back:
@@ -93,16 +96,24 @@ def group(
 
 
 def _read_relied(
-    changes: Sequence[Change], keys: Keys
+    changes: Sequence[Change], keys: Keys, lost: dict[int, set[int]]
 ) -> Generator[Step, Rows, tuple[dict[int, _Head], dict[int, int], dict[int, tuple[str, int]]]]:
-    """Locks, in key order so that groups never deadlock, and reads heads, epochs and leases of the whole group."""
+    """Locks, in key order so that groups never deadlock, and reads heads, epochs and leases of the whole group.
+
+    lost: filled with number of a Change -> patients whom somebody loses by it.
+    """
     heads: dict[int, _Head] = {}
     wanted = sorted({keys.resource(r) for c in changes for r in [*c.relied, *_written(c)]})
     if wanted:
         for key, *facts in (yield FetchIn("resource", "key, version, vid, deleted, labels", "key", wanted)):
             heads[key] = _Head(*facts)
+    if sources := revoked.sources(changes, keys):
+        given: dict[int, list[revoked.Given]] = {}
+        for row in (yield FetchIn("panel", revoked.COLUMNS, "source", sources)):
+            given.setdefault(row[0], []).append(row)
+        lost.update({n: patients for n, c in enumerate(changes) if (patients := revoked.losing(c, keys, given))})
     epochs: dict[int, int] = {}
-    subjects = sorted({s for c in changes for s in [*c.epochs, *c.bump_epochs]})
+    subjects = sorted({s for c in changes for s in [*c.epochs, *c.bump_epochs]} | set().union(*lost.values()))
     if subjects:
         fetch = FetchIn("access_epoch", "subject, epoch", "subject", subjects)
         epochs = dict((yield fetch))
@@ -116,6 +127,12 @@ def _read_relied(
     if jobs:
         leases = {row[0]: (row[1], row[2]) for row in (yield FetchIn("job", "id, state, lease", "id", jobs))}
     return heads, epochs, leases
+
+
+def _label_rules(changes: Sequence[Change]) -> Generator[Step, Rows, dict[int, int]]:
+    """Bits of the label rules that these writes meet: read here, so that no process commits under old ones."""
+    keys = sorted({key for change in changes for write in change.writes for key in write.ruled})
+    return dict((yield FetchIn("label_rule", "key, labels", "key", keys))) if keys else {}
 
 
 def _written(change: Change) -> Iterable[str]:
@@ -221,8 +238,9 @@ def _plan_change(
         ).append((lease.state, lease.error, lease.job_id))
     for statement in change.statements:
         plan.runs.setdefault(statement.sql, []).append(statement.params)
-    for row in change.audit:
-        _plan_audit(row, plan, keys, slot, now_us)
+    wrote = _attributed(change.audit, plan.written.get(number, ())) if change.writes else {}
+    for place, row in enumerate(change.audit):
+        _plan_audit(_with_writes(row, wrote[place]) if place in wrote else row, plan, keys, slot, now_us)
 
 
 def _plan_write(write: Write, plan: _Plan, keys: Keys, slot: Slot, heads: dict[int, _Head], now_us: int) -> Written:
@@ -236,6 +254,8 @@ def _plan_write(write: Write, plan: _Plan, keys: Keys, slot: Slot, heads: dict[i
     kept = array("q", write.index.keys).tobytes()
     # A deletion stays as hidden as what it deleted: only they hear 410 who could read it.
     labels = head.labels if deleted and head else write.labels
+    for rule in write.ruled:
+        labels |= plan.rules.get(rule, 0)
     facts = (write.patient, labels, write.source_org)
     plan.add("version", (vid, key, write.rtype, write.fhir_id, version, op, *facts, kept, body))
     head_row = (key, write.rtype, write.fhir_id, vid, version, int(deleted), *facts)
@@ -247,7 +267,7 @@ def _plan_write(write: Write, plan: _Plan, keys: Keys, slot: Slot, heads: dict[i
     _plan_index(write, plan, vid)
     for p in write.panel:
         plan.add("panel", (p.subject, p.patient, key, p.basis, p.role, p.start_us, p.end_us))
-    return Written(write.reference, vid, version, body)
+    return Written(write.reference, vid, version, body, labels)
 
 
 def _plan_index(write: Write, plan: _Plan, vid: int) -> None:
@@ -269,6 +289,27 @@ def _plan_reindex(write: Write, plan: _Plan, vid: int) -> None:
     _plan_index(write, plan, vid)
     kept = array("q", write.index.keys).tobytes()
     plan.runs.setdefault("UPDATE version SET keys = ? WHERE vid = ?", []).append((kept, vid))
+
+
+def _attributed(audit: Sequence[AuditRow], written: Iterable[Written]) -> dict[int, list[int]]:
+    """Number of an audit row -> vids that its act wrote: of its target, else all that no other row of writing names.
+
+    Provenance is rendered from it (service/interactions/provenance.py).
+    """
+    writing = [place for place, row in enumerate(audit) if row.action != "R" and row.outcome == 0]
+    by_target = {audit[place].target: place for place in reversed(writing)}
+    rest = next((place for place in writing if audit[place].action != "E"), writing[0] if writing else None)
+    found: dict[int, list[int]] = {}
+    for one in written:
+        place = by_target.get(one.reference, rest)
+        if place is not None:
+            found.setdefault(place, []).append(one.vid)
+    return found
+
+
+def _with_writes(row: AuditRow, vids: list[int]) -> AuditRow:
+    more = f'"w":{vids}'.replace(" ", "")
+    return replace(row, detail=f"{row.detail[:-1]},{more}}}" if row.detail else f"{{{more}}}")
 
 
 def _plan_audit(row: AuditRow, plan: _Plan, keys: Keys, slot: Slot, now_us: int) -> None:

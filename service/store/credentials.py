@@ -3,11 +3,13 @@
 Tokens are stored by SHA-256 of their text (../shared/facts/security.md 1.4): whoever reads the table cannot use them.
 """
 
+import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from service.clock import Clock
-from service.search.keys import Keys
+from service.search.keys import Keys, edge
 from service.store.change import Change, Committed, Statement
 
 
@@ -17,11 +19,15 @@ class Reads(Protocol):
     async def fetch(self, sql: str, params: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]: ...
 
 
-class CredentialStore(Reads, Protocol):
-    """The part of the store that service/auth needs: the engine's Store fits it, and so does a small fake."""
+class TokenReads(Reads, Protocol):
+    """The part of the store that reading a token needs."""
 
     @property
     def keys(self) -> Keys: ...
+
+
+class CredentialStore(TokenReads, Protocol):
+    """The part of the store that service/auth needs: the engine's Store fits it, and so does a small fake."""
 
     @property
     def clock(self) -> Clock: ...
@@ -31,7 +37,10 @@ class CredentialStore(Reads, Protocol):
 
 @dataclass(frozen=True)
 class RegisteredClient:
-    """A row of `client`. organization, person: relative references. jwks: the key set as JSON text, or jwks_url."""
+    """A row of `client`. organization, person: relative references. jwks: the key set as JSON text, or jwks_url.
+
+    kind: backend, or confidential or public for an app that people use. active: neither suspended nor ended.
+    """
 
     id: str
     name: str
@@ -44,11 +53,24 @@ class RegisteredClient:
     jwks_url: str | None = None
     active: bool = True
     created_us: int = 0
+    kind: str = "backend"
+    redirect_uris: tuple[str, ...] = ()
+    suspended: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """For good: nothing brings it back."""
+        return not self.active and not self.suspended
 
 
 @dataclass(frozen=True)
 class TokenRow:
-    """A token with the client it belongs to, as they stand now. Times in microseconds since the epoch."""
+    """A token with the client it belongs to, as they stand now. Times in microseconds since the epoch.
+
+    organization_active, person_active: false once the directory says so, or once the entry is deleted; nobody deletes
+    the trace of an entry, so one that was never written counts as active. above: ids of the organizations of which the
+    client's is part, nearest first.
+    """
 
     client_id: str
     scopes: str
@@ -61,16 +83,53 @@ class TokenRow:
     purpose: str
     client_active: bool
     patient: str | None = None
+    organization_active: bool = True
+    person_active: bool = True
+    above: tuple[str, ...] = ()
 
+
+_PART_OF = edge("Organization", "partof")
+_AFTER_TYPE = len("Organization/") + 1
+"""Where the id begins, as it does behind "Practitioner/"."""
 
 TOKEN_SQL = (
     "SELECT t.client_id, t.scopes, t.issued_us, t.expires_us, t.revoked_us, COALESCE(t.role, c.role),"
     " COALESCE(t.organization, c.organization), COALESCE(t.person, c.person), COALESCE(t.purpose, c.purpose),"
-    " c.active, t.patient FROM token t JOIN client c ON c.id = t.client_id WHERE t.hash = ?"
+    " CASE WHEN c.suspended_us IS NULL THEN c.active ELSE 0 END, t.patient,"
+    " CASE WHEN o.deleted = 1 OR EXISTS (SELECT 1 FROM ix WHERE ix.key = ? AND ix.vid = o.vid) THEN 0 ELSE 1 END,"
+    " CASE WHEN p.deleted = 1 OR EXISTS (SELECT 1 FROM ix WHERE ix.key = ? AND ix.vid = p.vid) THEN 0 ELSE 1 END,"
+    " o1.fhir_id, o2.fhir_id, o3.fhir_id"
+    " FROM token t JOIN client c ON c.id = t.client_id"
+    " LEFT JOIN resource o ON o.rtype = 'Organization'"
+    f" AND o.fhir_id = substr(COALESCE(t.organization, c.organization), {_AFTER_TYPE})"
+    " LEFT JOIN resource p ON p.rtype = 'Practitioner'"
+    f" AND p.fhir_id = substr(COALESCE(t.person, c.person), {_AFTER_TYPE})"
+    f" LEFT JOIN ref e1 ON e1.vid = o.vid AND e1.param = {_PART_OF}"
+    " LEFT JOIN resource o1 ON o1.key = e1.target AND o1.deleted = 0"
+    f" LEFT JOIN ref e2 ON e2.vid = o1.vid AND e2.param = {_PART_OF}"
+    " LEFT JOIN resource o2 ON o2.key = e2.target AND o2.deleted = 0"
+    f" LEFT JOIN ref e3 ON e3.vid = o2.vid AND e3.param = {_PART_OF}"
+    " LEFT JOIN resource o3 ON o3.key = e3.target AND o3.deleted = 0"
+    " WHERE t.hash = ?"
 )
-"""One row per token, by digest; read it through `as_token`, so that it can share a batch with other reads."""
+"""One row per token, by `token_params`; read it through `as_token`, so that it can share a batch with other reads."""
 
-_CLIENT_COLUMNS = "id, name, organization, role, scopes, person, purpose, jwks, jwks_url, active, created_us"
+
+@lru_cache(maxsize=64)
+def _inactive(keys: Keys) -> tuple[int, int]:
+    """Keys of the index rows that say so of an Organization and of a Practitioner."""
+    return (keys.token("Organization", "active", None, "false"), keys.token("Practitioner", "active", None, "false"))
+
+
+def token_params(keys: Keys, wanted: bytes | list[bytes]) -> tuple[Any, ...]:
+    """Parameters of TOKEN_SQL: the digest, or the list of them where it is asked for several."""
+    return (*_inactive(keys), wanted)
+
+
+_CLIENT_COLUMNS = (
+    "id, name, organization, role, scopes, person, purpose, jwks, jwks_url, active, created_us, kind, redirect_uris,"
+    " suspended_us"
+)
 _CLIENT_BY_ID = f"SELECT {_CLIENT_COLUMNS} FROM client WHERE id = ?"
 _CLIENTS = f"SELECT {_CLIENT_COLUMNS} FROM client ORDER BY created_us, id"
 _CLIENTS_BY_NAME = f"SELECT {_CLIENT_COLUMNS} FROM client WHERE name = ? ORDER BY created_us, id"
@@ -80,13 +139,17 @@ _HEAD = "SELECT r.deleted, v.body FROM resource r LEFT JOIN version v ON v.vid =
 
 def as_token(row: Any) -> TokenRow:
     """A row of TOKEN_SQL."""
-    client_id, scopes, issued_us, expires_us, revoked_us, role, organization, person, purpose, active, patient = row
-    times = (issued_us, expires_us, revoked_us)
-    return TokenRow(client_id, scopes, *times, role, organization, person, purpose, active == 1, patient)
+    client_id, scopes, issued_us, expires_us, revoked_us, role, organization, person, purpose, active, patient = row[
+        :11
+    ]
+    times, directory = (issued_us, expires_us, revoked_us), (row[11] == 1, row[12] == 1)
+    above = tuple(one for one in row[13:] if one is not None)
+    facts = (role, organization, person, purpose, active == 1, patient)
+    return TokenRow(client_id, scopes, *times, *facts, *directory, above)
 
 
-async def token_row(store: Reads, digest: bytes) -> TokenRow | None:
-    rows = await store.fetch(TOKEN_SQL, (digest,))
+async def token_row(store: TokenReads, digest: bytes) -> TokenRow | None:
+    rows = await store.fetch(TOKEN_SQL, token_params(store.keys, digest))
     return as_token(rows[0]) if rows else None
 
 
@@ -118,7 +181,7 @@ async def organization_head(store: Reads, resource_key: int) -> tuple[bool, byte
 
 
 def insert_client(client: RegisteredClient) -> Statement:
-    sql = f"INSERT INTO client ({_CLIENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    sql = f"INSERT INTO client ({_CLIENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)"
     return Statement(
         sql,
         (
@@ -133,8 +196,27 @@ def insert_client(client: RegisteredClient) -> Statement:
             client.jwks_url,
             int(client.active),
             client.created_us,
+            client.kind,
+            _uris(client),
         ),
     )
+
+
+def change_client(client: RegisteredClient) -> Statement:
+    """Writes what may be changed of a client: keys, scopes, redirect URIs."""
+    sql = "UPDATE client SET scopes = ?, jwks = ?, jwks_url = ?, redirect_uris = ? WHERE id = ?"
+    return Statement(sql, (client.scopes, client.jwks, client.jwks_url, _uris(client), client.id))
+
+
+def suspend_client(client_id: str, at_us: int | None) -> Statement:
+    """Suspends from this instant, None: no longer. Reading a token reads this column. The first instant stays."""
+    if at_us is None:
+        return Statement("UPDATE client SET suspended_us = NULL WHERE id = ?", (client_id,))
+    return Statement("UPDATE client SET suspended_us = ? WHERE id = ? AND suspended_us IS NULL", (at_us, client_id))
+
+
+def _uris(client: RegisteredClient) -> str | None:
+    return json.dumps(client.redirect_uris) if client.redirect_uris else None
 
 
 def deactivate_client(client_id: str) -> Statement:
@@ -163,8 +245,9 @@ def forget_expired_tokens(before_us: int) -> Statement:
 
 
 def _as_client(row: Any) -> RegisteredClient:
-    client_id, name, organization, role, scopes, person, purpose, jwks, jwks_url, active, created_us = row
-    keys = (jwks, jwks_url)
-    return RegisteredClient(
-        client_id, name, organization, role, scopes, person, purpose, *keys, active == 1, created_us
-    )
+    client_id, name, organization, role, scopes, person, purpose, jwks, jwks_url, *rest = row
+    active, created_us, kind, uris, suspended_us = rest
+    running, suspended = active == 1 and suspended_us is None, active == 1 and suspended_us is not None
+    redirects = tuple(json.loads(uris)) if uris else ()
+    facts = (client_id, name, organization, role, scopes, person, purpose, jwks, jwks_url, running, created_us)
+    return RegisteredClient(*facts, kind or "backend", redirects, suspended)

@@ -150,13 +150,17 @@ async def open_store(
 
 
 async def _mark_new(db: Database) -> None:
-    """A database without a resource: all that it will hold is indexed by this version."""
+    """A database without a resource: all that it will hold is indexed and labelled by this version."""
+    from fhir_profiles.sensitive_codes import listed
     from service.search.definition import digest
+    from service.store.label_rules import rules, wanted
 
-    if not await db.fetch("SELECT key FROM resource LIMIT 1"):
+    if await db.fetch("SELECT key FROM resource LIMIT 1"):
+        return
+    labelled = wanted(await rules(db), listed().digest)
+    for name, made_by in (("index_made_by", digest()), ("labels_made_by", labelled)):
         await db.execute(
-            "INSERT INTO meta (name, value) VALUES ('index_made_by', ?) ON CONFLICT (name) DO NOTHING RETURNING name",
-            (digest(),),
+            "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING RETURNING name", (name, made_by)
         )
 
 

@@ -5,6 +5,7 @@ No figure names a person: counts, ages, and the names of registered sending syst
 
 from dataclasses import dataclass, field
 
+from service.store import seals
 from service.store.engine import Store
 from service.store.inbox import STATES
 from service.store.slots import updated_us
@@ -47,6 +48,10 @@ class Figures:
     unregistered_us: int | None = None
     """when the last message of any unregistered sender came"""
     backup_us: int | None = None
+    sealed_us: int | None = None
+    """when the audit was sealed last"""
+    unsealed_us: int | None = None
+    """when the oldest audit row was written that no seal covers"""
     slots: int = 0
     """leases of worker slots that are alive, of all processes"""
     size: int = 0
@@ -62,6 +67,7 @@ async def read(store: Store) -> Figures:
     rows = await store.fetch("SELECT value FROM meta WHERE name = ?", (BACKUP,), heavy=True)
     found.backup_us = int(rows[0][0]) if rows and str(rows[0][0]).isdigit() else None
     wall_us, found.size = (await store.fetch(_CLOCK_AND_SIZE[store.db.name], heavy=True))[0]
+    found.sealed_us, found.unsealed_us = await seals.last_at_us(store), await seals.unsealed_since_us(store)
     rows = await store.fetch("SELECT count(*) FROM worker_slot WHERE lease_until_us > ?", (wall_us,), heavy=True)
     found.slots = rows[0][0]
     return found

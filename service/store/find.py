@@ -47,8 +47,11 @@ async def search(
     restriction: Restriction,
     *,
     include_restriction: Restriction,
+    linked_restriction: Restriction | None = None,
 ) -> Page:
     """One page. include_restriction: what the caller may see of linked and included types (scopes differ by type).
+
+    linked_restriction: where linked ones, in chains and _has, are shown otherwise than included ones.
 
     Several criteria are of different types and agree in all but rtype and clauses: their matches are merged in order of
     _lastUpdated or _id.
@@ -57,20 +60,28 @@ async def search(
     if not several:
         return Page([], [], None, None)
     try:
-        return await _Search(store, several, restriction, include_restriction).page()
+        linked = include_restriction if linked_restriction is None else linked_restriction
+        return await _Search(store, several, restriction, include_restriction, linked).page()
     except TooCostly as error:
         raise FhirError(Category.UNAVAILABLE, [Issue(_TOO_COSTLY, code="too-costly")]) from error
 
 
 class _Search:
-    def __init__(self, store: Store, several: tuple[Criteria, ...], restriction: Restriction, wider: Restriction):
+    def __init__(
+        self,
+        store: Store,
+        several: tuple[Criteria, ...],
+        restriction: Restriction,
+        wider: Restriction,
+        linked: Restriction,
+    ):
         self.store, self.several, self.wider = store, several, wider
         self.criteria = several[0]
         self.sort = decisive(self.criteria.sort)
         if len(several) > 1 and self.sort[0].by not in ("_lastUpdated", "_id"):
             raise ValueError("several types are sorted by _lastUpdated or _id")
         spent = Spent()
-        self.asked = [Asked(store, one.rtype, one.clauses, restriction, wider, spent) for one in several]
+        self.asked = [Asked(store, one.rtype, one.clauses, restriction, wider, spent, linked) for one in several]
 
     async def page(self) -> Page:
         plans = [await planned(asked, self.sort) for asked in self.asked]

@@ -37,7 +37,10 @@ class Spent:
 
 @dataclass
 class Asked:
-    """Resources of `rtype` that fit all clauses and that `restriction` shows; linked ones by `wider`."""
+    """Resources of `rtype` that fit all clauses and that `restriction` shows; included ones by `wider`.
+
+    linked: what is shown of the types that chains and _has ask about; None: as `wider`.
+    """
 
     store: Store
     rtype: str
@@ -45,13 +48,17 @@ class Asked:
     restriction: Restriction
     wider: Restriction
     spent: Spent = field(default_factory=Spent)
+    linked: Restriction | None = None
 
     def compiler(self) -> Compiler:
-        return Compiler(self.store.db.name, self.wider)
+        return Compiler(self.store.db.name, self._linked())
 
     def about(self, rtype: str, clauses: tuple[Clause, ...]) -> "Asked":
         """The same search, looking at linked resources."""
-        return Asked(self.store, rtype, clauses, self.wider, self.wider, self.spent)
+        return Asked(self.store, rtype, clauses, self._linked(), self.wider, self.spent, self.linked)
+
+    def _linked(self) -> Restriction:
+        return self.wider if self.linked is None else self.linked
 
     async def fetch(self, sql: str, params: list[Any], *, heavy: bool) -> list[Row]:
         """heavy: off the event loop on SQLite. Raises TooCostly."""

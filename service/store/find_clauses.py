@@ -51,8 +51,8 @@ class At:
 class Compiler:
     """Conditions of one statement: aliases are unique in it. linked: what the caller sees of linked types."""
 
-    def __init__(self, engine: str, linked: Restriction):
-        self.engine, self.linked = engine, linked
+    def __init__(self, engine: str, linked: Restriction, prefix: str = "x"):
+        self.engine, self.linked, self._prefix = engine, linked, prefix
         self._aliases = self._depth = 0
         # SQLite takes the tables of a CROSS JOIN in the order written.
         self.join = "CROSS JOIN" if engine == "sqlite" else "JOIN"
@@ -61,7 +61,7 @@ class Compiler:
 
     def alias(self) -> str:
         self._aliases += 1
-        return f"x{self._aliases}"
+        return f"{self._prefix}{self._aliases}"
 
     def all_of(self, clauses: Iterable[Clause], at: At) -> Sql:
         return join(*(self.condition(clause, at) for clause in clauses))

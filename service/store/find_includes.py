@@ -5,11 +5,13 @@ may see of its type: a type that the scopes do not cover gives nothing.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from fhir_profiles.catalog import catalog
 from service.errors import Category, FhirError, Issue
 from service.search.criteria import Include
 from service.search.keys import edge
+from service.search.restriction import See
 from service.store.dialect import marks
 from service.store.find_asked import COLUMNS, Asked, as_found
 from service.store.find_clauses import NEVER
@@ -61,7 +63,8 @@ async def _forward(asked: Asked, includes: Sequence[Include], frontier: Sequence
         "r", sorted({t for targets in groups for t in targets}), asked.wider, fence=asked.compiler().fence
     )
     over = [_in("e.param", params, "r.rtype", targets) for targets, params in groups.items()]
-    condition, values = join(_listed("e.vid", [one.vid for one in frontier]), either(over), shown)
+    whole = [one.vid for one in frontier if not _in_part(asked, one)]
+    condition, values = join(_listed("e.vid", whole), either(over), shown)
     sql = (
         f"SELECT DISTINCT r.vid FROM ref e {asked.compiler().join} resource r ON r.key = e.target "
         f"WHERE r.deleted = 0 AND {condition} LIMIT ?"
@@ -78,7 +81,10 @@ async def _backward(asked: Asked, includes: Sequence[Include], frontier: Sequenc
     over = [_in("e.param", groups[target], "e.target", keys) for target, keys in ends.items() if keys]
     if not over:
         return []
-    shown = _shown(asked, {include.rtype for include in includes})
+    # What is shown in part only is not found over what it refers to.
+    seen = replace(asked.wider, views=False)
+    rtypes = sorted({include.rtype for include in includes})
+    shown = visible_any("r", rtypes, seen, fence=asked.compiler().fence)
     condition, values = join(either(over), shown)
     come_from = f"{asked.compiler().join} version r ON r.vid = e.vid"
     sql = f"SELECT DISTINCT r.vid FROM ref e {come_from} WHERE {condition} LIMIT ?"
@@ -92,8 +98,10 @@ async def _bodies(asked: Asked, vids: str, values: list[object]) -> list[Found]:
     return [as_found(one) for one in rows]
 
 
-def _shown(asked: Asked, rtypes: set[str]) -> Sql:
-    return visible_any("r", sorted(rtypes), asked.wider, fence=asked.compiler().fence)
+def _in_part(asked: Asked, found: Found) -> bool:
+    """A minimum view (service/access/views.py): where its references lead is not told."""
+    seen = asked.wider
+    return not seen.unrestricted and seen.rule(found.rtype) is See.VIEW and found.source_org not in seen.own
 
 
 def _edges(include: Include) -> list[int]:

@@ -249,8 +249,9 @@ async def _panel(asked: Asked, small: int) -> Driver | None:
 def _members(rtype: str, restriction: Restriction) -> Sql:
     """Vids of the resources of the panel's patients."""
     subjects, now = restriction.subjects or (0,), restriction.now_us
+    ends = now - restriction.grace_us
     members = f"SELECT patient FROM panel WHERE subject IN ({marks(len(subjects))}) AND start_us <= ? AND end_us > ?"
     if rtype == "Patient":
-        return f"SELECT vid FROM resource WHERE deleted = 0 AND key IN ({members})", [*subjects, now, now]
+        return f"SELECT vid FROM resource WHERE deleted = 0 AND key IN ({members})", [*subjects, now, ends]
     sql = f"SELECT vid FROM ref WHERE param = ? AND target IN ({members})"
-    return sql, [edge(rtype, PATIENT_EDGE), *subjects, now, now]
+    return sql, [edge(rtype, PATIENT_EDGE), *subjects, now, ends]

@@ -52,13 +52,18 @@ class Asked:
 
 
 async def complete_until(store: Store) -> int | None:
-    """The largest vid up to which no write can still appear; None: no such doubt (SQLite commits in order of vid).
+    """The largest vid up to which no write can still appear; None: no such doubt (SQLite commits in order of vid)."""
+    return (await horizon(store))[0]
+
+
+async def horizon(store: Store) -> tuple[int | None, int | None]:
+    """(see complete_until, since when the oldest write is at work or None).
 
     On PostgreSQL a vid is given before the commit. The snapshot of this statement is older than its look at who writes:
     what it does not see is either still at work (and began before its vids were given), or has newer vids than it saw.
     """
     if store.db.name != "postgresql":
-        return None
+        return None, None
     sql = (
         "SELECT (SELECT max(vid) FROM version), (SELECT min(extract(epoch FROM xact_start) * 1000000)::int8 "
         "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
@@ -67,7 +72,7 @@ async def complete_until(store: Store) -> int | None:
     )
     newest, running_us = (await store.fetch(sql, (WRITER,)))[0]
     newest = newest or 0
-    return newest if running_us is None else min(newest, vid_at(running_us) - 1)
+    return (newest if running_us is None else min(newest, vid_at(running_us) - 1)), running_us
 
 
 async def versions(store: Store, asked: Asked, restriction: Restriction) -> list[Found]:
@@ -137,7 +142,7 @@ def _driver(restriction: Restriction, *, all_: str = "") -> Sql:
         f"({marks(len(subjects))}) AND start_us <= ? AND end_us > ?) "
         f"UNION {all_}SELECT key FROM resource WHERE source_org IN ({marks(len(own))})"
     )
-    return sql, [*subjects, restriction.now_us, restriction.now_us, *own]
+    return sql, [*subjects, restriction.now_us, restriction.now_us - restriction.grace_us, *own]
 
 
 async def _looked_through(store: Store, asked: Asked, restriction: Restriction, windows: Sequence[int]) -> list[Found]:

@@ -279,7 +279,7 @@ def _wakes(change: Change) -> bool:
 async def _run(con: Connection, step: Step) -> list[Row]:
     match step:
         case FetchIn(table, names, column, values):
-            lock = "" if table == "version" else " FOR UPDATE"
+            lock = "" if table in ("version", "label_rule") else " FOR UPDATE"
             sql = f"SELECT {names} FROM {table} WHERE {column} = ANY($1::int8[]) ORDER BY {column}{lock}"
             return rows_of(await con.fetch(sql, list(values)))
         case Insert(table, rows, on_conflict, returning, params):

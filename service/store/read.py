@@ -1,12 +1,12 @@
 """Reads of single resources and their versions, restriction included; on PostgreSQL waiting reads share a statement."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from service.search.restriction import Restriction
-from service.store.credentials import TOKEN_SQL, TokenRow, as_token, token_row
+from service.store.batches import Batch
+from service.store.credentials import TOKEN_SQL, TokenRow, as_token, token_params, token_row
 from service.store.dialect import dollars, marks
 from service.store.engine import Store
 from service.store.visible import join, labels_cleared, visible
@@ -110,14 +110,12 @@ async def history(
 
 # --- coalescing: one statement for all that wait -------------------------------------------------------------------
 
-Key = TypeVar("Key", int, bytes)
-T = TypeVar("T")
-
 
 async def _coalesced(store: Store, key: int, rtype: str, restriction: Restriction) -> Found | None:
     # Exactly equal rights share a statement; the rule table is compared by identity, and the batch keeps it alive.
     r = restriction
-    name = (rtype, r.subjects, r.own, r.actors, r.purposes, r.patient, r.unrestricted, id(r.types), id(r.narrowed))
+    rights = (r.subjects, r.own, r.actors, r.purposes, r.unrestricted, r.views, r.grace_us, r.opened)
+    name = (rtype, *rights, id(r.types), id(r.narrowed))
     batch = store.batches.get(name)
     if not isinstance(batch, _Heads) or batch.types is not r.types or batch.narrowed is not r.narrowed:
         batch = store.batches[name] = _Heads(store, rtype, restriction)
@@ -138,49 +136,7 @@ async def token(store: Store, digest: bytes) -> TokenRow | None:
     return await batch.get(digest)
 
 
-class _Batch(Generic[Key, T]):
-    """At most two statements of a kind run at once; each takes all that waited meanwhile (stack.md 2)."""
-
-    def __init__(self, store: Store):
-        self._store = store
-        self._waiting: dict[Key, list[asyncio.Future[T | None]]] = {}
-        self._running = 0
-
-    async def select(self, keys: list[Key]) -> dict[Key, T]:
-        raise NotImplementedError
-
-    async def get(self, key: Key) -> T | None:
-        future: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(key, []).append(future)
-        if self._running < 2:
-            self._running += 1
-            asyncio.get_running_loop().call_soon(self._spawn)
-        return await future
-
-    def _spawn(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._run())
-        _TASKS.add(task)
-        task.add_done_callback(_TASKS.discard)
-
-    async def _run(self) -> None:
-        try:
-            while self._waiting:
-                waiting, self._waiting = self._waiting, {}
-                try:
-                    found = await self.select(list(waiting))
-                except Exception as error:
-                    for future in (f for futures in waiting.values() for f in futures if not f.done()):
-                        future.set_exception(error)
-                    continue
-                for key, futures in waiting.items():
-                    for future in futures:
-                        if not future.done():
-                            future.set_result(found.get(key))
-        finally:
-            self._running -= 1
-
-
-class _Heads(_Batch[int, Found]):
+class _Heads(Batch[int, Found]):
     restriction: Restriction
 
     def __init__(self, store: Store, rtype: str, restriction: Restriction):
@@ -197,12 +153,10 @@ class _Heads(_Batch[int, Found]):
         return {row[0]: _found(row) for row in rows}
 
 
-class _Tokens(_Batch[bytes, TokenRow]):
+class _Tokens(Batch[bytes, TokenRow]):
     async def select(self, keys: list[bytes]) -> dict[bytes, TokenRow]:
-        rows = await self._store.fetch(TOKENS_SQL, (keys,))
+        rows = await self._store.fetch(TOKENS_SQL, token_params(self._store.keys, keys))
         return {bytes(row[0]): as_token(tuple(row)[1:]) for row in rows}
 
 
 TOKENS_SQL = TOKEN_SQL.replace("SELECT ", "SELECT t.hash, ", 1).replace("t.hash = ?", "t.hash = ANY(?::bytea[])")
-
-_TASKS: set[asyncio.Task[None]] = set()

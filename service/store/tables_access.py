@@ -31,9 +31,10 @@ class Clearance(SQLModel, table=True):
     """Rules of the Consents in force, compiled (service/access/consent): which labels, for whom, for what, when.
 
     actor: key of whom the rule names, 0: anybody; of a CareTeam: its members. purpose: v3-ActReason code, "": any.
-    labels: bits that the rule speaks of, GENERAL among them for data without a label. rtype: "": any type.
+    also: a second key that the actor must bear (a PractitionerRole: person and organization), 0: none.
+    labels: bits that the rule speaks of, GENERAL among them for all data of the patient. rtype: "": any type.
     data_kind: 0 any data, 1 the resource `data`, 2 also those it refers to, 3 also those that refer to it, 4 what the
-    organization `data` wrote. grade: twice the specificity, plus one for a deny: the highest that fits decides.
+    organization `data` wrote. grade: depth, specificity and whether it denies (service/search/clearance.py).
     """
 
     __tablename__ = "clearance"
@@ -42,6 +43,7 @@ class Clearance(SQLModel, table=True):
     consent: int = int8(primary_key=True, autoincrement=False)
     number: int = int8(primary_key=True, autoincrement=False)
     actor: int = int8()
+    also: int = int8()
     purpose: str = text()
     labels: int = int8()
     rtype: str = text()
@@ -53,11 +55,15 @@ class Clearance(SQLModel, table=True):
 
 
 class LabelRule(SQLModel, table=True):
-    """Sensitivity that follows from where data comes from, set by the operator. kind: source, reference."""
+    """Sensitivity that follows from where data comes from, set by the operator. kind: source, reference.
+
+    key: of kind and value, as store/label_rules.py makes it; every commit looks its writes up by it.
+    """
 
     __tablename__ = "label_rule"
-    kind: str = key_column()
-    value: str = key_column()
+    key: int = int8(primary_key=True, autoincrement=False)
+    kind: str = text()
+    value: str = text()
     """Relative reference: of the organization that writes, or of what a resource refers to."""
     labels: int = int8()
     note: str = text()
@@ -174,6 +180,8 @@ class IdentityProvider(SQLModel, table=True):
     organization: str = text()
     client_id: str = text()
     client_secret: bytes | None = blob()
+    roles: str = text()
+    """Roles that people who come through it may have, separated by blanks: their organization cannot widen them."""
     active: int = small()
     created_us: int = int8()
 

@@ -31,10 +31,11 @@ def visible(alias: str, rtype: str, restriction: Restriction, *, vid: str = "", 
 
     fence: what ends the subquery on the panel where few rows are looked at; PostgreSQL would read a large panel whole.
     """
-    if restriction.unrestricted:
-        return "", []
-    related = _related(alias, rtype, restriction, vid, fence)
-    return related if related[0] == NOTHING else join(related, scoped(alias, rtype, restriction, vid=vid))
+    related = ("", []) if restriction.unrestricted else _related(alias, rtype, restriction, vid, fence)
+    reached = scoped(alias, rtype, restriction, vid=vid)
+    if NOTHING in (related[0], reached[0]):
+        return NOTHING, []
+    return join(related, reached) if related[0] and reached[0] else related if related[0] else reached
 
 
 def _related(alias: str, rtype: str, restriction: Restriction, vid: str, fence: str) -> Sql:
@@ -47,19 +48,48 @@ def _related(alias: str, rtype: str, restriction: Restriction, vid: str, fence: 
     mine = f"{alias}.source_org IN ({marks(len(own))})"
     if rule is See.OWN:
         return mine, list(own)
-    relation = [_panel(alias, restriction, fence)]
-    if rule is See.PARTY:
-        relation.append(_party(alias, rtype, restriction, vid or f"{alias}.vid"))
-    sql, params = join(*relation, consented(alias, restriction, vid=vid))
+    if rule is See.VIEW and not restriction.views:
+        return mine, list(own)
+    relation = _relation(alias, rtype, rule, restriction, vid or f"{alias}.vid", fence)
+    sql, params = join(relation, consented(alias, restriction, vid=vid))
     return f"({mine} OR ({sql}))", [*own, *params]
 
 
-def _panel(alias: str, restriction: Restriction, fence: str) -> Sql:
-    subjects = restriction.subjects or (0,)
+def _relation(alias: str, rtype: str, rule: See, restriction: Restriction, vid: str, fence: str) -> Sql:
+    """Whether the resource's patient is the caller's, as its rule demands.
+
+    A Task gives its parties what names them, never the record: an open one would outlive an assignment that ended.
+    """
+    if rule is See.VIEW:
+        return panel_row(f"{alias}.patient", restriction, OWNED, fence)
+    party = join(panel_row(f"{alias}.patient", restriction, "", fence), _party(alias, rtype, restriction, vid))
+    if rule is See.PARTY:
+        return party
+    assigned = panel_row(f"{alias}.patient", restriction, ASSIGNED, fence, grace_us=restriction.grace_us)
+    return either([assigned, party]) if rtype in PARTY_EDGES else assigned
+
+
+ASSIGNED = "p.basis <> 'task'"
+"""Panel rows of enrolment and assignment."""
+OWNED = "p.role = 'task-owner'"
+"""Panel rows of those who are to fulfil a Task."""
+
+
+def panel_row(patient: str, restriction: Restriction, which: str = "", fence: str = "", *, grace_us: int = 0) -> Sql:
+    """Whether the caller has the patient now, by a row as `which` says. patient: an expression.
+
+    grace_us: an assignment that ended no longer ago counts as well.
+    """
+    subjects, now = restriction.subjects or (0,), restriction.now_us
+    until, ends = "p.end_us > ?", [now]
+    if grace_us:
+        until = "(p.end_us > ? OR (p.end_us > ? AND p.basis IN ('episode', 'care-team')))"
+        ends = [now, now - grace_us]
+    kind = f"AND {which} " if which else ""
     return (
-        f"EXISTS (SELECT 1 FROM panel p WHERE p.patient = {alias}.patient AND p.subject IN ({marks(len(subjects))}) "
-        f"AND p.start_us <= ? AND p.end_us > ?{fence})",
-        [*subjects, restriction.now_us, restriction.now_us],
+        f"EXISTS (SELECT 1 FROM panel p WHERE p.patient = {patient} AND p.subject IN ({marks(len(subjects))}) "
+        f"{kind}AND p.start_us <= ? AND {until}{fence})",
+        [*subjects, now, *ends],
     )
 
 

@@ -7,7 +7,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.web import acknowledge, first, inbox, live, login, sandbox, sandbox_token, sees
+from service.web import (
+    acknowledge,
+    acting,
+    authorize,
+    disclosures,
+    first,
+    inbox,
+    live,
+    login,
+    sandbox,
+    sandbox_token,
+    sees,
+    signin,
+)
 from service.web.pages import fragment, page, sandbox_only
 from service.web.rendering import static_file
 from service.web.session import shared_of, signed_in
@@ -20,18 +33,27 @@ async def first_page(request: Request) -> Response:
     """The inbox of the person who is signed in, what a system sees, else the way in."""
     who = await signed_in(request)
     if who is None:
-        return await (first.first_page if shared_of(request).settings.sandbox else login.signin_page)(request)
+        return await (first.first_page if shared_of(request).settings.sandbox else signin.signin_page)(request)
     return await inbox.inbox(request, who) if who.session.caller.person else await sees.overview(request)
 
 
 routes = [
     Route("/", page(first_page), methods=["GET"]),
+    Route("/login", page(signin.signin_page), methods=["GET"]),
     Route("/login", page(login.login), methods=["POST"]),
+    Route("/login/callback", page(signin.callback), methods=["GET"]),
+    Route("/login/organization", page(acting.choices), methods=["GET"]),
+    Route("/login/organization", page(acting.choose), methods=["POST"]),
+    Route("/login/{provider}", page(signin.start), methods=["GET"]),
     Route("/logout", page(login.logout), methods=["POST"]),
+    Route("/auth/authorize", page(authorize.show), methods=["GET"]),
+    Route("/auth/authorize", page(authorize.decide), methods=["POST"]),
     Route("/inbox/list", fragment(inbox.list_fragment), methods=["GET"]),
     Route("/inbox/events", fragment(live.events), methods=["GET"]),
     Route("/inbox/{id}/acknowledge", page(acknowledge.acknowledge), methods=["POST"]),
     Route("/inbox/{id}/unacknowledge", page(acknowledge.unacknowledge), methods=["POST"]),
+    Route("/members/{id}/disclosures", page(disclosures.show), methods=["GET"]),
+    Route("/members/{id}/disclosures.csv", page(disclosures.as_csv), methods=["GET"]),
     Route("/sees", sandbox_only(page(sees.overview)), methods=["GET"]),
     Route("/sees/{type}", sandbox_only(page(sees.newest)), methods=["GET"]),
     Route("/sees/{type}/{id}", sandbox_only(page(sees.resource)), methods=["GET"]),

@@ -1,6 +1,6 @@
 """The first page of a sandbox: what Enlace is, a login for each role, curl lines to paste, where to go from here.
 
-../shared/facts/users.md 1.1 and 2 (1, 2, 7, 8). In production service/web/login.py answers instead.
+../shared/facts/users.md 1.1 and 2 (1, 2, 7, 8). In production service/web/signin.py answers instead.
 """
 
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from service.auth.sandbox import SandboxRefused, curl_lines, stand_in
 from service.caller import Role
 from service.search.query import parse
 from service.search.restriction import NOTHING
+from service.store import identities
 from service.store.find import search as find
 from service.web.navigation import ROLES
 from service.web.rendering import render
@@ -40,6 +41,7 @@ async def first_page(request: Request) -> Response:
         others=[(ROLES[role], one[1:]) for role, one in by_role.items() if one[1:]],
         lines=await _lines(request, by_role),
         base_url=shared.settings.base_url,
+        providers=any(p.active for p in await identities.providers(shared.store)),
         csrf=signin_token(shared.page_key, nonce),
         name="",
         nav=(),

@@ -8,7 +8,6 @@ import re
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -26,6 +25,7 @@ from service.store.alerts import Whose
 from service.store.change import Change
 from service.store.find import search as find
 from service.web.alert_card import Card, card, followed
+from service.web.disclosed import Told, notice_of, resources_of
 from service.web.navigation import nav
 from service.web.pages import settled
 from service.web.rendering import render
@@ -68,6 +68,7 @@ class Inbox:
     new: int
     seen: str
     done: Card | None
+    notice: Told | None = None
 
 
 async def inbox(request: Request, who: SignedIn) -> Response:
@@ -108,12 +109,12 @@ async def load(who: SignedIn, view: View, zone: str) -> Inbox:
     ids = await alerts.page(ctx.store, whose, only_new=view.show == "new", limit=PAGE_SIZE + 1, before=before)
     shown = ids[:PAGE_SIZE]
     wanted = [*shown, view.done] if view.done and view.done not in shown else shown
-    cards = await _cards(who, wanted, zone)
+    cards, notice = await _cards(who, wanted, zone)
     new = await alerts.count_new(ctx.store, whose, MOST_COUNTED)
     older = view.url(before=shown[-1], done="") if len(ids) > PAGE_SIZE else ""
     done = cards.get(view.done) if view.done not in shown else None
     listed = [cards[one] for one in shown if one in cards]
-    return Inbox(listed, older, new, seen, done if done and done.state == "acknowledged" else None)
+    return Inbox(listed, older, new, seen, done if done and done.state == "acknowledged" else None, notice)
 
 
 async def whose_alerts(ctx: Context) -> Whose:
@@ -145,12 +146,12 @@ async def _position(ctx: Context, before: str) -> tuple[int, str] | None:
         return None
 
 
-async def _cards(who: SignedIn, ids: list[str], zone: str) -> dict[str, Card]:
-    """The alerts with what belongs to them, by one search of the REST interface."""
+async def _cards(who: SignedIn, ids: list[str], zone: str) -> tuple[dict[str, Card], Told | None]:
+    """The alerts with what belongs to them, by one search of the REST interface; and the notice that goes with it."""
     ctx = who.ctx
     if not ids:
         await settled(who, _nothing)
-        return {}
+        return {}, None
     params = [("_id", ",".join(ids)), ("_count", str(len(ids)))]
     params += [("_include", "Communication:patient"), ("_include", "Communication:encounter")]
     if ctx.caller.allows("r", "Task"):
@@ -158,7 +159,7 @@ async def _cards(who: SignedIn, ids: list[str], zone: str) -> dict[str, Card]:
     answer = await settled(
         who, lambda c: search(c, "Communication", params, strict=True, after=None, links=lambda _c, _a: {})
     )
-    resources: list[Resource] = [e["resource"] for e in orjson.loads(answer.body or b"{}").get("entry", ())]
+    resources: list[Resource] = resources_of(answer)
     others = {f"{r['resourceType']}/{r['id']}": r for r in resources}
     tasks: dict[str, list[Resource]] = {}
     for one in resources:
@@ -166,7 +167,7 @@ async def _cards(who: SignedIn, ids: list[str], zone: str) -> dict[str, Card]:
             tasks.setdefault(reference_of(one, "focus"), []).append(one)
     told = [r for r in resources if r["resourceType"] == "Communication" and is_alert(r)]
     cards = {str(r["id"]): card(r, others, tasks.get(f"Communication/{r['id']}", []), ctx.now_us, zone) for r in told}
-    return followed(cards, told)
+    return followed(cards, told), notice_of(answer)
 
 
 async def _nothing(ctx: Context) -> Decision:

@@ -1,4 +1,4 @@
-"""Signing in and out. In the sandbox by choosing who one is; in production by the organization's identity provider."""
+"""Signing in in the sandbox, by choosing who one is, and signing out. In production: service/web/signin.py."""
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -6,6 +6,7 @@ from starlette.responses import RedirectResponse, Response
 from service.auth.login import LoginRefused, refusal, session_of, sign_in, sign_out
 from service.errors import Category
 from service.log_events import LOGIN_DONE, LOGIN_REFUSED, REQUEST_ID, log
+from service.store import authorizations
 from service.web.rendering import HEADERS, render
 from service.web.session import (
     PageRefused,
@@ -14,22 +15,19 @@ from service.web.session import (
     check_form_token,
     cookie_name,
     drop_session_cookie,
+    local_path,
     of_app,
     read_form,
     require,
     set_session_cookie,
     shared_of,
 )
+from service.web.signin import end_session
 
 _SENTENCES = {
-    "production": "Signing in with your organization's identity provider is not set up here yet.",
+    "production": "Sign in through your organization: go to the first page.",
     "unknown": "Nobody signs in here under this name. Go back, reload the page and choose again.",
 }
-
-
-async def signin_page(request: Request) -> Response:
-    """The way in where no sandbox is: service/web/first.py has the one of a sandbox."""
-    return render("signin.html", csrf="", name="", nav=())
 
 
 async def login(request: Request) -> Response:
@@ -55,16 +53,26 @@ async def login(request: Request) -> Response:
     await shared.store.commit(change)
     session = await session_of(shared.store, cookie, shared.settings.env, now_us)
     log(LOGIN_DONE, role=session.caller.role if session else None)
-    response = RedirectResponse("/", 303, HEADERS)
+    response = RedirectResponse(local_path(form.get("next", "/")), 303, HEADERS)
     set_session_cookie(response, shared, cookie)
     return response
 
 
 async def logout(request: Request) -> Response:
+    """Ends the session here; who came through a provider is shown the way to sign out there too."""
     who = await require(request)
     form = await read_form(request)
     check_csrf(form, who.session)
-    await who.ctx.store.commit(sign_out(who.session, who.ctx.request_id))
-    response = RedirectResponse("/", 303, HEADERS)
+    change = sign_out(who.session, who.ctx.request_id)
+    change.statements += authorizations.end_session(who.session.digest, who.ctx.now_us)
+    await who.ctx.store.commit(change)
+    provider = who.session.provider
+    address = await end_session(request, provider) if provider else ""
+    # A link, no redirect: the Content-Security-Policy keeps what a form leads to on this host.
+    response = (
+        render("signed_out.html", address=address, provider=provider.name, csrf="", name="", nav=())
+        if provider and address
+        else RedirectResponse("/", 303, HEADERS)
+    )
     drop_session_cookie(response, shared_of(request))
     return response

@@ -27,6 +27,7 @@ from service.interactions.search import search
 from service.search.restriction import See
 from service.store.change import Change, Committed
 from service.web.alert_card import Moment, moment
+from service.web.disclosed import notice_of, resources_of
 from service.web.navigation import ROLES, nav_of
 from service.web.pages import settled
 from service.web.plain_line import plain_line
@@ -115,9 +116,10 @@ async def newest(request: Request) -> Response:
     answer = await settled(who, lambda c: _search(c, rtype, *asked))
     bundle = orjson.loads(answer.body or b"{}")
     zone = shared_of(request).settings.time_zone
-    rows = [_listed(entry["resource"], zone) for entry in bundle.get("entry", ())]
+    rows = [_listed(one, zone) for one in resources_of(answer)]
     seen = rtype in rights(who.session.caller.role).sees
     facts: dict[str, Any] = {"rtype": rtype, "rows": rows, "total": bundle.get("total", 0), "seen": seen}
+    facts["notice"] = notice_of(answer)
     return await _page(request, who, "sees_type.html", **facts, base_url=shared_of(request).settings.base_url)
 
 
@@ -135,6 +137,7 @@ async def resource(request: Request) -> Response:
         "text": pretty(body),
         "links": links,
         "line": plain_line(body),
+        "notice": notice_of(answer),
     }
     return await _page(request, who, "sees_resource.html", **facts, base_url=shared_of(request).settings.base_url)
 

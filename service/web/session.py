@@ -1,5 +1,6 @@
 """Who looks at the page: session cookie, forms that are really ours, and the Context with that person's restriction."""
 
+import re
 import secrets
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
@@ -19,7 +20,11 @@ from service.store.change import Statement
 from service.store.engine import Store
 
 MAX_FORM = 8 * 1024
+OPENID_STEPS = 120
 SIGNIN_COOKIE = "enlace-signin"
+MAX_NEXT = 4096
+_LOCAL = re.compile(r"/(?:[A-Za-z0-9?._~-][!$-;=?-Z_a-z~%@\[\]]*)?", re.ASCII)
+"""A path of this host: no second slash or backslash behind the first, no blank, no control character."""
 STALE_FORM = "This form is no longer valid, or it did not come from this page. Go back, reload the page and try again."
 
 
@@ -42,11 +47,13 @@ class Shared(Protocol):
 class SigninLimits:
     """How often a source may try to sign in, and cause an audit row about being refused (security.md A30).
 
-    events: how often it may press a button of the sandbox.
+    events: how often it may press a button of the sandbox. openid: steps of a sign-in through a provider, of which each
+    sign-in takes two or three; passwords are asked for and limited there, and a whole office may share an address.
     """
 
     tries: Buckets = field(default_factory=lambda: Buckets(30))
     events: Buckets = field(default_factory=lambda: Buckets(60))
+    openid: Buckets = field(default_factory=lambda: Buckets(OPENID_STEPS))
     told: Buckets = field(default_factory=lambda: Buckets(5))
 
 
@@ -122,6 +129,31 @@ def cookie_name(shared: Shared) -> str:
 
 def set_session_cookie(response: Response, shared: Shared, cookie: str) -> None:
     response.set_cookie(cookie_name(shared), cookie, path="/", httponly=True, samesite="lax", secure=https(shared))
+
+
+def attempt_cookie_name(shared: Shared) -> str:
+    """Binds a sign-in on its way through a provider to the browser that began it."""
+    return cookie_name(shared) + "-login"
+
+
+def set_attempt_cookie(response: Response, shared: Shared, cookie: str, seconds: int) -> None:
+    """Lax, since the provider's answer comes from another site."""
+    name, secure = attempt_cookie_name(shared), https(shared)
+    response.set_cookie(name, cookie, seconds, path="/", httponly=True, samesite="lax", secure=secure)
+
+
+def drop_attempt_cookie(response: Response, shared: Shared) -> None:
+    name, secure = attempt_cookie_name(shared), https(shared)
+    response.delete_cookie(name, path="/", httponly=True, samesite="lax", secure=secure)
+
+
+def local_path(text: str) -> str:
+    """The address of ours to which a sign-in leads; anything else than a plain path here is "/": no open redirect."""
+    return text if len(text) <= MAX_NEXT and _LOCAL.fullmatch(text) else "/"
+
+
+def source_of(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def drop_session_cookie(response: Response, shared: Shared) -> None:

@@ -5,6 +5,7 @@ its events (stays.py); its epoch makes two messages of one stay follow each othe
 """
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from fhir_profiles import Resource
@@ -46,6 +47,9 @@ class _Message:
     event: AdtEvent
     source: SourceConfig
     stay: str
+    control_id: str
+    digest: str
+    """SHA-256 of the message as it came, for Provenance."""
 
 
 async def apply_adt(ctx: Context, payload: dict[str, Any]) -> Change:
@@ -70,7 +74,8 @@ async def apply_adt(ctx: Context, payload: dict[str, Any]) -> Change:
         return _ended(ctx, inbox_id, "ignored", "not-production")
     if event.visit is None:
         return _ended(ctx, inbox_id, "ignored", f"no-visit-{event.effect}")
-    return await _apply(ctx, _Message(inbox_id, received_us, event, source, stay_key(event, source.name)))
+    stay, digest = stay_key(event, source.name), sha256(raw).hexdigest()
+    return await _apply(ctx, _Message(inbox_id, received_us, event, source, stay, event.control_id, digest))
 
 
 def _ended(ctx: Context, inbox_id: int, state: str, reason: str, *, patient: str = "", stay: str = "") -> Change:
@@ -169,7 +174,9 @@ async def _write_stay(
     for transition in done:
         event = ADT_ALERTED if transition.action == "alert" else ADT_RETRACTED
         log(event, inbox=message.inbox_id, trigger=message.event.code, transition=transition.kind)
-    change.audit.append(ctx.audit("U", "adt-applied", reference, (patient,)))
+    came = {"inbox": message.inbox_id, "feed": message.source.name, "control_id": message.control_id}
+    came |= {"sha256": message.digest, "organization": message.source.facility}
+    change.audit.append(ctx.audit("U", "adt-applied", reference, (patient,), detail={"source": came}))
     return heard
 
 

@@ -129,7 +129,9 @@ async def _rows(
 ) -> Imported:
     """Reads and writes all rows, IN_FLIGHT at once; the report counts and lists what became of each."""
     table = read_rows(file.content, file.filename, layout)
-    work = RowWork(ctx, plan, layout, Directory(ctx, dry=dry), today, dry=dry)
+    work = RowWork(
+        ctx, plan, layout, Directory(ctx, dry=dry), today, dry=dry, digest=hashlib.sha256(file.content).hexdigest()
+    )
     tally: Counter[str] = Counter()
     issues: list[RowIssue] = []
     rows = members(_noting_headers(table, work.headers), layout, today)

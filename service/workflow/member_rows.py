@@ -39,6 +39,8 @@ class RowWork:
     today: date
     headers: dict[str, str] = field(default_factory=dict)
     dry: bool = False
+    digest: str = ""
+    """SHA-256 of the file, for Provenance."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,10 @@ async def decide(
         change.bump_epochs.add(patient.key)
     created = patient is None or patient.deleted
     reference = f"Patient/{patient_id}"
-    change.audit.append(work.ctx.audit("C" if created else "U", "file-row", reference, (reference,)))
+    came = {"organization": work.plan.reference, "file_sha256": work.digest, "row": member.row}
+    change.audit.append(
+        work.ctx.audit("C" if created else "U", "file-row", reference, (reference,), detail={"source": came})
+    )
     return change, "created" if created else "updated"
 
 

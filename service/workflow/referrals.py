@@ -108,6 +108,7 @@ async def check_new_task(step: Step) -> None:
     """A new referral Task starts at draft or requested, from its requester, about an active ServiceRequest."""
     task, ctx = step.new, step.ctx
     if not is_referral(task, ctx):
+        await _check_requester(step, None)
         return
     issues = [
         _rule(f"A referral Task needs {element}: {why}.", f"Task.{element}", "required")
@@ -125,16 +126,22 @@ async def check_new_task(step: Step) -> None:
     issues += _needs(task, ())
     issues += await _focus_issues(step)
     _refuse(issues, "referral")
-    if not await acts_for(ctx, reference_of(task, "requester")):
-        raise FhirError(
-            Category.FORBIDDEN,
-            [
-                Issue(
-                    "Only the requester itself opens a referral: requester must be your organization.", "Task.requester"
-                )
-            ],
-            reason="party",
-        )
+    await _check_requester(step, None)
+
+
+async def _check_requester(step: Step, old: Resource | None) -> None:
+    """Only for itself does one ask others: a Task gives its owner a view of the member. Without requester: the author.
+
+    The requester of a Task that is there stays.
+    """
+    requester = reference_of(step.new, "requester")
+    if step.ctx.restriction.unrestricted or not requester or requester == reference_of(old or {}, "requester"):
+        return
+    if await acts_for(step.ctx, requester):
+        return
+    text = "Only the requester itself opens a Task: requester must be your organization, a PractitionerRole of it, or "
+    text += "be left out."
+    raise FhirError(Category.FORBIDDEN, [Issue(text, "Task.requester", "forbidden")], reason="party")
 
 
 async def _focus_issues(step: Step) -> list[Issue]:
@@ -248,6 +255,11 @@ async def _check_other_task(step: Step) -> None:
     status_old, status_new = old.get("status"), step.new.get("status")
     if status_old in TERMINAL and status_new not in (status_old, "entered-in-error"):
         _refuse([_rule(f"A Task that is {status_old} stays so.", "Task.status")], "transition")
+    await _check_requester(step, old)
+    requester, owner = reference_of(old, "requester"), reference_of(old, "owner")
+    if requester and owner and owner != reference_of(step.new, "owner") and not await acts_for(step.ctx, requester):
+        text = "Only the requester hands a Task to another owner: it gives the member to somebody."
+        raise FhirError(Category.FORBIDDEN, [Issue(text, "Task.owner", "forbidden")], reason="party")
     for element in ("owner", "requester"):
         if await acts_for(step.ctx, reference_of(old, element)):
             return

@@ -27,15 +27,24 @@ StepFunction = Callable[[Step], Awaitable[None]]
 
 
 def _table() -> dict[tuple[str, str], tuple[tuple[StepFunction, ...], tuple[StepFunction, ...]]]:
-    from service.workflow import alerts, referrals
+    from service.workflow import alerts, consents, emergency_reviews, referrals
 
     return {
         ("create", "ServiceRequest"): ((referrals.check_request,), ()),
         ("update", "ServiceRequest"): ((referrals.check_request_update,), ()),
         ("create", "Task"): ((referrals.check_new_task,), ()),
-        ("update", "Task"): ((referrals.check_transition,), ()),
+        ("update", "Task"): (
+            (
+                emergency_reviews.check_untouched,
+                referrals.check_transition,
+            ),
+            (),
+        ),
         ("update", "Communication"): ((alerts.check_acknowledge,), ()),
-        ("delete", "Task"): ((referrals.check_task_deletion,), ()),
+        ("delete", "Task"): ((emergency_reviews.check_untouched, referrals.check_task_deletion), ()),
+        ("create", "Consent"): ((), (consents.written,)),
+        ("update", "Consent"): ((), (consents.written,)),
+        ("delete", "Consent"): ((consents.deleted,), ()),
     }
 
 

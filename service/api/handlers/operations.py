@@ -7,7 +7,7 @@ from service.api.handlers import id_of
 from service.interactions import links
 from service.interactions.call import Call
 from service.interactions.settle import Decide
-from service.operations import everything, match, validate
+from service.operations import break_glass, disclosures, everything, match, validate
 from service.operations.parameters import pairs
 
 
@@ -36,9 +36,22 @@ async def everything_of_one(ctx: Context, call: Call) -> Decide:
     )
 
 
+async def disclosures_of_one(ctx: Context, call: Call) -> Decide:
+    fhir_id = id_of(call)
+    params = [*call.params, *pairs(await _body(call))] if call.method == "POST" else call.params
+    wanted = disclosures.parse(params)
+    return lambda c: disclosures.disclosures(c, fhir_id, wanted)
+
+
 async def match_type(ctx: Context, call: Call) -> Decide:
     wanted = match.read(await call.body.resource())
     return lambda c: match.match_patient(c, wanted)
+
+
+async def break_glass_of_one(ctx: Context, call: Call) -> Decide:
+    break_glass.check_caller(ctx)
+    fhir_id, wanted = id_of(call), break_glass.read(await call.body.resource())
+    return lambda c: break_glass.break_glass(c, fhir_id, wanted)
 
 
 async def _body(call: Call) -> Any:

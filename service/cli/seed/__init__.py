@@ -23,6 +23,7 @@ from service.search.values import patient_of
 from service.store import credentials, seed_marker, sources
 from service.store.change import ABSENT, AuditRow, Change
 from service.store.engine import Store
+from service.workflow.consents import rules_of_new
 
 __all__ = [
     "LOGINS",
@@ -166,6 +167,7 @@ def _change(store: Store, record: Sequence[Entry], planted: _Planted) -> Change:
         source_org = store.keys.resource(author)
         write = new_version(resource, ABSENT, store.keys, source_org=source_org, now_us=planted.now_us)
         change.writes.append(write)
+        change.statements += rules_of_new(resource, store)
         if patient := patient_of(resource, resource["resourceType"]):
             patients[patient] = None
     change.audit.append(AuditRow("C", "seed", 0, ACTOR, "Organization/enlace", patients=tuple(patients)))

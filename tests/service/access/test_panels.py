@@ -55,8 +55,8 @@ def test_a_period_bounds_the_rows() -> None:
     "body",
     [
         coverage("Coverage/x", "Patient/a", PLAN1) | {"status": "cancelled"},
-        episode("EpisodeOfCare/x", "Patient/a", ECM1) | {"status": "finished"},
-        team("CareTeam/x", "Patient/a", LCM1) | {"status": "inactive"},
+        episode("EpisodeOfCare/x", "Patient/a", ECM1) | {"status": "cancelled"},
+        team("CareTeam/x", "Patient/a", LCM1) | {"status": "entered-in-error"},
         task("Task/x", "Patient/a", "x/y", ECM1, CBO1, status="rejected"),
         task("Task/x", "Patient/a", "x/y", ECM1, CBO1, status="draft"),
         task("Task/x", "Patient/a", "x/y", ECM1, CBO1, status="entered-in-error"),
@@ -122,7 +122,8 @@ async def test_a_cbo_sees_its_own_referral_and_no_other_of_the_same_member(world
     )
     cbo = await app_client("cbo", CBO1)
     assert await statuses(cbo, "/Task/a", "/ServiceRequest/a", "/Task/a2", "/ServiceRequest/a2") == [200, 200, 404, 404]
-    assert await statuses(cbo, "/Patient/a", "/Coverage/a", "/CareTeam/a", "/Observation/a") == [404] * 4
+    assert await statuses(cbo, "/Coverage/a", "/CareTeam/a", "/Observation/a", "/Patient/a/_history") == [404] * 4
+    assert (await cbo.get("/Patient/a")).json()["meta"]["tag"][0]["code"] == "SUBSETTED"
 
 
 async def test_a_lead_care_manager_who_leaves_the_team_and_episode_sees_no_more(

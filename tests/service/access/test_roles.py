@@ -27,9 +27,10 @@ def test_the_hospital_sees_and_writes_nothing() -> None:
     assert rights(Role.HOSPITAL).sees == {} and rights(Role.HOSPITAL).writes == frozenset()
 
 
-def test_a_cbo_sees_no_patient_and_no_clinical_record() -> None:
+def test_a_cbo_sees_a_view_of_a_patient_and_no_clinical_record() -> None:
     sees = rights(Role.CBO).sees
-    assert not set(sees) & {"Patient", "Condition", "CareTeam", "CarePlan", "Coverage", "Consent", "Encounter"}
+    assert sees["Patient"] is See.VIEW and "Patient" not in rights(Role.CBO).writes
+    assert not set(sees) & {"Condition", "CareTeam", "CarePlan", "Coverage", "Consent", "Encounter"}
     assert sees["Task"] is sees["ServiceRequest"] is See.PARTY and sees["Procedure"] is See.OWN
 
 
@@ -71,3 +72,18 @@ async def test_included_types_are_narrowed_by_scope(store: Store) -> None:
         readable = Context(store, caller, 5).readable()
         assert set(readable.types) == {"Task"} and not readable.unrestricted
     assert EVERYTHING.unrestricted
+
+
+def test_a_consent_may_name_the_caller_by_what_it_is_part_of() -> None:
+    caller = Caller("c", Role.CBO, "Organization/o", "Practitioner/p", above=("Organization/a", "Organization/b"))
+    made = restriction(caller, KEYS, 5, env="production")
+    named = ("Practitioner/p", "Organization/o", "Organization/a", "Organization/b")
+    assert made.actors == tuple(KEYS.resource(one) for one in named)
+    assert caller.purpose in made.purposes
+
+
+def test_a_view_and_a_grace_are_only_where_they_are_asked_for() -> None:
+    """Deny by default: what writes, asks conditions or follows chains never sets them."""
+    for role in Role:
+        made = restriction(Caller("c", role, "Organization/o"), KEYS, 5, env="production")
+        assert not made.views and not made.grace_us

@@ -13,8 +13,11 @@ import pytest
 from starlette.applications import Starlette
 
 from service.api.smart import configuration, routes
+from service.auth import registration
+from service.auth.authorization_scopes import offered
 from service.auth.backend_services import ASSERTION_TYPE, AuthServer
 from service.auth.bearer import authenticate
+from service.auth.grants import GRANTS
 from service.auth.key_sets import Fetched, KeySets
 from service.auth.limits import Buckets, Limits
 from service.auth.registration import insertion, new_client
@@ -173,12 +176,20 @@ async def test_t2_no_strange_forms(http: httpx.AsyncClient, store: Store) -> Non
         check_refused(await http.post("/auth/token", content=body, headers=headers), 400, "invalid_request")
 
 
-T3_GRANT_TYPE = ["", "authorization_code", "refresh_token", "password", "CLIENT_CREDENTIALS"]
+T3_GRANT_TYPE = ["", "password", "implicit", "CLIENT_CREDENTIALS"]
 
 
 async def test_t3_grant_type(http: httpx.AsyncClient, store: Store) -> None:
     for grant in T3_GRANT_TYPE:
         await refused(http, store, 400, "unsupported_grant_type", "grant-type", grant_type=grant)
+
+
+async def test_t3_an_app_is_not_registered_for_client_credentials(http: httpx.AsyncClient, store: Store) -> None:
+    uris = ("https://app.example.org/callback",)
+    facts = {"kind": "confidential", "redirect_uris": uris, "role": "", "scope": "user/Task.rs"}
+    await register(store, "app-1", **facts)
+    text = jwt(header(), claims(store.clock.now_us(), iss="app-1", sub="app-1"))
+    await refused(http, store, 400, "unauthorized_client", "kind", assertion=text)
 
 
 async def test_t3_grant_type_is_required(http: httpx.AsyncClient, store: Store) -> None:
@@ -222,6 +233,15 @@ async def test_t12_the_client_is_known_and_the_one_named(http: httpx.AsyncClient
 async def test_t12_t22_an_ended_client_gets_nothing(http: httpx.AsyncClient, store: Store) -> None:
     await store.commit(Change(statements=[credentials.deactivate_client(CLIENT)]))
     await refused(http, store, 401, "invalid_client", "client-inactive")
+
+
+async def test_t22_a_suspended_client_gets_nothing_until_it_is_resumed(http: httpx.AsyncClient, store: Store) -> None:
+    client = await credentials.client_by_id(store, CLIENT)
+    assert client is not None
+    await registration.suspend(store, client)
+    await refused(http, store, 401, "invalid_client", "client-inactive")
+    await registration.resume(store, client)
+    assert (await http.post("/auth/token", data=form(store.clock.now_us()))).status_code == 200
 
 
 @pytest.mark.parametrize("ended", ["inactive", "deleted"])
@@ -364,8 +384,9 @@ T21_SCOPE_REFUSED = [
     "system/Patient.c",
     "user/Task.rs",
     "patient/Task.rs",
-    "system/Task.rs?status=requested",
-    "system/Task.rs system/Task.rs?status=requested",
+    "system/Task.rs?status:not=requested",
+    "system/Task.rs system/Task.rs?owner.name=x",
+    "system/Goal.rs?category=x",
     "system/Task.rs " + "x" * 4096,
 ]
 
@@ -383,6 +404,7 @@ T21_SCOPE_GRANTED = [
     ("system/*.read", "system/Task.read system/Patient.read"),
     ("system/Patient.cruds system/Goal.rs openid", "system/Patient.rs"),
     ("system/Task.*  system/Patient.read", "system/Task.* system/Patient.read"),
+    ("system/Task.rs?status=requested", "system/Task.rs?status=requested"),
 ]
 
 
@@ -546,24 +568,26 @@ async def test_smart_configuration(http: httpx.AsyncClient) -> None:
         assert answer.json() == configuration(BASE)
     body = answer.json()
     assert body["token_endpoint"] == TOKEN_URL
-    assert body["grant_types_supported"] == ["client_credentials"]
+    assert body["grant_types_supported"] == sorted(GRANTS)
     assert body["token_endpoint_auth_signing_alg_values_supported"] == ["RS384", "ES384"]
-    assert "plain" not in body["code_challenge_methods_supported"] and "issuer" not in body
+    assert body["code_challenge_methods_supported"] == ["S256"]
 
 
-async def test_every_address_in_the_configuration_exists(http: httpx.AsyncClient) -> None:
-    for name, value in configuration(BASE).items():
-        if name.endswith("_endpoint"):
-            assert (await http.post(value)).status_code == 415
+async def test_every_address_of_a_post_in_the_configuration_exists(http: httpx.AsyncClient) -> None:
+    for name in ("token_endpoint", "introspection_endpoint", "revocation_endpoint"):
+        assert (await http.post(configuration(BASE)[name])).status_code == 415
 
 
-async def test_every_listed_scope_is_granted(http: httpx.AsyncClient, store: Store) -> None:
+async def test_every_listed_scope_of_a_system_is_granted(http: httpx.AsyncClient, store: Store) -> None:
     await register(store, "wide", scope="system/*.cruds")
-    for number, scope in enumerate(configuration(BASE)["scopes_supported"]):
+    listed = [scope for scope in configuration(BASE)["scopes_supported"] if scope.startswith("system/")]
+    assert any("?" in scope for scope in listed)
+    for number, scope in enumerate(listed):
         text = jwt(header(), claims(store.clock.now_us(), iss="wide", sub="wide", jti=str(number)))
         answer = await http.post("/auth/token", data=form(store.clock.now_us(), text, scope=scope))
         assert answer.json()["scope"] == scope
 
 
-async def test_no_signing_key_is_published(http: httpx.AsyncClient) -> None:
-    assert (await http.get("/auth/jwks")).json() == {"keys": []}
+def test_every_listed_scope_of_a_person_is_one_that_an_app_is_granted() -> None:
+    listed = [scope for scope in configuration(BASE)["scopes_supported"] if not scope.startswith("system/")]
+    assert set(offered(" ".join(listed), "user/*.cruds patient/*.cruds")) == set(listed)

@@ -13,7 +13,8 @@ from service.auth.registration import insertion, new_client
 from service.store import credentials
 from service.store.change import Change
 from service.store.engine import Store, open_store
-from service.store.sessions import SessionRow
+from service.store.identities import Provider
+from service.store.sessions import SessionRow, Through
 from tests.frozen_clock import FrozenClock
 
 ANA = {"resourceType": "Practitioner", "id": "ana", "name": [{"given": ["Ana"], "family": "Quispe"}]}
@@ -130,12 +131,30 @@ def row(**changes: Any) -> SessionRow:
     return replace(SessionRow("ana", "c", *times, *client, client_active=True), **changes)
 
 
+PROVIDER = Provider("p", "https://login.example", "P", "Organization/e", "enlace")
+THROUGH = Through("a", "Organization/e", "lcm", "Practitioner/ana", True, PROVIDER)
+
+
 @pytest.mark.parametrize("env", ["sandbox", "production"])
-def test_idle_and_absolute_ends(env: str) -> None:
+def test_b11_idle_and_absolute_ends(env: str) -> None:
     idle = IDLE_S[env] * SECOND
-    assert login.alive(row(), env, idle - 1) and not login.alive(row(), env, idle)
+    assert login.alive(row(through=THROUGH), env, idle - 1) and not login.alive(row(through=THROUGH), env, idle)
     end = ABSOLUTE_S * SECOND
-    assert login.alive(row(seen_us=end - 1), env, end - 1) and not login.alive(row(seen_us=end - 1), env, end)
+    last = row(seen_us=end - 1, through=THROUGH)
+    assert login.alive(last, env, end - 1) and not login.alive(last, env, end)
+
+
+def test_production_has_no_session_without_a_provider() -> None:
+    """Though the sandbox's database were carried over."""
+    assert login.alive(row(), "sandbox", 1) and not login.alive(row(), "production", 1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"account_active": False}, {"provider": replace(PROVIDER, active=False)}, {"practitioner": "Practitioner/ben"}],
+)
+def test_the_account_and_its_provider_must_still_be_there(changes: dict[str, Any]) -> None:
+    assert not login.alive(row(through=replace(THROUGH, **changes)), "production", 1)
 
 
 @pytest.mark.parametrize("changes", [{"client_active": False}, {"role": "ehr"}, {"person": None}])

@@ -98,8 +98,8 @@ def test_key_set_urls_that_are_refused(url: str) -> None:
         ({"purpose": "treat"}, "purpose"),
         ({"scope": ""}, "scope"),
         ({"scope": "system/Task.dus"}, "letters"),
-        ({"scope": "system/Task.rs?status=x"}, "restriction"),
-        ({"scope": "patient/*.rs"}, "patient"),
+        ({"scope": "system/Task.rs?status:not=x"}, "equality"),
+        ({"scope": "patient/*.rs"}, "context system or user"),
         ({"jwks_url": "https://ehr.example.org/k"}, "both"),
     ],
 )

@@ -39,6 +39,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
 
 def add(keys: str, *more: str) -> tuple[int, str, str]:
     facts = ["--organization", "Organization/cbo-1", "--role", "cbo", "--scope", "system/Task.cruds", "--jwks", keys]
+    facts += ["--purpose", "TREAT"]
     return run("client", "add", "Made-up CBO", *facts, *more)
 
 
@@ -59,6 +60,39 @@ def test_add_list_token_revoke(keys: str) -> None:
     assert code == 1 and problem.endswith(".")
 
 
+def test_suspend_show_resume_revoke(keys: str) -> None:
+    client_id = add(keys)[1]
+    assert run("client", "suspend", "Made-up CBO")[:2] == (0, f"Suspended {client_id}.")
+    shown = json.loads(run("client", "show", client_id)[1])
+    assert (shown["active"], shown["suspended"], shown["kind"]) == (False, True, "backend")
+    assert "(suspended)" in run("client", "list")[1]
+    assert run("token", "--role", "cbo")[0] == 1
+    assert json.loads(run("client", "resume", client_id, "--json")[1])["active"] is True
+    assert run("token", "--role", "cbo")[0] == 0
+    run("client", "suspend", client_id)
+    assert run("client", "revoke", client_id)[0] == 0
+    for verb in ("suspend", "resume", "show"):
+        code, _, problem = run("client", verb, client_id)
+        assert code == 1 and "enlace client list" in problem
+
+
+def test_an_app_is_added_with_its_redirects() -> None:
+    facts = ["--organization", "Organization/cbo-1", "--purpose", "TREAT", "--scope", "launch/patient patient/*.rs"]
+    app_facts = ["--kind", "public", "--redirect-uri", "https://app.example.org/cb", "--redirect-uri"]
+    code, text, _ = run("client", "add", "Made-up app", *facts, *app_facts, "http://127.0.0.1:9/cb", "--json")
+    shown = json.loads(text)
+    assert code == 0 and (shown["kind"], shown["role"], shown["keys"]) == ("public", "app", "none")
+    assert shown["redirect_uris"] == ["https://app.example.org/cb", "http://127.0.0.1:9/cb"]
+    code, _, problem = run("client", "add", "Made-up app 2", *facts, "--kind", "public")
+    assert code == 1 and "at least one redirect URI" in problem
+
+
+def test_purpose_and_organization_are_mandatory(keys: str) -> None:
+    facts = ["--role", "cbo", "--scope", "system/Task.cruds", "--jwks", keys]
+    for given in (["--purpose", "TREAT"], ["--organization", "Organization/cbo-1"]):
+        assert run("client", "add", "Made-up CBO", *facts, *given)[0] == 2
+
+
 def test_add_by_url_prints_json() -> None:
     code, text, _ = add("https://cbo.example.org/jwks.json", "--json")
     assert code == 0 and json.loads(text)["keys"] == "https://cbo.example.org/jwks.json"
@@ -73,7 +107,7 @@ def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_refusals_of_add_name_the_way(keys: str, either: None) -> None:
-    facts = ["--role", "cbo", "--scope", "system/Task.cruds", "--jwks", keys]
+    facts = ["--role", "cbo", "--scope", "system/Task.cruds", "--jwks", keys, "--purpose", "TREAT"]
     code, out, problem = run("client", "add", "Made-up CBO", "--organization", "Organization/nope", *facts)
     assert (code, out, problem) == (1, "", "There is no Organization/nope: write it first.")
     assert run("client", "list")[1] == "No clients."

@@ -47,6 +47,15 @@ async def test_what_others_refer_to_stays_and_only_visible_ones_are_named(world:
     assert "Procedure/mine" in text and "hidden" not in text
 
 
+async def test_what_is_hidden_keeps_nothing(world: Store, app_client: AppClient) -> None:
+    """A refusal would tell that there is something hidden, and that it refers to this."""
+    client = await app_client()
+    await put(world, make("Condition/c1", subject=ref("Patient/a")), source="Organization/ecm-1")
+    hidden = make("Procedure/hidden", status="completed", subject=ref("Patient/b"), reasonReference=[ref("Condition/c1")])
+    await put(world, hidden, source="Organization/ecm-2")
+    assert (await client.delete("/Condition/c1")).status_code == 204
+
+
 async def test_delete_preconditions(world: Store, app_client: AppClient) -> None:
     client = await app_client()
     assert (await client.delete("/CareTeam/a")).status_code == 428

@@ -25,6 +25,8 @@ async def gathered(
         bundle = answer.json()
         assert bundle["type"] == "searchset" and (first or bundle.get("entry")), "an empty page"
         for entry in bundle.get("entry", ()):
+            if entry["search"]["mode"] == "outcome":
+                continue
             (matches if entry["search"]["mode"] == "match" else includes).append(
                 entry["fullUrl"].removeprefix(BASE + "/")
             )

@@ -27,7 +27,7 @@ class Forms(HTMLParser):
         if tag == "form":
             self.found.append((given["action"], {}, ""))
         elif tag == "input":
-            self.found[-1][1][given["name"]] = given["value"]
+            self.found[-1][1][given["name"]] = given.get("value", "")
         elif tag == "button":
             self._words = []
 

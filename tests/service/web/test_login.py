@@ -89,7 +89,7 @@ async def test_production_has_no_sandbox_login(store: Store, tmp_path) -> None: 
         web.cookies.set("enlace-signin", nonce, domain="enlace.test")
         fields = {"client": "ana", "csrf": signin_token(web.app.state.enlace.page_key, nonce)}
         answer = await web.post("/login", data=fields)
-        assert answer.status_code == 403 and "not set up" in text_of(answer)
+        assert answer.status_code == 403 and "through your organization" in text_of(answer)
         assert not any("enlace=" in c for c in answer.headers.get_list("set-cookie"))
     assert await kinds(store) == [("login", 4, "anonymous", "production")]
 

@@ -51,13 +51,13 @@ def upgrade() -> None:
     _table(
         "clearance",
         ("patient", "consent", "number"),
-        dict.fromkeys(("patient", "consent", "number", "actor"), INT8)
+        dict.fromkeys(("patient", "consent", "number", "actor", "also"), INT8)
         | {"purpose": TEXT, "labels": INT8, "rtype": TEXT, "data_kind": INT2}
         | dict.fromkeys(("data", "grade", "start_us", "end_us"), INT8),
         sqlite_with_rowid=False,
     )
     op.create_index("clearance_consent", "clearance", ["consent"])
-    _table("label_rule", ("kind", "value"), {"kind": TEXT, "value": TEXT, "labels": INT8, "note": TEXT})
+    _table("label_rule", ("key",), {"key": INT8, "kind": TEXT, "value": TEXT, "labels": INT8, "note": TEXT})
     _table(
         "break_glass",
         ("id",),
@@ -73,7 +73,7 @@ def upgrade() -> None:
         "identity_provider",
         ("id",),
         dict.fromkeys(("id", "issuer", "name", "organization", "client_id"), TEXT)
-        | {"client_secret": BLOB, "active": INT2, "created_us": INT8},
+        | {"client_secret": BLOB, "roles": TEXT, "active": INT2, "created_us": INT8},
         "client_secret",
     )
     _table(

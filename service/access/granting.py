@@ -1,0 +1,107 @@
+"""Who may put a member into a panel: whoever has the member now, by another resource than the one that is written.
+
+Source: ../shared/facts/security.md 2.1, 2.3. Authorship of an assignment gives nothing: else its author could renew
+what ended. Who wrote the Patient says who has it, as long as no other organization has, and may always refer it: a Task
+gives a view only. Plan files and the operator write as the service itself, and are not asked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fhir_profiles import Resource
+from service.access.context import Context
+from service.errors import Category, FhirError, Issue
+from service.search.dates import MAX_US
+from service.search.values import patient_of
+from service.store import epochs, panels
+from service.store.change import ABSENT, Change, PanelRow, Stale, Write
+from service.store.panels import Given
+from service.store.read import Found
+
+_REFUSED = (
+    "This would give {what} of the member to somebody, and your organization does not have the member now: only who "
+    "has a member gives it to others. A new assignment comes from the member's plan."
+)
+_RECORD = {"Task": "a view"}
+
+
+async def granted(ctx: Context, write: Write) -> Write:
+    """The Write with the panel rows that the caller may give; 403 where it gains rows that it may not give."""
+    if ctx.restriction.unrestricted or not write.panel:
+        return write
+    source = ctx.store.keys.resource(write.reference)
+    former = await panels.given(ctx.store, source) if write.expect != ABSENT else []
+    selves = _selves(ctx) if write.rtype == "Task" else frozenset()
+    write = replace(write, panel=given_by(write.panel, former, selves, ctx.now_us))
+    for patient in {row.patient for row in gained(write.panel, former)}:
+        if await _may_give(ctx, write.rtype, patient, source):
+            continue
+        text = _REFUSED.format(what=_RECORD.get(write.rtype, "the record"))
+        raise FhirError(Category.FORBIDDEN, [Issue(text, write.rtype, "forbidden")], reason="grant")
+    return write
+
+
+def gained(rows: Sequence[PanelRow], former: Sequence[Given]) -> list[PanelRow]:
+    """Rows that no former one of the same resource holds already: another subject, or another time."""
+    return [
+        row
+        for row in rows
+        if not any(
+            (had.subject, had.patient) == (row.subject, row.patient)
+            and had.start_us <= row.start_us
+            and had.end_us >= row.end_us
+            for had in former
+        )
+    ]
+
+
+def given_by(
+    rows: Sequence[PanelRow], former: Sequence[Given], selves: frozenset[int], now_us: int
+) -> tuple[PanelRow, ...]:
+    """Nobody gives itself a Task to fulfil; the days after an end are counted from the first end, and only once."""
+    kept = []
+    for row in rows:
+        had = [one for one in former if (one.subject, one.role) == (row.subject, row.role)]
+        over = row.end_us <= now_us
+        if not had and (over or (row.role == "task-owner" and row.subject in selves)):
+            continue
+        if had and (over or (row.basis == "task" and row.end_us != MAX_US)):
+            row = replace(row, end_us=min(row.end_us, max(one.end_us for one in had)))
+        kept.append(row)
+    return tuple(kept)
+
+
+def _selves(ctx: Context) -> frozenset[int]:
+    named = (ctx.caller.organization, ctx.caller.person)
+    return frozenset(ctx.store.keys.resource(one) for one in named if one)
+
+
+async def _may_give(ctx: Context, rtype: str, patient: int, source: int) -> bool:
+    if await panels.has_otherwise(ctx.store, patient, ctx.restriction, source, by_task=rtype == "Task"):
+        return True
+    new = any(p.version == ABSENT and ctx.store.keys.resource(name) == patient for name, p in ctx.pending.items())
+    return new or await panels.wrote_patient(ctx.store, patient, ctx.restriction, alone=rtype != "Task")
+
+
+# --- a race with who takes a right away ---------------------------------------------------------------------------
+
+
+async def rely_on_rights(ctx: Context, resource: Resource, change: Change) -> None:
+    """What is written of a member relies on the member's rights as they are before anything is looked at.
+
+    Who loses a member meanwhile bumps its epoch (store/revoked.py), and the write is decided again.
+    """
+    patient = patient_of(resource, resource["resourceType"], ctx.settings.base_url)
+    if patient and not ctx.restriction.unrestricted:
+        key = ctx.store.keys.resource(patient)
+        change.epochs[key] = await epochs.epoch(ctx.store, key)
+
+
+async def rely_on_sight(ctx: Context, current: Found, change: Change) -> None:
+    """An update of what another wrote holds only while the writer sees it: seen and relied on in one look."""
+    if ctx.restriction.unrestricted or current.patient is None:
+        return
+    seen = await panels.standing(ctx.store, current.rtype, current.key, ctx.restriction)
+    if seen is None:
+        raise Stale(current.reference)  # gone since it was read: asked again, it is not found
+    change.epochs[current.patient] = seen[1]

@@ -1,0 +1,143 @@
+"""The second wall: every resource that leaves is judged again, apart from the SQL that found it.
+
+From the facts that its row carries (type, patient, labels, author) and from raw rows fetched by keys alone. Written
+apart from service/store/visible.py; the two must agree, so what does not is a defect of ours: 500, a line in the log
+that is an alarm, an audit row, and no data. Source: ../shared/facts/security.md 2.3 (2).
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from service.access.consent.decide import decide
+from service.access.consent.rules import Asker, Facts, Permit, Relation
+from service.access.context import Context
+from service.caller import Role
+from service.errors import Category, FhirError
+from service.log_events import TRIPWIRE, log
+from service.search.keys import edge
+from service.search.restriction import Restriction, See
+from service.store.change import AuditRow, Stale
+from service.store.raw_facts import Asked, PanelFact, RawFacts, raw_facts
+from service.store.read import Found
+
+_PARTIES = {
+    ("Task", "owner"),
+    ("Task", "requester"),
+    ("ServiceRequest", "requester"),
+    ("ServiceRequest", "performer"),
+    ("Communication", "sender"),
+    ("Communication", "recipient"),
+}
+_NAMING = {rtype: {edge(rtype, code) for one, code in _PARTIES if one == rtype} for rtype, _ in _PARTIES}
+"""type -> parameters by which a resource names its parties."""
+_TEXT = "The request failed by our fault, and nothing was shown. Quote X-Request-Id to the operator."
+
+
+class Moved(Stale):
+    """What was found first is not judged alike now: a right may have ended in between, so it is decided again."""
+
+
+async def check(ctx: Context, audit: Iterable[AuditRow]) -> None:
+    """Judges what the rows say is shown. Raises Moved; where it was decided anew already, the alarm."""
+    await check_found(ctx, [one for row in audit for one in row.shown])
+
+
+async def check_found(ctx: Context, found: Sequence[Found]) -> None:
+    """Before anything of these is shown, or decides what is answered."""
+    seen = ctx.seen
+    if seen.unrestricted or not found:
+        return
+    asked = [one for one in found if not _plain(one, seen)]
+    if not asked:
+        return
+    facts = await raw_facts(ctx.store, _asked(asked, seen))
+    grace_us = ctx.settings.ecm_grace_days * 86_400_000_000 if ctx.caller.role in (Role.ECM_PROVIDER, Role.LCM) else 0
+    wrong = [one for one in asked if not judged(one, facts, seen, grace_us)]
+    if not wrong:
+        return
+    if not ctx.again:
+        raise Moved("judged otherwise")
+    log(TRIPWIRE, type=wrong[0].rtype, role=str(ctx.caller.role), resources=len(wrong), client=ctx.caller.client_id)
+    raise FhirError(Category.INTERNAL, _TEXT, reason="tripwire")
+
+
+def _plain(one: Found, seen: Restriction) -> bool:
+    """What needs no look at the store: everyone's, or the caller's own."""
+    rule = seen.types.get(one.rtype)
+    return rule is See.OPEN or (rule is not None and one.source_org in seen.own)
+
+
+def _asked(found: Sequence[Found], seen: Restriction) -> Asked:
+    return Asked(
+        frozenset(one.patient for one in found if one.patient is not None),
+        frozenset({*seen.subjects, *seen.actors}),
+        frozenset(one.key for one in found),
+        frozenset(one.key for one in found if one.rtype in _NAMING),
+    )
+
+
+def judged(one: Found, facts: RawFacts, seen: Restriction, grace_us: int = 0) -> bool:
+    """Whether the caller may have it; pure. grace_us: as in Context.for_reading, since what leaves is read."""
+    rule = seen.types.get(one.rtype)
+    if seen.unrestricted or rule is See.OPEN:
+        return True
+    if rule is None:
+        return False
+    if one.source_org in seen.own:
+        return True
+    if rule is See.OWN or one.patient is None:
+        return False
+    relation = _relation(one, rule, facts, seen, grace_us)
+    return relation is not Relation.NONE and _consented(one, relation, facts, seen)
+
+
+def _relation(one: Found, rule: See, facts: RawFacts, seen: Restriction, grace_us: int) -> Relation:
+    now = seen.now_us
+    rows = [row for row in facts.panel if row.patient == one.patient and row.subject in seen.subjects]
+    rows = [row for row in rows if row.start_us <= now]
+    standing = [row for row in rows if row.end_us > now]
+    if rule is See.VIEW:
+        return Relation.VIEW if any(row.role == "task-owner" for row in standing) else Relation.NONE
+    if rule is See.PANEL and any(_assigned(row, now, grace_us) for row in rows):
+        return Relation.PANEL
+    if rule in (See.PANEL, See.PARTY) and standing and _named(one, facts, seen.subjects):
+        return Relation.PANEL
+    return Relation.NONE
+
+
+def _assigned(row: PanelFact, now: int, grace_us: int) -> bool:
+    """By enrolment or assignment; a Task alone opens no record."""
+    if row.basis == "task":
+        return False
+    return row.end_us > (now - grace_us if row.basis in ("episode", "care-team") else now)
+
+
+def _named(one: Found, facts: RawFacts, subjects: Collection[int]) -> bool:
+    """The resource names the caller, or a Task that asks for it does."""
+    naming = _NAMING.get(one.rtype, set())
+    if any((one.key, code, subject) in facts.edges for code in naming for subject in subjects):
+        return True
+    if one.rtype != "ServiceRequest":
+        return False
+    return any((one.key, code, subject) in facts.through for code in _NAMING["Task"] for subject in subjects)
+
+
+def _consented(one: Found, relation: Relation, facts: RawFacts, seen: Restriction) -> bool:
+    """As the Consents' rules say; a resource without label, of whom nobody wrote a rule, is free."""
+    rules = [rule for rule in facts.rules if rule.patient == one.patient]
+    if not one.labels and not rules:
+        return True
+    now = seen.now_us
+    teams = {
+        row.source
+        for row in facts.panel
+        if row.patient == one.patient and row.basis == "care-team" and row.subject in seen.actors
+        and row.start_us <= now < row.end_us
+    }  # fmt: skip
+    opened = 0
+    for patient, bits in seen.opened:
+        opened |= bits if patient == one.patient else 0
+    asker = Asker(relation, frozenset({*seen.actors, *teams}), seen.purposes, now, opened)
+    refers_to = frozenset(data for data, key in facts.referred if key == one.key)
+    referred_by = frozenset(data for data, key in facts.refers if key == one.key)
+    known = Facts(one.key, one.rtype, one.patient, one.labels, one.source_org, refers_to, referred_by)
+    return isinstance(decide(asker, known, rules), Permit)

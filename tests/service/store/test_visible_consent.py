@@ -1,0 +1,187 @@
+"""P9: what the SQL condition shows is what decide() permits, for random Consents, resources and callers."""
+
+import os
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from service.access.consent.compile import compiled
+from service.access.consent.decide import decide
+from service.access.consent.provisions import Source
+from service.access.consent.rules import GENERAL, SENSITIVE, Asker, Facts, Permit, Relation
+from service.search.clearance import LABEL_BITS
+from service.search.restriction import Restriction
+from service.store import clearance
+from service.store.change import Change, Statement
+from service.store.engine import Store
+from service.store.visible_consent import consented
+from tests.service.access.consent.random_consents import (
+    ORGANIZATIONS,
+    PEOPLE,
+    SENSITIVITIES,
+    random_consent,
+    random_purposes,
+)
+from tests.service.world import make, patient, put, ref, team
+
+ROUNDS = 220 if os.environ.get("ENLACE_TEST_DEEP") else 4
+CALLERS = 10
+SMALL = ("SCAN 17 CONSTANT ROWS", "SCAN cb", "SCAN cg")
+PATIENTS = ("Patient/a", "Patient/b")
+
+
+@dataclass(frozen=True)
+class World:
+    facts: dict[int, Facts]
+    teams: dict[int, dict[int, set[int]]]
+    """Patient -> CareTeam -> members now."""
+
+
+async def build(store: Store) -> World:
+    """Some 25 resources of two patients that refer to each other, and two teams, one of them over."""
+    rng = random.Random(5)
+    await put(store, *(patient(one) for one in PATIENTS), source=ORGANIZATIONS[0])
+    members = (("CareTeam/one", (ORGANIZATIONS[1], PEOPLE[1]), {}), ("CareTeam/two", PEOPLE, {"end": "2025"}))
+    for member in PATIENTS:
+        letter = member[-1]
+        for reference, names, period in members:
+            await put(store, team(f"{reference}{letter}", member, *names, period=period))
+        for number in range(3):
+            about: dict[str, Any] = {"subject": ref(member), "meta": {"security": security(rng)}}
+            condition = make(f"Condition/{letter}{number}", code={"text": "c"}, **about)
+            observation = make(
+                f"Observation/{letter}{number}",
+                status="final",
+                code={"text": "o"},
+                focus=[ref(f"Condition/{letter}{rng.randrange(number + 1)}")],
+                **{**about, "meta": {"security": security(rng)}},
+            )
+            procedure = make(f"Procedure/{letter}{number}", status="completed", subject=ref(member))
+            for one in (condition, observation, procedure):
+                await put(store, one, source=rng.choice(ORGANIZATIONS))
+    return await read_world(store, members)
+
+
+def security(rng: random.Random) -> list[dict[str, str]]:
+    if rng.random() < 0.3:
+        return []
+    codes = rng.sample((*SENSITIVITIES, "NEW"), rng.randint(1, 2))
+    return [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": code} for code in codes]
+
+
+async def read_world(store: Store, members: Any) -> World:
+    columns = "key, rtype, patient, labels, source_org, vid"
+    rows = await store.fetch(f"SELECT {columns} FROM resource WHERE patient IS NOT NULL", ())
+    edges = await store.fetch("SELECT vid, target FROM ref", ())
+    key_of = {row[5]: row[0] for row in rows}
+    facts = {
+        row[0]: Facts(
+            *row[:5],
+            frozenset(target for vid, target in edges if vid == row[5]),
+            frozenset(key_of[vid] for vid, target in edges if target == row[0] and vid in key_of),
+        )
+        for row in rows
+    }
+    key = store.keys.resource
+    teams = {
+        key(member): {
+            key(f"{reference}{member[-1]}"): {key(name) for name in names} if not period else set()
+            for reference, names, period in members
+        }
+        for member in PATIENTS
+    }
+    return World(facts, teams)
+
+
+def local(consent: Any, letter: str) -> Any:
+    """The Consent about this patient's own resources and teams."""
+    if isinstance(consent, dict):
+        return {name: local(value, letter) for name, value in consent.items()}
+    if isinstance(consent, list):
+        return [local(one, letter) for one in consent]
+    if isinstance(consent, str) and consent.startswith(("Condition/", "Observation/", "Procedure/")):
+        return consent.replace("/", f"/{letter}")
+    return consent + letter if isinstance(consent, str) and consent.startswith("CareTeam/") else consent
+
+
+async def new_rules(store: Store, rng: random.Random) -> list[Any]:
+    change, rules = Change(statements=[Statement("DELETE FROM clearance", ())]), []
+    for member in PATIENTS:
+        for number in range(rng.randint(0, 3)):
+            body = local(random_consent(rng, number, member, unknown=0.03), member[-1])
+            made = compiled(body, Source(store.keys)).rules
+            rules += made
+            change.statements += clearance.replaced(store.keys.resource(f"Consent/{body['id']}"), made)
+    await store.commit(change)
+    return rules
+
+
+def some_restriction(store: Store, rng: random.Random) -> Restriction:
+    names = [*rng.sample(ORGANIZATIONS, rng.randint(1, 2)), *rng.sample(PEOPLE, rng.randint(0, 1))]
+    actors = tuple(store.keys.resource(name) for name in names)
+    key = store.keys.resource(rng.choice(PATIENTS))
+    opened = ((key, rng.choice((SENSITIVE, SENSITIVE | GENERAL, 1))),) if rng.random() < 0.1 else ()
+    now_us = store.clock.now_us()
+    return Restriction(subjects=actors, actors=actors, purposes=random_purposes(rng), now_us=now_us, opened=opened)
+
+
+def permitted(facts: Facts, world: World, restriction: Restriction, rules: Any) -> bool:
+    patient_key = facts.patient or 0
+    teams = {name for name, members in world.teams.get(patient_key, {}).items() if members & set(restriction.actors)}
+    asker = Asker(
+        Relation.PANEL,
+        frozenset({*restriction.actors, *teams}),
+        restriction.purposes,
+        restriction.now_us,
+        dict(restriction.opened).get(patient_key, 0),
+    )
+    return isinstance(decide(asker, facts, rules), Permit)
+
+
+async def test_p9_sql_shows_what_decide_permits(store: Store) -> None:
+    world = await build(store)
+    pairs = shown = 0
+    for number in range(ROUNDS):
+        rng = random.Random(number)
+        rules = await new_rules(store, rng)
+        assert await clearance.rules_of(store, store.keys.resource(PATIENTS[0])) == sorted(
+            (rule for rule in rules if rule.patient == store.keys.resource(PATIENTS[0])),
+            key=lambda rule: (rule.consent, rule.number),
+        )
+        for _ in range(CALLERS):
+            restriction = some_restriction(store, rng)
+            wanted = {key for key, facts in world.facts.items() if permitted(facts, world, restriction, rules)}
+            for table, alias in (("resource", "r"), ("version", "v")):
+                condition, params = consented(alias, restriction)
+                sql = f"SELECT {alias}.key FROM {table} {alias} WHERE {alias}.patient IS NOT NULL AND {condition}"
+                found = {row[0] for row in await store.fetch(sql, params)}
+                assert found == wanted, (number, restriction)
+            pairs, shown = pairs + 2 * len(world.facts), shown + len(wanted)
+    assert pairs >= 480 * ROUNDS
+    assert 0.2 < 2 * shown / pairs < 0.8, "most of it says nothing"
+
+
+async def test_a_bit_that_is_no_label_is_never_shown(store: Store) -> None:
+    await put(store, patient(PATIENTS[0]), source=ORGANIZATIONS[0])
+    everything = Statement(
+        "INSERT INTO clearance VALUES (?, 1, 0, 0, 0, '', ?, '', 0, 0, 0, 0, ?)",
+        (store.keys.resource(PATIENTS[0]), 2**62 - 1, 2**62),
+    )
+    await store.commit(Change(statements=[everything]))
+    condition, params = consented("r", Restriction(now_us=1))
+    sql = f"SELECT count(*) FROM resource r WHERE {condition}"
+    for labels, count in ((0, 1), (SENSITIVE, 1), (1 << LABEL_BITS, 0), (GENERAL, 0), (GENERAL << 1, 0), (-1, 0)):
+        await store.commit(Change(statements=[Statement("UPDATE resource SET labels = ?", (labels,))]))
+        assert (await store.fetch(sql, params))[0][0] == count, labels
+
+
+async def test_the_condition_is_answered_by_the_rows_of_the_patient(store: Store) -> None:
+    """One step into the index by patient; no table is read whole."""
+    if store.db.name != "sqlite":
+        return
+    condition, params = consented("r", Restriction(actors=(1,), purposes=("TREAT",), now_us=1, opened=((1, 2),)))
+    rows = await store.fetch(f"EXPLAIN QUERY PLAN SELECT r.key FROM resource r WHERE r.key = 1 AND {condition}", params)
+    steps = [str(row[3]) for row in rows]
+    assert sum("SEARCH cd USING PRIMARY KEY (patient=?)" in step for step in steps) == 1, steps
+    assert sum("SEARCH cl USING PRIMARY KEY (patient=?)" in step for step in steps) == 1, steps
+    assert not [step for step in steps if step.startswith("SCAN ") and step not in SMALL], steps
