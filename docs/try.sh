@@ -6,6 +6,7 @@ else
   export ENLACE_DATABASE_URL="${ENLACE_DATABASE_URL:-sqlite:///$PWD/var/enlace.db}"
   export ENLACE_SECRET_KEY_FILE="${ENLACE_SECRET_KEY_FILE:-$PWD/var/secret.key}"
   export ENLACE_AUDIT_KEY_FILE="${ENLACE_AUDIT_KEY_FILE:-$PWD/var/audit.key}"
+  export ENLACE_AUDIT_RECEIPTS="${ENLACE_AUDIT_RECEIPTS:-$PWD/var/audit-receipts.jsonl}"
   mkdir -p var/try
   cd var/try
   # zsh takes a pasted "# 200" for words of the command otherwise

@@ -4,7 +4,8 @@ from typing import Any
 
 from openapi.components import BEARER, OAUTH, Json, content, header, refusals
 from openapi.examples import ACKNOWLEDGEMENT, BASE, MESSAGE, METRICS
-from service.api.smart import configuration
+from service.api.smart import configuration, openid_configuration
+from service.auth.grants import GRANTS
 from service.auth.refusal import ClientRefused, OAuthRefused
 from service.errors import Category as C
 
@@ -16,12 +17,16 @@ OPEN: list[Json] = []
 
 
 def paths() -> Json:
-    smart = configuration(BASE.removesuffix("/fhir"))
+    base = BASE.removesuffix("/fhir")
+    smart, openid = configuration(base), openid_configuration(base)
     return {
         "/auth/token": {"post": _oauth("Obtain an access token", "token", _TOKEN_FIELDS, _TOKEN, tuple(_TOKEN))},
         "/auth/introspect": {"post": _oauth("Say what a token is", "introspect", _ABOUT_FIELDS, _ACTIVE, ("active",))},
         "/auth/revoke": {"post": _oauth("End a token", "revoke", _ABOUT_FIELDS, {}, ())},
-        "/auth/jwks": {"get": _open("Keys of the server; none while tokens are opaque", "jwks", {"keys": []}, "auth")},
+        "/auth/jwks": {"get": _open("Keys with which id_tokens are signed", "jwks", {"keys": []}, "auth")},
+        "/.well-known/openid-configuration": {
+            "get": _open("OpenID configuration", "openidConfiguration", openid, "auth")
+        },
         "/fhir/metadata": {"get": _metadata()},
         "/fhir/.well-known/smart-configuration": {
             "get": _open("SMART configuration", "smartConfiguration", smart, "auth")
@@ -35,7 +40,7 @@ def paths() -> Json:
 
 _JWT = {"type": "string", "description": "A JWT signed by the client's key, RS384 or ES384, five minutes at most."}
 _CLIENT: Json = {"client_assertion_type": {"const": ASSERTION}, "client_assertion": _JWT}
-_TOKEN_FIELDS: Json = {"grant_type": {"const": "client_credentials"}, "scope": {"type": "string"}, **_CLIENT}
+_TOKEN_FIELDS: Json = {"grant_type": {"enum": sorted(GRANTS)}, "scope": {"type": "string"}, **_CLIENT}
 _ABOUT_FIELDS: Json = {"token": {"type": "string"}, **_CLIENT}
 _FORM_EXAMPLE = {
     "grant_type": "client_credentials",

@@ -100,12 +100,17 @@ class Context:
         if not reached(alternatives, write.index, write.patient):
             raise out_of_reach(letter, write.rtype)
 
+    @property
+    def grace_us(self) -> int:
+        """For so long after its end an assignment still counts where this caller reads."""
+        return self.settings.ecm_grace_days * _DAY_US if self.caller.role in GRACED else 0
+
     def for_reading(self, restriction: Restriction, *, views: bool = False) -> Restriction:
         """The restriction where nothing is written: with the grace after an assignment's end.
 
         views: also what is shown as a minimum view (service/access/views.py), for reads and includes only.
         """
-        grace_us = self.settings.ecm_grace_days * _DAY_US if self.caller.role in GRACED else 0
+        grace_us = self.grace_us
         views = views and See.VIEW in restriction.types.values()
         return replace(restriction, views=views, grace_us=grace_us) if views or grace_us else restriction
 

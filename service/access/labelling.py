@@ -2,7 +2,7 @@
 
 from fhir_profiles import Resource
 from service.access.context import Context
-from service.access.labels import ACT, SHOWN, names, said
+from service.access.labels import ACT, SHOWN, group_names, said
 from service.errors import Category, FhirError, Issue
 from service.store import label_rules
 from service.store.read import Found
@@ -26,6 +26,6 @@ async def labelled_for(ctx: Context, resource: Resource, current: Found, author:
         raise FhirError(Category.RULE, [Issue(_OTHERS, place, "business-rule")], reason="label")
     meta = resource.get("meta") or {}
     security = meta.get("security") or []
-    codes = [SHOWN.get(group, group.upper()) for group in names(bits & ~said(resource))]
+    codes = [SHOWN.get(group, group.upper()) for group in group_names(bits & ~said(resource))]
     more = [{"system": ACT, "code": code} for code in codes]
     return {**resource, "meta": {**meta, "security": [*security, *more]}} if more else resource

@@ -77,7 +77,7 @@ def bit_of(coding: Any) -> int:
     return _BIT.get(code, RESTRICTED) if system == ACT else RESTRICTED
 
 
-def names(bits: int) -> tuple[str, ...]:
+def group_names(bits: int) -> tuple[str, ...]:
     """The groups of these bits, as people and commands call them."""
     found = tuple(group for group, bit in BITS.items() if bits & bit)
     return (*found, *(("restricted",) if bits & RESTRICTED else ()))
@@ -117,7 +117,7 @@ def stamped(resource: Resource, bits: int, more: tuple[str, ...] = ()) -> Resour
     """With a label for each group of `bits` that meta.security does not say already, and the codes of `more`."""
     security = (resource.get("meta") or {}).get("security") or []
     codes, unsaid = {label.get("code") for label in security}, bits & ~said(resource)
-    wanted = [SHOWN.get(group, group.upper()) for group in names(unsaid) if group != "restricted"]
+    wanted = [SHOWN.get(group, group.upper()) for group in group_names(unsaid) if group != "restricted"]
     stamps = [_stamp(ACT, code) for code in (*wanted, *more) if code not in codes]
     if unsaid and not any(label.get("system") == CONFIDENTIALITY for label in security):
         stamps.append(_stamp(CONFIDENTIALITY, "R"))
@@ -138,5 +138,5 @@ def _with(resource: Resource, security: list[Any]) -> Resource:
     if security:
         meta["security"] = security
     rest = {name: value for name, value in resource.items() if name != "meta"}
-    head = {name: rest.pop(name) for name in ("resourceType", "id") if name in rest}
-    return {**head, **({"meta": meta} if meta else {}), **rest}
+    made: Resource = {name: rest.pop(name) for name in ("resourceType", "id") if name in rest}
+    return made | ({"meta": meta} if meta else {}) | rest

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 
 from fhir_profiles import Resource
 from service.access.labels import labels
@@ -14,7 +15,7 @@ from service.store.body import with_hole
 from service.store.change import Write
 from service.store.label_rules import REFERRED, from_source
 
-_REFERENCE = re.compile(rb'"reference":"([^"\\]+)"')
+_REFERENCE = re.compile(rb'"reference":"([^"\\]*(?:%b)[^"\\]+)"' % "|".join(REFERRED).encode())
 
 
 def new_version(
@@ -49,8 +50,15 @@ def new_version(
 
 def ruled(text: bytes, keys: Keys, source_org: int, base_url: str) -> tuple[int, ...]:
     """Keys of the label rules that the resource may meet: of who wrote it, and of the places that it refers to."""
-    found = {normal_reference(one.decode(), base_url) or "" for one in _REFERENCE.findall(text)}
-    return (from_source(source_org), *(keys.resource(one) for one in found if one.startswith(REFERRED)))
+    found = {_place(keys, one, base_url) for one in _REFERENCE.findall(text)}
+    return (from_source(source_org), *(key for key in found if key is not None))
+
+
+@lru_cache(maxsize=16_384)
+def _place(keys: Keys, written: bytes, base_url: str) -> int | None:
+    """Key of an entry of the directory; the same few stand in most resources."""
+    reference = normal_reference(written.decode(), base_url) or ""
+    return keys.resource(reference) if reference.startswith(REFERRED) else None
 
 
 def deletion(rtype: str, fhir_id: str, expect: int, *, patient: int | None, source_org: int) -> Write:

@@ -15,7 +15,6 @@ from starlette.routing import Route
 from service import metrics
 from service.api.oauth_form import read_form
 from service.auth import token_management
-from service.auth.authorization_clients import bad_grant
 from service.auth.authorization_scopes import WORDS
 from service.auth.backend_services import Answer, AuthServer, claimed_client
 from service.auth.grants import GRANTS, grant
@@ -26,6 +25,7 @@ from service.auth.refusal import ClientRefused, OAuthRefused
 from service.auth.signing_keys import CACHE_S
 from service.log_events import REQUEST_ID, TOKEN_ISSUED, TOKEN_REFUSED, log
 from service.store.change import AuditRow, Change, ClaimTaken, Stale
+from service.store.database import Unavailable
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 LABORATORY = "http://terminology.hl7.org/CodeSystem/observation-category|laboratory"
@@ -185,32 +185,23 @@ def _limit(buckets: Buckets, key: str, now_us: int) -> None:
 
 
 async def _committed(server: AuthServer, kind: str, decide: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Makes the answer durable with its audit row; raises OAuthRefused for a replay. What moved is decided again."""
-    for last in (False,) * (ATTEMPTS - 1) + (True,):
+    """Makes the answer durable with its audit row; raises OAuthRefused for a replay.
+
+    What moved meanwhile is decided again; so is a code or refresh token that somebody used in the same moment: its row
+    says so by now, and ends all that came of it.
+    """
+    for _ in range(ATTEMPTS):
         answer = await decide()
         answer.change.audit.append(_audited(kind, answer))
         try:
             await server.store.commit(answer.change)
             return answer
         except ClaimTaken as taken:
-            if answer.reused is None or taken.key != answer.reused[0]:
+            if taken.key != answer.single_use:
                 raise ClientRefused("replay") from None
-            return await _ended(server, kind, answer, answer.reused[1])
         except Stale:
-            if last:
-                raise
-    raise AssertionError("unreachable")
-
-
-async def _ended(server: AuthServer, kind: str, answer: Answer, change: Change) -> Answer:
-    """Somebody used the same code or refresh token in the same moment: nobody goes on with what came of it."""
-    lost = Answer(change, answer.client, refused=bad_grant("reused"))
-    change.audit.append(_audited(kind, lost))
-    try:
-        await server.store.commit(change)
-    except ClaimTaken:
-        raise ClientRefused("replay") from None
-    return lost
+            continue
+    raise Unavailable("too many races for one token request")
 
 
 def _audited(kind: str, answer: Answer) -> AuditRow:

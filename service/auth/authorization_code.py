@@ -18,7 +18,7 @@ from service.auth.backend_services import Answer, AuthServer
 from service.auth.refusal import bad_request
 from service.store import authorizations
 from service.store.authorizations import CodeRow
-from service.store.change import Change, Statement
+from service.store.change import Statement
 
 CODE_TTL_S = 60
 KEPT_S = 86_400
@@ -47,13 +47,13 @@ async def authorization_code(
     row = await authorizations.code_row(server.store, digest) if digest else None
     if digest is None or row is None or row.client_id != at.client.id:
         raise bad_grant("code-unknown")
-    ended = authorizations.end_family(server.store.keys, row.family, now_us)
-    ended.claims += at.claims
     if row.used_us is not None:
+        ended = authorizations.end_family(server.store.keys, row.family, now_us)
+        ended.claims += at.claims
         return Answer(ended, at.client, refused=bad_grant("code-reused"))
     if now_us >= row.expires_us:
         raise bad_grant("code-expired")
-    return await _exchanged(server, at, form, digest, row, ended, now_us)
+    return await _exchanged(server, at, form, digest, row, now_us)
 
 
 async def _exchanged(
@@ -62,7 +62,6 @@ async def _exchanged(
     form: Mapping[str, str],
     digest: bytes,
     row: CodeRow,
-    ended: Change,
     now_us: int,
 ) -> Answer:
     granted = Authorization.of(row.payload)
@@ -78,7 +77,7 @@ async def _exchanged(
     claim = authorizations.use_claim(server.store.keys, "code", digest, row.expires_us + KEPT_S * SECOND)
     made.change.claims.append(claim)
     made.change.statements.append(authorizations.use_code(digest, now_us))
-    return Answer(made.change, at.client, body, target=tokens.audit_name(made.digest), reused=(claim.key, ended))
+    return Answer(made.change, at.client, body, target=tokens.audit_name(made.digest), single_use=claim.key)
 
 
 def verified(verifier: str, challenge: str) -> bool:

@@ -67,8 +67,8 @@ class Answer:
     body: dict[str, Any] = field(default_factory=dict)
     refused: OAuthRefused | None = None
     target: str = ""
-    reused: tuple[int, Change] | None = None
-    """(claim, what to commit when somebody else has it): a code or refresh token was used before."""
+    single_use: int | None = None
+    """Claim that makes a code or refresh token single-use: taken by another, the request is decided again."""
 
 
 async def client_credentials(

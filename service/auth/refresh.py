@@ -73,4 +73,4 @@ async def _rotated(
     made.change.claims.append(claim)
     forget = authorizations.forget_refresh(now_us - KEPT_S * SECOND)
     made.change.statements += [authorizations.use_refresh(digest, now_us), forget]
-    return Answer(made.change, at.client, body, target=tokens.audit_name(made.digest), reused=(claim.key, ended))
+    return Answer(made.change, at.client, body, target=tokens.audit_name(made.digest), single_use=claim.key)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.access.labels import BITS, bits_of, names
+from service.access.labels import BITS, bits_of, group_names
 from service.auth.registration import OPERATOR
 from service.cli.client import Json, with_store
 from service.cli.listing import table
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Sensitivity by source and place: add, list, remove, apply.")
 
 Kind = Annotated[str, typer.Argument(help="source: what it writes; reference: what refers to it.")]
-Ref = Annotated[
-    str, typer.Argument(help="Organization/ID; for reference also places, services, people.")
-]
+Ref = Annotated[str, typer.Argument(help="Organization/ID; for reference also places, services, people.")]
 _REFERENCE = re.compile(r"[A-Za-z]+/[A-Za-z0-9.-]{1,64}", re.ASCII)
 APPLY = "Then give what is stored its labels: enlace labels apply"
 PLACES = ("Location", "HealthcareService", "PractitionerRole")
@@ -68,9 +66,9 @@ def list_rules(as_json: Json = False) -> None:
     """
     found = with_store(lambda store, _s: label_rules.rules(store))
     if as_json:
-        typer.echo(json.dumps([one._asdict() | {"labels": names(one.labels)} for one in found]))
+        typer.echo(json.dumps([one._asdict() | {"labels": group_names(one.labels)} for one in found]))
         return
-    rows = [(one.kind, one.value, " ".join(names(one.labels)), one.note) for one in found]
+    rows = [(one.kind, one.value, " ".join(group_names(one.labels)), one.note) for one in found]
     typer.echo(table(("KIND", "REFERENCE", "GROUPS", "NOTE"), rows) if rows else "No rules.")
 
 
@@ -122,7 +120,7 @@ async def _put(store: "Store", rule: Rule) -> bool:
 
     if not await has_resource(store, rule.value):
         return True
-    audit = _row("C", "label-rule-add", rule.value, " ".join(names(rule.labels)))
+    audit = _row("C", "label-rule-add", rule.value, " ".join(group_names(rule.labels)))
     await store.commit(Change(statements=[label_rules.put(store.keys, rule)], audit=[audit]))
     return False
 
@@ -150,7 +148,8 @@ async def _apply(store: "Store", settings: "Settings") -> "Report":
     from service.workflow.relabelling import Report, relabelled
 
     began, report = time.monotonic(), Report()
-    async for report in relabelled(store, f"{settings.base_url}/fhir"):
+    async for grown in relabelled(store, f"{settings.base_url}/fhir"):
+        report = grown
         if report.seen % 10_000 < 200:
             await asyncio.sleep(0)
             typer.echo(f"{report.seen} versions ...", err=True)

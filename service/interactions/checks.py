@@ -32,7 +32,7 @@ def check_structure(resource: Any, rtype: str) -> Resource:
     if any(tag.get("code") == "SUBSETTED" for tag in (resource.get("meta") or {}).get("tag") or ()):
         text = "This is a part of a resource (_summary, _elements): written back it would lose the rest. Read it whole."
         raise FhirError(Category.RULE, [Issue(text, f"{rtype}.meta.tag", "business-rule")], reason="subsetted")
-    return resource
+    return unstamped(resource)
 
 
 def references(value: Any, path: str) -> Iterator[tuple[str, str]]:

@@ -58,7 +58,8 @@ def known(
                 raise Refused(f"is not known for this operation; known are: {', '.join(names)}", "not-supported")
             if name in found and name not in several:
                 raise Refused("may stand once")
-            found.setdefault(name, []).append(checked(value))
+            text = checked(value)
+            found.setdefault(name, []).append(text)
         except Refused as refused:
             issues.append(Issue(f"Parameter {shown(name)} {refused.sentence}.", code=refused.code))
     return found, issues

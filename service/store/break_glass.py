@@ -83,13 +83,13 @@ async def by_id(store: Store, fhir_id: str) -> Taken | None:
 
 
 async def only_in_emergency(store: Store, patient: int, restriction: Restriction) -> bool:
-    """Whether the caller has the patient (key) now, and by emergency access alone: such a record is read, not written."""
+    """Whether the caller has the patient (key) now, and by emergency access alone: then it reads and does not write."""
     subjects, now = restriction.subjects or (0,), restriction.now_us
     sql = (
         "SELECT min(CASE WHEN p.basis = ? THEN 1 ELSE 0 END) FROM panel p "
         f"WHERE p.patient = ? AND p.subject IN ({marks(len(subjects))}) AND p.start_us <= ? AND p.end_us > ?"
     )
-    return (await store.fetch(sql, (BASIS, patient, *subjects, now, now)))[0][0] == 1
+    return bool((await store.fetch(sql, (BASIS, patient, *subjects, now, now)))[0][0])
 
 
 def emergency_facts(taken: Taken) -> dict[str, str]:

@@ -26,6 +26,7 @@ from service.store.change import (
     Write,
     Written,
 )
+from service.store.credentials import DIRECTORY
 from service.store.slots import Slot, updated_us
 from service.store.steps import Collision, DeleteIn, DeletePairs, FetchIn, Insert, Outcome, Rows, Run, Step
 
@@ -112,6 +113,8 @@ def _read_relied(
         for row in (yield FetchIn("panel", revoked.COLUMNS, "source", sources)):
             given.setdefault(row[0], []).append(row)
         lost.update({n: patients for n, c in enumerate(changes) if (patients := revoked.losing(c, keys, given))})
+    for number in (n for n, c in enumerate(changes) if revoked.of_directory(c)):
+        lost.setdefault(number, set()).add(DIRECTORY)
     epochs: dict[int, int] = {}
     subjects = sorted({s for c in changes for s in [*c.epochs, *c.bump_epochs]} | set().union(*lost.values()))
     if subjects:

@@ -5,7 +5,6 @@ Tokens are stored by SHA-256 of their text (../shared/facts/security.md 1.4): wh
 
 import json
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Protocol
 
 from service.clock import Clock
@@ -88,43 +87,33 @@ class TokenRow:
     above: tuple[str, ...] = ()
 
 
-_PART_OF = edge("Organization", "partof")
-_AFTER_TYPE = len("Organization/") + 1
-"""Where the id begins, as it does behind "Practitioner/"."""
+DIRECTORY = -1
+"""Subject of access_epoch that each write of an Organization or Practitioner bumps (store/revoked.py)."""
 
 TOKEN_SQL = (
     "SELECT t.client_id, t.scopes, t.issued_us, t.expires_us, t.revoked_us, COALESCE(t.role, c.role),"
     " COALESCE(t.organization, c.organization), COALESCE(t.person, c.person), COALESCE(t.purpose, c.purpose),"
     " CASE WHEN c.suspended_us IS NULL THEN c.active ELSE 0 END, t.patient,"
-    " CASE WHEN o.deleted = 1 OR EXISTS (SELECT 1 FROM ix WHERE ix.key = ? AND ix.vid = o.vid) THEN 0 ELSE 1 END,"
-    " CASE WHEN p.deleted = 1 OR EXISTS (SELECT 1 FROM ix WHERE ix.key = ? AND ix.vid = p.vid) THEN 0 ELSE 1 END,"
-    " o1.fhir_id, o2.fhir_id, o3.fhir_id"
-    " FROM token t JOIN client c ON c.id = t.client_id"
-    " LEFT JOIN resource o ON o.rtype = 'Organization'"
-    f" AND o.fhir_id = substr(COALESCE(t.organization, c.organization), {_AFTER_TYPE})"
-    " LEFT JOIN resource p ON p.rtype = 'Practitioner'"
-    f" AND p.fhir_id = substr(COALESCE(t.person, c.person), {_AFTER_TYPE})"
-    f" LEFT JOIN ref e1 ON e1.vid = o.vid AND e1.param = {_PART_OF}"
-    " LEFT JOIN resource o1 ON o1.key = e1.target AND o1.deleted = 0"
+    f" (SELECT a.epoch FROM access_epoch a WHERE a.subject = {DIRECTORY})"
+    " FROM token t JOIN client c ON c.id = t.client_id WHERE t.hash = ?"
+)
+"""One row per token, by digest; read it through `as_token`, so that it can share a batch."""
+
+_PART_OF = edge("Organization", "partof")
+_STANDING = (
+    "SELECT r.rtype, r.deleted, (SELECT 1 FROM ix WHERE ix.key = ? AND ix.vid = r.vid),"
+    " (SELECT 1 FROM ix WHERE ix.key = ? AND ix.vid = r.vid) FROM resource r WHERE r.key IN (?, ?)"
+)
+_ABOVE = (
+    "SELECT o1.fhir_id, o2.fhir_id, o3.fhir_id FROM resource o"
+    f" JOIN ref e1 ON e1.vid = o.vid AND e1.param = {_PART_OF}"
+    " JOIN resource o1 ON o1.key = e1.target AND o1.deleted = 0"
     f" LEFT JOIN ref e2 ON e2.vid = o1.vid AND e2.param = {_PART_OF}"
     " LEFT JOIN resource o2 ON o2.key = e2.target AND o2.deleted = 0"
     f" LEFT JOIN ref e3 ON e3.vid = o2.vid AND e3.param = {_PART_OF}"
     " LEFT JOIN resource o3 ON o3.key = e3.target AND o3.deleted = 0"
-    " WHERE t.hash = ?"
+    " WHERE o.key = ?"
 )
-"""One row per token, by `token_params`; read it through `as_token`, so that it can share a batch with other reads."""
-
-
-@lru_cache(maxsize=64)
-def _inactive(keys: Keys) -> tuple[int, int]:
-    """Keys of the index rows that say so of an Organization and of a Practitioner."""
-    return (keys.token("Organization", "active", None, "false"), keys.token("Practitioner", "active", None, "false"))
-
-
-def token_params(keys: Keys, wanted: bytes | list[bytes]) -> tuple[Any, ...]:
-    """Parameters of TOKEN_SQL: the digest, or the list of them where it is asked for several."""
-    return (*_inactive(keys), wanted)
-
 
 _CLIENT_COLUMNS = (
     "id, name, organization, role, scopes, person, purpose, jwks, jwks_url, active, created_us, kind, redirect_uris,"
@@ -137,20 +126,45 @@ _CLIENTS_BY_ROLE = f"SELECT {_CLIENT_COLUMNS} FROM client WHERE role = ? ORDER B
 _HEAD = "SELECT r.deleted, v.body FROM resource r LEFT JOIN version v ON v.vid = r.vid WHERE r.key = ?"
 
 
-def as_token(row: Any) -> TokenRow:
-    """A row of TOKEN_SQL."""
-    client_id, scopes, issued_us, expires_us, revoked_us, role, organization, person, purpose, active, patient = row[
-        :11
-    ]
-    times, directory = (issued_us, expires_us, revoked_us), (row[11] == 1, row[12] == 1)
-    above = tuple(one for one in row[13:] if one is not None)
-    facts = (role, organization, person, purpose, active == 1, patient)
-    return TokenRow(client_id, scopes, *times, *facts, *directory, above)
-
-
 async def token_row(store: TokenReads, digest: bytes) -> TokenRow | None:
-    rows = await store.fetch(TOKEN_SQL, token_params(store.keys, digest))
-    return as_token(rows[0]) if rows else None
+    rows = await store.fetch(TOKEN_SQL, (digest,))
+    return await as_token(store, rows[0]) if rows else None
+
+
+async def as_token(store: TokenReads, row: Any) -> TokenRow:
+    """A row of TOKEN_SQL, with what the directory says of its organization and person.
+
+    That is read again when anything in the directory was written since; the row tells by a counter, in the request's
+    first statement. The joins themselves in that statement cost milliseconds on PostgreSQL, to plan them.
+    """
+    client_id, scopes, issued_us, expires_us, revoked_us, *of_caller = row
+    role, organization, person, purpose, active, patient, directory = of_caller
+    name = (store.keys, organization, person)
+    known = _PLACED.get(name)
+    if known is None or known[0] != directory:
+        known = (directory, await _place(store, organization, person))
+        if len(_PLACED) >= MOST_PLACED:
+            _PLACED.clear()
+        _PLACED[name] = known
+    facts = (role, organization, person, purpose, active == 1, patient)
+    return TokenRow(client_id, scopes, issued_us, expires_us, revoked_us, *facts, *known[1])
+
+
+Place = tuple[bool, bool, tuple[str, ...]]
+MOST_PLACED = 10_000
+_PLACED: dict[tuple[Keys, str, str | None], tuple[int | None, Place]] = {}
+
+
+async def _place(store: TokenReads, organization: str, person: str | None) -> Place:
+    keys = store.keys
+    wanted = (keys.resource(organization), keys.resource(person or organization))
+    inactive = [keys.token(rtype, "active", None, "false") for rtype in ("Organization", "Practitioner")]
+    ended = {"Organization": False, "Practitioner": False}
+    for rtype, deleted, first, second in await store.fetch(_STANDING, (*inactive, *wanted)):
+        ended[rtype] = deleted == 1 or first is not None or second is not None
+    rows = await store.fetch(_ABOVE, (wanted[0],))
+    above = tuple(one for one in rows[0] if one is not None) if rows else ()
+    return not ended["Organization"], not ended["Practitioner"], above
 
 
 async def client_by_id(store: Reads, client_id: str) -> RegisteredClient | None:

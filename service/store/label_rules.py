@@ -137,7 +137,9 @@ async def batch(store: Store, after: int, limit: int) -> list[Stored]:
         (after, limit),
         heavy=True,
     )
-    return [Stored(*row[:5], row[5] or 0) for row in rows]
+    return [
+        Stored(vid, key, body, labels, source_org, before or 0) for vid, key, body, labels, source_org, before in rows
+    ]
 
 
 def relabel(vid: int, key: int, labels: int) -> list[Statement]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from service.search.restriction import Restriction
 from service.store.batches import Batch
-from service.store.credentials import TOKEN_SQL, TokenRow, as_token, token_params, token_row
+from service.store.credentials import TOKEN_SQL, TokenRow, as_token, token_row
 from service.store.dialect import dollars, marks
 from service.store.engine import Store
 from service.store.visible import join, labels_cleared, visible
@@ -133,7 +133,8 @@ async def token(store: Store, digest: bytes) -> TokenRow | None:
     batch = store.batches.get("tokens")
     if not isinstance(batch, _Tokens):
         batch = store.batches["tokens"] = _Tokens(store)
-    return await batch.get(digest)
+    row = await batch.get(digest)
+    return await as_token(store, row) if row is not None else None
 
 
 class _Heads(Batch[int, Found]):
@@ -153,10 +154,10 @@ class _Heads(Batch[int, Found]):
         return {row[0]: _found(row) for row in rows}
 
 
-class _Tokens(Batch[bytes, TokenRow]):
-    async def select(self, keys: list[bytes]) -> dict[bytes, TokenRow]:
-        rows = await self._store.fetch(TOKENS_SQL, token_params(self._store.keys, keys))
-        return {bytes(row[0]): as_token(tuple(row)[1:]) for row in rows}
+class _Tokens(Batch[bytes, tuple[Any, ...]]):
+    async def select(self, keys: list[bytes]) -> dict[bytes, tuple[Any, ...]]:
+        rows = await self._store.fetch(TOKENS_SQL, (keys,))
+        return {bytes(row[0]): tuple(row)[1:] for row in rows}
 
 
 TOKENS_SQL = TOKEN_SQL.replace("SELECT ", "SELECT t.hash, ", 1).replace("t.hash = ?", "t.hash = ANY(?::bytea[])")

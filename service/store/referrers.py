@@ -12,7 +12,8 @@ async def referrers(store: Store, key: int, vid: int, restriction: Restriction) 
     seen: Sql = ("", []) if restriction.unrestricted else visible_any("r", restriction.types, restriction)
     condition, params = join(("e.target = ? AND e.vid <> ?", [key, vid]), seen)
     rows = await store.fetch(
-        "SELECT DISTINCT r.rtype, r.fhir_id FROM ref e JOIN version v ON v.vid = e.vid JOIN resource r ON r.key = v.key "
+        "SELECT DISTINCT r.rtype, r.fhir_id FROM ref e JOIN version v ON v.vid = e.vid "
+        "JOIN resource r ON r.key = v.key "
         f"WHERE {condition} ORDER BY r.rtype, r.fhir_id LIMIT ?",
         (*params, MANY),
     )

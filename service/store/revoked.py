@@ -1,4 +1,4 @@
-"""Whose rights a group of Changes takes away: panel rows that go, or end sooner. Pure.
+"""Whose rights a group of Changes takes away: panel rows that go, or end sooner, and the directory. Pure.
 
 Each bumps the access epoch of its patient, so that a write that was decided by such a row does not commit after it. A
 row that stays or comes bumps nothing: a Task that goes from hand to hand costs no epoch.
@@ -20,6 +20,11 @@ def sources(changes: Iterable[Change], keys: Keys) -> list[int]:
     """Keys of the stored resources whose rows the Changes may take away."""
     writes = (write for change in changes for write in change.writes)
     return sorted({keys.resource(write.reference) for write in writes if write.rtype in GIVING and write.expect})
+
+
+def of_directory(change: Change) -> bool:
+    """Whether an organization or person is written, that may be the caller of the next request."""
+    return any(write.rtype in ("Organization", "Practitioner") for write in change.writes)
 
 
 def losing(change: Change, keys: Keys, given: Mapping[int, list[Given]]) -> set[int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from fhir_profiles.sensitive_codes import listed
 from service.access.context import parse
-from service.access.labels import labels, names
+from service.access.labels import group_names, labels
 from service.access.new_version import ruled
 from service.store import history, label_rules
 from service.store.change import AuditRow, Change
@@ -51,8 +51,8 @@ async def relabelled(store: Store, base_url: str) -> AsyncIterator[Report]:
             wanted = made[one.key] = _labels(store, one, bits, base_url, made)
             report.seen += 1
             if wanted != one.labels:
-                report.raised.update(names(wanted & ~one.labels))
-                report.lowered.update(names(one.labels & ~wanted))
+                report.raised.update(group_names(wanted & ~one.labels))
+                report.lowered.update(group_names(one.labels & ~wanted))
                 change.statements += label_rules.relabel(one.vid, one.key, wanted)
         after = found[-1].vid
         made = {one.key: made[one.key] for one in found}

@@ -92,7 +92,9 @@ async def check_audit(store: Store) -> int:
     rows = await store.fetch("SELECT * FROM audit ORDER BY slot, seq")
     slot, seq, head = -1, 0, b""
     for row in rows:
-        facts, digest = tuple(row)[:-1], bytes(tuple(row)[-1])
+        *facts, stored, detail = row
+        digest = bytes(stored)
+        facts += [detail] if detail else []
         if facts[0] != slot:
             slot, seq, head = facts[0], 0, b""
         seq += 1

@@ -114,6 +114,7 @@ class Service:
             "ENLACE_MLLP_PORT": str(self.mllp_port),
             "ENLACE_SECRET_KEY_FILE": str(home / "secret.key"),
             "ENLACE_AUDIT_KEY_FILE": str(home / "audit.key"),
+            "ENLACE_AUDIT_RECEIPTS": str(home / "audit-receipts.jsonl"),
             "PYTHONPATH": str(ROOT),
             **env,
         }

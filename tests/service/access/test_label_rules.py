@@ -1,10 +1,21 @@
-"""Labels by code, source and reference, set at the commit; raised by a sender, never lowered; taken off what comes back."""
+"""Labels by code, source and reference, set at the commit; raised by a sender, never lowered; stamps taken off."""
 
 from typing import Any
 
 import pytest
 
-from service.access.labels import ACT, BITS, BY_RULE, RESTRICTED, bits_of, carried, labels, names, stamped, unstamped
+from service.access.labels import (
+    ACT,
+    BITS,
+    BY_RULE,
+    RESTRICTED,
+    bits_of,
+    carried,
+    group_names,
+    labels,
+    stamped,
+    unstamped,
+)
 from service.store import label_rules
 from service.store.change import Change
 from service.store.engine import Store
@@ -121,7 +132,7 @@ def test_what_is_stamped_says_the_same_bits(code: str) -> None:
     wanted = labels(bare | {"meta": {"security": [{"system": ACT, "code": code}]}})
     out = stamped(bare, wanted)
     assert labels(out) & ~RESTRICTED == wanted and unstamped(out) == bare
-    assert bits_of(names(wanted)) == wanted
+    assert bits_of(group_names(wanted)) == wanted
 
 
 def test_carrying_keeps_one_confidentiality() -> None:

@@ -51,7 +51,8 @@ async def test_what_is_hidden_keeps_nothing(world: Store, app_client: AppClient)
     """A refusal would tell that there is something hidden, and that it refers to this."""
     client = await app_client()
     await put(world, make("Condition/c1", subject=ref("Patient/a")), source="Organization/ecm-1")
-    hidden = make("Procedure/hidden", status="completed", subject=ref("Patient/b"), reasonReference=[ref("Condition/c1")])
+    why = [ref("Condition/c1")]
+    hidden = make("Procedure/hidden", status="completed", subject=ref("Patient/b"), reasonReference=why)
     await put(world, hidden, source="Organization/ecm-2")
     assert (await client.delete("/Condition/c1")).status_code == 204
 

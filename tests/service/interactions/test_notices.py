@@ -1,4 +1,4 @@
-"""What goes with data about substance use: header, OperationOutcome, labels; on every way out, and nowhere else (G10)."""
+"""What goes with data about substance use: header, OperationOutcome, labels; on every way out, nowhere else (G10)."""
 
 from typing import Any
 

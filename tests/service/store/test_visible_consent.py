@@ -5,6 +5,8 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from service.access.consent.compile import compiled
 from service.access.consent.decide import decide
 from service.access.consent.provisions import Source
@@ -24,6 +26,7 @@ from tests.service.access.consent.random_consents import (
 )
 from tests.service.world import make, patient, put, ref, team
 
+pytestmark = pytest.mark.timeout(1_800)
 ROUNDS = 220 if os.environ.get("ENLACE_TEST_DEEP") else 4
 CALLERS = 10
 SMALL = ("SCAN 17 CONSTANT ROWS", "SCAN cb", "SCAN cg")

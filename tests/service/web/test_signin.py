@@ -20,7 +20,7 @@ from service.store.engine import Store
 from service.web.signin import WORDS
 from tests.frozen_clock import FrozenClock
 from tests.service.web.browsing import BASE, Browser, Forms, shown, text_of
-from tests.service.web.county import SECOND, put, settings
+from tests.service.web.county import SECOND, practitioner, put, settings
 from tests.service.web.openid_provider import CLIENT_ID, EC, ISSUER, KEYS, TOO_LARGE, FakeProvider, b64
 
 POSTGRESQL_IN_DEEP = True
@@ -134,7 +134,7 @@ async def test_nothing_of_the_protocol_is_kept(visitor: Visitor, store: Store) -
     asked = dict(httpx.URL(address).params)
     assert all(asked[name] not in rows[0][0] for name in ("state", "nonce", "code_challenge"))
     secret = (await store.fetch("SELECT client_secret FROM identity_provider"))[0][0]
-    assert bSECRET not in bytes(secret)
+    assert SECRET.encode() not in bytes(secret)
     await visitor.back(address)
     assert await store.fetch("SELECT payload FROM login_attempt") == []
 
@@ -399,6 +399,15 @@ async def test_the_choice_needs_its_browser(visitor: Visitor) -> None:
     assert (await visitor.post("/login/organization", data={"csrf": "x"})).status_code == 403
 
 
+async def test_a_sign_in_on_its_way_is_no_choice(visitor: Visitor) -> None:
+    """Nor the other way round: each step takes its own kind only."""
+    state = dict(httpx.URL(await visitor.to_provider()).params)["state"]
+    cookie = visitor.cookies["enlace-login"]
+    visitor.cookies.set("enlace-login", f"{state}.{cookie}", domain="enlace.test")
+    answer = await visitor.get("/login/organization")
+    assert answer.status_code == 403 and WORDS["state"] in text_of(answer)
+
+
 async def test_rights_that_end_act_on_the_next_request(visitor: Visitor, store: Store, clock: FrozenClock) -> None:
     await visitor.through()
     assert shown(await visitor.get("/")) == ["a-1"]
@@ -474,11 +483,12 @@ async def test_a_secret_that_cannot_be_opened(visitor: Visitor, store: Store) ->
 async def test_staff_of_a_community_organization_see_no_alerts(visitor: Visitor, store: Store) -> None:
     """The role follows from the code, within what the operator gave the provider; the pages do not fail for it."""
     await put(store, {"resourceType": "Organization", "id": "steps", "name": "Made-up Steps"})
-    await put(store, role("r-steps", "ben", "steps", "cbo-staff"), role("r-more", "ben", "steps", "ecm-director"))
+    await put(store, practitioner("cleo", "Cleo", "Ramos"))
+    await put(store, role("r-steps", "cleo", "steps", "cbo-staff"), role("r-more", "cleo", "steps", "ecm-director"))
     await register_provider(store, "steps", SECRET, name="Steps", organization="Organization/steps", roles=["cbo"])
-    await rules.bind(store, await rules.named(store, "steps"), "ben", "Practitioner/ben")
-    visitor.provider.subject = "ben"
+    await rules.bind(store, await rules.named(store, "steps"), "cleo", "Practitioner/cleo")
+    visitor.provider.subject = "cleo"
     assert (await visitor.through("/login/steps")).headers["location"] == "/"
     page = await visitor.get("/")
-    assert page.status_code == 200 and "Ben Okafor" in text_of(page) and shown(page) == []
+    assert page.status_code == 200 and "Cleo Ramos" in text_of(page) and shown(page) == []
     assert await store.fetch("SELECT role FROM login_session") == [("cbo",)]

@@ -14,8 +14,8 @@ from tests.service.world import BASE, ECM1, change_of, condition, put
 
 async def run(store: Store, batches: int = 1000) -> Report:
     report = Report()
-    async for report in relabelled(store, BASE):
-        batches -= 1
+    async for grown in relabelled(store, BASE):
+        report, batches = grown, batches - 1
         if not batches:
             break
     return report

@@ -5,6 +5,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,6 +39,7 @@ from tests.service.access.consent.random_consents import (
 )
 
 EXAMPLES = 10_000 if os.environ.get("ENLACE_TEST_DEEP") else 50
+pytestmark = pytest.mark.timeout(1_800)
 KEYS = Keys(b"secret")
 SOURCE = Source(KEYS)
 NOW_US = 1_772_900_000_000_000

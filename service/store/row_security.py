@@ -1,0 +1,143 @@
+"""The third wall, on PostgreSQL: row-level security for the role that reads (../shared/decisions.md 11).
+
+Policies on `resource` and `version` say what service/store/visible.py says of relation and Consents, so that a query
+that forgets its predicate finds nothing foreign, in no join and no EXISTS. Scopes are not part of it. Whose rights
+count stands in settings of the connection (reader.py), which fail where they are not set.
+"""
+
+import re
+from typing import Any
+
+from service.search.restriction import Restriction, See
+from service.store.visible import ASSIGNED, OWNED, PARTY_EDGES, _party, panel_row
+from service.store.visible_consent import consented
+
+SETTINGS = (
+    "subjects", "own", "actors", "purposes", "open", "panel", "party", "owned", "view", "since", "until", "opened"
+)  # fmt: skip
+"""Each is `enlace.<name>`: arrays as text, instants as numbers. since, until: between these lies the instant asked for."""
+READS = ("ix", "ix_date", "ix_num", "ix_str", "ref", "panel", "clearance")
+SECOND = 1_000_000
+
+_INT, _TEXT = "int8[]", "text[]"
+
+
+def setting(name: str, kind: str) -> str:
+    """A subselect: read once for a statement, not once for a row. Not set: an error, or no row."""
+    # The second cast makes it a value: ANY (SELECT ...) would look through rows.
+    return f"(SELECT current_setting('enlace.{name}')::{kind})::{kind}"
+
+
+_SUBJECTS, _ACTORS = setting("subjects", _INT), setting("actors", _INT)
+_ANYBODY = Restriction(subjects=(1,), own=(1,), actors=(1,), purposes=("x",), grace_us=1)
+_INSTANTS = {
+    "start_us <= ?": f"start_us <= {setting('until', 'int8')}",
+    "end_us > ?": f"end_us > {setting('since', 'int8')}",
+}
+
+
+def _bound(sql: str, names: str) -> str:
+    """The condition with settings in the place of its parameters. names: whom its lists hold."""
+    sql = sql.replace("(p.end_us > ? OR (p.end_us > ? AND", f"(p.end_us > {setting('since', 'int8')} OR (p.end_us > "
+                      f"{setting('graced', 'int8')} AND")  # fmt: skip
+    for asked, told in _INSTANTS.items():
+        sql = sql.replace(asked, told)
+    sql = re.sub(r"([a-z]+\.purpose) IN \(\?, \?\)", rf"(\1 = '' OR \1 = ANY({setting('purposes', _TEXT)}))", sql)
+    sql = re.sub(r"([a-z]+\.[a-z]+) IN \(0, \?\)", rf"(\1 = 0 OR \1 = ANY({names}))", sql)
+    return re.sub(r"([a-z]+\.[a-z]+) IN \(\?\)", rf"\1 = ANY({names})", sql)
+
+
+def _consent_function() -> str:
+    """A function, called where the relation holds already: its text in each policy would be planned each time."""
+    sql = _bound(consented("w", _ANYBODY)[0], _ACTORS)
+    opened = (
+        " AND NOT EXISTS (SELECT 1 FROM jsonb_array_elements(current_setting('enlace.opened')::jsonb) o "
+        "WHERE (o->>0)::int8 = w.patient AND (cb.column1 & (o->>1)::int8) <> 0)"
+    )
+    sql = sql.replace("<> 0 AND COALESCE(", f"<> 0{opened} AND COALESCE(")
+    return (
+        "CREATE OR REPLACE FUNCTION enlace_consented(key int8, rtype text, patient int8, labels int8, source_org int8) "
+        "RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE COST 1000 AS $f$ SELECT "
+        f"{sql} FROM (SELECT $1 AS key, $2 AS rtype, $3 AS patient, $4 AS labels, $5 AS source_org) w $f$"
+    )
+
+
+def _party_sql(rtype: str) -> str:
+    edges = iter(_party("resource", rtype, _ANYBODY, "resource.vid")[1])
+    sql = _party("resource", rtype, _ANYBODY, "resource.vid")[0]
+    parts = sql.split("?")
+    values = [str(value) if value != 1 else None for value in edges]
+    text = "".join(part + ("?" if value is None else value) for part, value in zip(parts, [*values, ""], strict=True))
+    return _bound(text, _SUBJECTS)
+
+
+def _resource_policy() -> str:
+    def panel(which: str, grace_us: int = 0) -> str:
+        return _bound(panel_row("resource.patient", _ANYBODY, which, grace_us=grace_us)[0], _SUBJECTS)
+
+    def of(rule: str) -> str:
+        return f"resource.rtype = ANY({setting(rule, _TEXT)})"
+
+    party = " OR ".join(f"(resource.rtype = '{rtype}' AND {_party_sql(rtype)})" for rtype in PARTY_EDGES)
+    related = (
+        f"({of('panel')} AND {panel(ASSIGNED, 1)}) OR (({of('panel')} OR {of('party')}) AND {panel('')} AND ({party})) "
+        f"OR ({of('view')} AND {panel(OWNED)})"
+    )
+    consent = "enlace_consented(resource.key, resource.rtype, resource.patient, resource.labels, resource.source_org)"
+    mine = f"{of('owned')} AND resource.source_org = ANY({setting('own', _INT)})"
+    return f"{of('open')} OR ({mine}) OR (({related}) AND {consent})"
+
+
+def _version_policy() -> str:
+    """As the head is seen; and what labels this version bears is allowed."""
+    consent = "enlace_consented(version.key, version.rtype, version.patient, version.labels, version.source_org)"
+    return (
+        "EXISTS (SELECT 1 FROM resource r WHERE r.key = version.key) AND ("
+        f"version.rtype = ANY({setting('open', _TEXT)}) OR version.source_org = ANY({setting('own', _INT)}) "
+        f"OR {consent})"
+    )
+
+
+def statements(reader: str) -> list[str]:
+    """What the owner runs, again after each migration. reader: a role that exists and owns nothing."""
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", reader):
+        raise ValueError("the reader's role must be a plain lower-case name")
+    made = [_consent_function(), f"GRANT USAGE ON SCHEMA public TO {reader}"]
+    made.append(f"GRANT SELECT ON resource, version, {', '.join(READS)} TO {reader}")
+    own = f"current_user <> '{reader}'"
+    for table, policy in (("resource", _resource_policy()), ("version", _version_policy())):
+        made += [
+            f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+            f"DROP POLICY IF EXISTS enlace_reads ON {table}",
+            f"DROP POLICY IF EXISTS enlace_writes ON {table}",
+            f"CREATE POLICY enlace_reads ON {table} FOR SELECT TO {reader} USING ({policy})",
+            f"CREATE POLICY enlace_writes ON {table} USING ({own}) WITH CHECK ({own})",
+        ]
+    return made
+
+
+def rights(restriction: Restriction, *, exact: bool = False) -> tuple[str, ...]:
+    """The values of SETTINGS and of `graced`. Instants are widened to their second, so that they seldom change: the
+    first wall is exact."""
+    now = restriction.now_us
+    since, until = (now, now) if exact else (now - now % SECOND, now - now % SECOND + SECOND)
+    types = restriction.types
+
+    def ints(values: Any) -> str:
+        return "{" + ",".join(str(value) for value in values) + "}"
+
+    def of(*rules: See) -> str:
+        return "{" + ",".join(sorted(rtype for rtype, rule in types.items() if rule in rules)) + "}"
+
+    opened = "[" + ",".join(f"[{patient},{bits}]" for patient, bits in restriction.opened) + "]"
+    return (
+        ints(restriction.subjects), ints(restriction.own), ints(restriction.actors),
+        "{" + ",".join(restriction.purposes) + "}", of(See.OPEN), of(See.PANEL), of(See.PARTY),
+        of(See.PANEL, See.PARTY, See.OWN, See.VIEW), of(See.VIEW), str(since), str(until), opened,
+        str(since - restriction.grace_us),
+    )  # fmt: skip
+
+
+_NAMES = (*SETTINGS, "graced")
+SET = "SELECT " + ", ".join(f"set_config('enlace.{name}', ${at}, false)" for at, name in enumerate(_NAMES, 1))
+"""For the session: the connection belongs to the reader's pool, which sets it before each statement (reader.py)."""
