@@ -113,11 +113,12 @@ class TypeEntry:
 
 @dataclass(frozen=True)
 class Catalog:
-    """interactions: of the whole service, such as transaction and history-system."""
+    """interactions, operations: of the whole service, such as transaction and history-system."""
 
     types: dict[str, TypeEntry]
     statement: dict[str, Any]
     interactions: frozenset[str] = frozenset()
+    operations: frozenset[str] = frozenset()
 
 
 @cache
@@ -136,7 +137,8 @@ def build(statement: dict[str, Any], compiled: dict[str, Any], compartment: dict
         name = block["type"]
         search = _search(name, [*rest.get("searchParam", []), *block.get("searchParam", [])], compiled)
         types[name] = _entry(block, search, compiled, compartment.get(name, []))
-    return Catalog(types, statement, frozenset(row["code"] for row in rest.get("interaction", [])))
+    interactions = frozenset(row["code"] for row in rest.get("interaction", []))
+    return Catalog(types, statement, interactions, frozenset(row["name"] for row in rest.get("operation", [])))
 
 
 def _entry(

@@ -103,6 +103,11 @@ INTERACTIONS: dict[str, Interaction] = {
     "$disclosures": Interaction(
         "Account for the disclosures of one", "r", _FOUND, (C.NOT_FOUND, C.GONE), (*_SHOWN, "start", "end"), "nothing", "/docs",
     ),
+    "$explain-access": Interaction(
+        "Explain who may read a resource, and why", "r", {200: ("Decision and steps, for each client.", "Parameters")},
+        (C.NOT_FOUND, C.FORBIDDEN, C.RULE), ("resource", "actor"), "nothing",
+        "https://enlace.example.org/fhir/OperationDefinition/explain-access",
+    ),
     "$match": Interaction(
         "Say who might be this", "s", {200: ("A Bundle of type searchset, the surest first.", "Bundle")},
         (C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "match", f"{OPERATIONS}patient-operation-match.html",

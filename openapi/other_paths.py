@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from openapi import client_paths
 from openapi.components import BEARER, OAUTH, Json, content, header, refusals
 from openapi.examples import ACKNOWLEDGEMENT, BASE, MESSAGE, METRICS
 from service.api.smart import configuration, openid_configuration
@@ -27,6 +28,7 @@ def paths() -> Json:
         "/.well-known/openid-configuration": {
             "get": _open("OpenID configuration", "openidConfiguration", openid, "auth")
         },
+        **client_paths.paths(),
         "/fhir/metadata": {"get": _metadata()},
         "/fhir/.well-known/smart-configuration": {
             "get": _open("SMART configuration", "smartConfiguration", smart, "auth")

@@ -21,7 +21,7 @@ PREFIX = "ENLACE_"
 IGNORED = "ENLACE_TEST_"
 """Names that steer the tests; the service never reads them."""
 
-IDLE = ("database_reader_url", "smtp_url", "sms_url", "ig_packages")
+IDLE = ("smtp_url", "sms_url", "ig_packages")
 """Settings whose part is not built yet: the start says so in the log, `enlace doctor` too."""
 
 DEFAULT_PASSWORDS = frozenset(
@@ -61,7 +61,8 @@ class Settings(BaseModel):
         description="The store: `sqlite:///path` (embedded) or `postgresql://user:password@host:5432/name`.",
     )
     database_reader_url: SecretStr | None = Field(
-        None, description="PostgreSQL as the reader role, under row-level security. Not in use yet."
+        None,
+        description="PostgreSQL as the reader role, under row-level security: a third wall. `enlace migrate` makes its policies.",
     )
     http_host: str = Field("127.0.0.1", description="Address on which the API and the pages listen.")
     http_port: Port = Field(8000, description="Port of the API and the pages.")

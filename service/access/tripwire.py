@@ -8,7 +8,7 @@ that is an alarm, an audit row, and no data. Source: ../shared/facts/security.md
 from collections.abc import Collection, Iterable, Sequence
 
 from service.access.consent.decide import decide
-from service.access.consent.rules import Asker, Facts, Permit, Relation
+from service.access.consent.rules import Asker, Facts, Permit, Relation, Verdict
 from service.access.context import Context
 from service.caller import Role
 from service.errors import Category, FhirError
@@ -49,7 +49,7 @@ async def check_found(ctx: Context, found: Sequence[Found]) -> None:
     asked = [one for one in found if not _plain(one, seen)]
     if not asked:
         return
-    facts = await raw_facts(ctx.store, _asked(asked, seen))
+    facts = await raw_facts(ctx.store, asked_of(asked, seen))
     grace_us = ctx.settings.ecm_grace_days * 86_400_000_000 if ctx.caller.role in (Role.ECM_PROVIDER, Role.LCM) else 0
     wrong = [one for one in asked if not judged(one, facts, seen, grace_us)]
     if not wrong:
@@ -66,7 +66,7 @@ def _plain(one: Found, seen: Restriction) -> bool:
     return rule is See.OPEN or (rule is not None and one.source_org in seen.own)
 
 
-def _asked(found: Sequence[Found], seen: Restriction) -> Asked:
+def asked_of(found: Sequence[Found], seen: Restriction) -> Asked:
     return Asked(
         frozenset(one.patient for one in found if one.patient is not None),
         frozenset({*seen.subjects, *seen.actors}),
@@ -88,6 +88,16 @@ def judged(one: Found, facts: RawFacts, seen: Restriction, grace_us: int = 0) ->
         return False
     relation = _relation(one, rule, facts, seen, grace_us)
     return relation is not Relation.NONE and _consented(one, relation, facts, seen)
+
+
+def relation_of(one: Found, facts: RawFacts, seen: Restriction, grace_us: int = 0) -> Relation:
+    """How the caller stands to what belongs to a patient, Consents aside."""
+    rule = seen.types.get(one.rtype)
+    if rule is not None and one.source_org in seen.own:
+        return Relation.AUTHOR
+    if rule is None or one.patient is None:
+        return Relation.NONE
+    return _relation(one, rule, facts, seen, grace_us)
 
 
 def _relation(one: Found, rule: See, facts: RawFacts, seen: Restriction, grace_us: int) -> Relation:
@@ -123,9 +133,13 @@ def _named(one: Found, facts: RawFacts, subjects: Collection[int]) -> bool:
 
 def _consented(one: Found, relation: Relation, facts: RawFacts, seen: Restriction) -> bool:
     """As the Consents' rules say; a resource without label, of whom nobody wrote a rule, is free."""
-    rules = [rule for rule in facts.rules if rule.patient == one.patient]
-    if not one.labels and not rules:
+    if not one.labels and not any(rule.patient == one.patient for rule in facts.rules):
         return True
+    return isinstance(verdict_of(one, relation, facts, seen), Permit)
+
+
+def verdict_of(one: Found, relation: Relation, facts: RawFacts, seen: Restriction) -> Verdict:
+    rules = [rule for rule in facts.rules if rule.patient == one.patient]
     now = seen.now_us
     teams = {
         row.source
@@ -140,4 +154,4 @@ def _consented(one: Found, relation: Relation, facts: RawFacts, seen: Restrictio
     refers_to = frozenset(data for data, key in facts.referred if key == one.key)
     referred_by = frozenset(data for data, key in facts.refers if key == one.key)
     known = Facts(one.key, one.rtype, one.patient, one.labels, one.source_org, refers_to, referred_by)
-    return isinstance(decide(asker, known, rules), Permit)
+    return decide(asker, known, rules)

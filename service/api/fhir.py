@@ -47,6 +47,7 @@ ROWS = (
     Row("POST", "/{type}/{id}/$break-glass", "$break-glass", operations.break_glass_of_one),
     Row("GET", "/{type}/{id}/$disclosures", "$disclosures", operations.disclosures_of_one),
     Row("POST", "/{type}/{id}/$disclosures", "$disclosures", operations.disclosures_of_one),
+    Row("GET", "/$explain-access", "$explain-access", operations.explain_access_to),
     Row("POST", "/{type}/$match", "$match", operations.match_type),
     Row("POST", "/{type}/_search", "search-type", searches.search_type),
     Row("GET", "/{type}", "search-type", searches.search_type),
@@ -144,7 +145,8 @@ class _Endpoint:
 def served(row: Row, entry: TypeEntry | None) -> bool:
     """Whether the CapabilityStatement lists the row's interaction: for the type, or for the whole service (None)."""
     if entry is None:
-        return "{type}" not in row.path and row.interaction in catalog().interactions
+        stated = catalog().operations if row.interaction.startswith("$") else catalog().interactions
+        return "{type}" not in row.path and row.interaction.removeprefix("$") in stated
     if row.interaction.startswith("$"):
         return row.interaction[1:] in entry.operations
     if row.interaction == COMPARTMENT:

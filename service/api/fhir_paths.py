@@ -12,8 +12,8 @@ def shape_of(parts: list[str]) -> Shape | None:
     match parts:
         case []:
             return "", {}
-        case ["_history" | "_search"]:
-            return f"/{parts[0]}", {}
+        case [name] if name in ("_history", "_search") or name[0] == "$":
+            return f"/{name}", {}
     if parts[0] not in catalog().types:
         return None
     params = {"type": parts[0]}

@@ -50,7 +50,13 @@ async def stand_in(store: CredentialStore, settings_env: str, role: Role) -> lis
     found = [client for client in await credentials.clients_by_role(store, role) if client.active]
     if not found:
         raise SandboxRefused(f"There is no active client of the role {role} yet: make some with `enlace seed`.")
-    return [Caller(c.id, role, c.organization, c.person, c.scopes, compile_allows(c.scopes), c.purpose) for c in found]
+    return [caller_of(client) for client in found]
+
+
+def caller_of(client: RegisteredClient) -> Caller:
+    """As the client would call with a token of all its scopes."""
+    role, scopes = Role(client.role), client.scopes
+    return Caller(client.id, role, client.organization, client.person, scopes, compile_allows(scopes), client.purpose)
 
 
 def curl_lines(base_url: str, record: str, lcm: str, cbo: str) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from service.cli import (
+    access,
     adt,
     audit,
     backup,
@@ -73,6 +74,7 @@ app.add_typer(adt.app, name="adt")
 app.add_typer(audit.app, name="audit")
 app.add_typer(files.app, name="files")
 app.add_typer(labels.app, name="labels")
+app.add_typer(access.app, name="access")
 app.add_typer(break_glass.app, name="break-glass")
 app.add_typer(consent.app, name="consent")
 app.add_typer(sandbox.app, name="sandbox")

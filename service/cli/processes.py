@@ -59,6 +59,7 @@ async def serve(settings: Settings, parts: Parts, *, ready: asyncio.Event | None
         settings.database_url.get_secret_value(),
         disk_reserve_mb=settings.disk_reserve_mb,
         database_limit_mb=settings.database_limit_mb,
+        reader_url=settings.database_reader_url.get_secret_value() if settings.database_reader_url else "",
     )
     try:
         async with contextlib.AsyncExitStack() as stack:

@@ -17,7 +17,14 @@ def migrate() -> None:
     """
     from service.store.migrate import migrate as run
 
-    revision = run(load(os.environ).database_url.get_secret_value())
+    settings = load(os.environ)
+    url, reader = settings.database_url.get_secret_value(), settings.database_reader_url
+    revision = run(url)
+    if reader is not None:
+        from service.store.reader import secure
+
+        asyncio.run(secure(url, reader.get_secret_value()))
+        typer.echo("Row-level security is in force for the reader role.")
     typer.echo(f"The database is at revision {revision}.")
 
 

@@ -1,21 +1,21 @@
 """$explain-access: which client, scope, role, panel row and Consent decide whether somebody may have a resource.
 
 Our own operation: https://enlace.example.org/fhir/OperationDefinition/explain-access. It decides nothing: the store is
-asked as the actor would ask it, the second wall judges again, and both are told with what they rest on. Keys and rows
-are named, no content. Who may ask: the operator about everybody, an organization about what it wrote, each about itself.
+asked as the actor would ask it, the second wall judges again, and both are told with what they rest on: names of rows
+and Consents, no content. Who may ask: the operator about all, an organization about what it wrote, each about itself.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fhir_profiles import Resource
 from fhir_profiles.json_text import write_json
 from service.access import tripwire
-from service.access.consent.rules import Permit, Reason, Relation
+from service.access.consent.rules import Permit, Reason
 from service.access.context import Context
 from service.access.labels import group_names
 from service.access.roles import rights
-from service.auth.registration import caller_of_client
+from service.auth.sandbox import caller_of
 from service.caller import Caller, Role
 from service.clock import instant
 from service.errors import Category, FhirError, Issue, not_found
@@ -44,7 +44,7 @@ _RULES = {
     "author": "The actor's organization wrote it.",
     "treatment-payment-operations": "Care, payment and operations need no Consent where no label stands.",
     "break-glass": "Emergency access opens it now.",
-    "no-consent-names-the-label": "It bears a sensitivity label, and no Consent in force names that label for the actor.",
+    "no-consent-names-the-label": "It bears a label, and no Consent in force names that label for the actor.",
 }
 
 
@@ -88,22 +88,28 @@ async def _actors(ctx: Context, actor: str, found: Found) -> list[Caller]:
     """The clients that the asker may ask about; 403 before it is told whether there are any."""
     mine = (ctx.caller.client_id, ctx.caller.organization, ctx.caller.person)
     author = found.source_org == ctx.organization_key
-    if ctx.caller.role is not Role.ADMIN and not author and actor not in mine:
-        text = "Whoever did not write the resource asks about itself only: give your own client, organization or person."
+    if ctx.caller.role not in (Role.ADMIN, Role.SYSTEM) and not author and actor not in mine:
+        text = "Who did not write the resource asks about itself only: give your own client, organization or person."
         raise FhirError(Category.FORBIDDEN, [Issue(text, "actor", "forbidden")], reason="explain")
-    clients = [one for one in await credentials.clients(ctx.store) if actor in (one.id, one.organization, one.person)]
+    # An app alone sees nothing: its rights are those of the person who uses it.
+    registered = [one for one in await credentials.clients(ctx.store) if one.kind == "backend"]
+    clients = [one for one in registered if actor in (one.id, one.organization, one.person)]
     if actor == ctx.caller.client_id and not clients:
         return [ctx.caller]
     if not clients:
-        raise FhirError(Category.RULE, [Issue("No client acts for this actor.", "actor", "not-found")], reason="explain")
+        raise FhirError(
+            Category.RULE, [Issue("No client acts for this actor.", "actor", "not-found")], reason="explain"
+        )
     live = [one for one in clients if one.active][:MAX_CLIENTS] or clients[:1]
-    return [caller_of_client(one) for one in live]
+    return [caller_of(one) for one in live]
 
 
 async def _told(ctx: Context, found: Found, actor: Caller) -> Resource:
     seen = Context(ctx.store, actor, ctx.now_us, ctx.settings)
     allowed = actor.allows("r", found.rtype)
-    by_store = await store_read.head(ctx.store, found.rtype, found.fhir_id, seen.for_reading(seen.restriction, views=True))
+    by_store = await store_read.head(
+        ctx.store, found.rtype, found.fhir_id, seen.for_reading(seen.restriction, views=True)
+    )
     facts = await raw_facts(ctx.store, tripwire.asked_of([found], seen.seen))
     granted = allowed and by_store is not None
     verdict = [_code("decision", "permit" if granted else "deny")]
@@ -138,12 +144,16 @@ async def _panel(ctx: Context, found: Found, facts: RawFacts, seen: Context) -> 
     rows = [one for one in facts.panel if one.patient == found.patient and one.subject in seen.seen.subjects]
     sources = await store_read.references(ctx.store, [one.source for one in rows])
     return [
-        _step("panel", row.start_us <= ctx.now_us < row.end_us, f"{row.basis}, {row.role}", sources.get(row.source), row)
+        _step(
+            "panel", row.start_us <= ctx.now_us < row.end_us, f"{row.basis}, {row.role}", sources.get(row.source), row
+        )
         for row in rows
     ]
 
 
 async def _consent(ctx: Context, found: Found, facts: RawFacts, seen: Context) -> list[Resource]:
+    if seen.seen.unrestricted or rights(seen.caller.role).sees.get(found.rtype) in (None, See.OPEN):
+        return []
     labels = group_names(found.labels)
     steps = [_string("label", name) for name in labels]
     relation = tripwire.relation_of(found, facts, seen.seen, seen.grace_us)
@@ -157,9 +167,7 @@ def _sentence(reason: Reason) -> str:
     return _RULES.get(reason.rule, f"Rule {reason.number} of the Consent decides.")
 
 
-def _step(
-    name: str, fits: bool, text: str, reference: str | None = None, period: PanelFact | None = None
-) -> Resource:
+def _step(name: str, fits: bool, text: str, reference: str | None = None, period: PanelFact | None = None) -> Resource:
     parts: list[Resource] = [{"name": "fits", "valueBoolean": fits}, _string("text", text)]
     if reference:
         parts.append({"name": "reference", "valueReference": {"reference": reference}})
@@ -177,6 +185,3 @@ def _string(name: str, value: str) -> Resource:
 
 def _code(name: str, value: str) -> Resource:
     return {"name": name, "valueCode": str(value)}
-
-
-__all__ = ["NAMES", "Relation", "Sequence", "Wanted", "explain", "parse"]

@@ -41,7 +41,10 @@ def _inserts(rules: Sequence[Rule]) -> Iterator[Statement]:
 
 def orphans() -> Statement:
     """Drops the rows of Consents that are no more."""
-    sql = "DELETE FROM clearance WHERE NOT EXISTS (SELECT 1 FROM resource r WHERE r.key = consent AND r.deleted = 0)"
+    sql = (
+        "DELETE FROM clearance WHERE NOT EXISTS (SELECT 1 FROM resource r WHERE r.key = consent AND r.deleted = 0) "
+        "AND NOT EXISTS (SELECT 1 FROM panel p WHERE p.source = consent AND p.basis = 'break-glass')"
+    )
     return Statement(sql, ())
 
 

@@ -8,15 +8,19 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from service.clock import Clock, SystemClock
 from service.search.keys import Keys
+from service.search.restriction import Restriction
 from service.store.change import Change, Committed
 from service.store.database import Database, Full, Row, Unavailable
 from service.store.schema import check_schema
 from service.store.slots import HEAD, Slot
 from service.store.space import DiskReserve, Room, SizeLimit, Unlimited, grows
+
+if TYPE_CHECKING:
+    from service.store.reader import Reader
 
 SLOTS = 256
 LEASE_US = 60_000_000
@@ -34,6 +38,7 @@ class Store:
         self.url, self.db, self.keys, self.clock = url, db, keys, clock
         self._slot, self._owner = slot, owner
         self._room = room or Unlimited()
+        self.reader: Reader | None = None
         self._leased_s = time.monotonic()
         self._ids = Slot(slot.number)
         self.batches: dict[object, object] = {}
@@ -48,6 +53,12 @@ class Store:
     async def fetch(self, sql: str, params: tuple[Any, ...] = (), *, heavy: bool = False) -> list[Row]:
         """A SELECT with `?` placeholders, of a file in service/store."""
         return await self.db.fetch(sql, params, heavy=heavy)
+
+    def reading(self, restriction: Restriction) -> "Store":
+        """Where this caller's data is read: as the reader role, under row-level security, where there is one."""
+        if self.reader is None or restriction.unrestricted:
+            return self
+        return cast("Store", _Reading(self, self.reader, restriction))
 
     async def commit(self, change: Change) -> Committed:
         """Durable when it returns. Raises Stale, ClaimTaken, Full (nothing happened), Unavailable (unknown: retry)."""
@@ -105,16 +116,37 @@ class Store:
                 "UPDATE worker_slot SET lease_until_us = 0 WHERE slot = ? AND owner = ?",
                 (self._slot.number, self._owner),
             )
+        if self.reader is not None:
+            await self.reader.close()
         await self.db.close()
 
 
+class _Reading:
+    """The store for one caller's reads: all as it is, but for the role that fetches."""
+
+    def __init__(self, store: Store, reader: "Reader", restriction: Restriction):
+        self._store, self._reader, self._restriction = store, reader, restriction
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def fetch(self, sql: str, params: tuple[Any, ...] = (), *, heavy: bool = False) -> list[Row]:
+        return await self._reader.fetch(sql, params, self._restriction)
+
+
 async def open_store(
-    url: str, clock: Clock | None = None, *, disk_reserve_mb: int = 0, database_limit_mb: int = 0
+    url: str,
+    clock: Clock | None = None,
+    *,
+    disk_reserve_mb: int = 0,
+    database_limit_mb: int = 0,
+    reader_url: str = "",
 ) -> Store:
     """Opens a migrated database; SchemaError (a sentence with the remedy) where it is absent, older or newer.
 
     disk_reserve_mb: SQLite, database_limit_mb: PostgreSQL; see store/space.py. 0: none. A server gives the settings of
-    these names; a command that a person runs has none, and the disk decides.
+    these names; a command that a person runs has none, and the disk decides. reader_url: PostgreSQL as the reader role
+    (store/row_security.py), "": the data of callers is read as the owner, under the first wall alone.
     """
     clock = clock or SystemClock()
     db: Database
@@ -146,7 +178,13 @@ async def open_store(
     if "index_made_by" not in known:
         await _mark_new(db)
     await _lease(db, slot, owner)
-    return Store(url, db, keys, clock, slot, owner, room)
+    store = Store(url, db, keys, clock, slot, owner, room)
+    if reader_url:
+        from service.store.reader import Reader
+
+        store.reader = Reader(reader_url)
+        await store.reader.open()
+    return store
 
 
 async def _mark_new(db: Database) -> None:

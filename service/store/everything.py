@@ -45,6 +45,7 @@ class Asked:
 async def everything(store: Store, asked: Asked, restriction: Restriction) -> list[tuple[int, Found]]:
     """(stage, resource) in order, at most `limit`. restriction: narrowed to what the scopes let the caller read."""
     found: list[tuple[int, Found]] = []
+    store = store.reading(restriction)
     try:
         for stage in range(asked.after[0], DIRECTORY + 1):
             left = asked.limit - len(found)

@@ -48,7 +48,7 @@ async def head(store: Store, rtype: str, fhir_id: str, restriction: Restriction)
     sql = (
         f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.vid = r.vid WHERE r.key = ? AND {condition or '1 = 1'}"
     )
-    rows = await store.fetch(sql, (key, *params))
+    rows = await store.reading(restriction).fetch(sql, (key, *params))
     return _found(rows[0]) if rows else None
 
 
@@ -64,10 +64,18 @@ async def heads(store: Store, references: Sequence[str], restriction: Restrictio
             f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.vid = r.vid "
             f"WHERE r.key IN ({marks(len(keys))}) AND r.deleted = 0 AND {condition or '1 = 1'}"
         )
-        for row in await store.fetch(sql, (*keys, *params)):
+        for row in await store.reading(restriction).fetch(sql, (*keys, *params)):
             one = _found(row)
             found[one.reference] = one
     return found
+
+
+async def references(store: Store, keys: Sequence[int]) -> dict[int, str]:
+    """Relative references of resources by their keys, deleted ones too; for those who may know them anyway."""
+    if not keys:
+        return {}
+    sql = f"SELECT key, rtype, fhir_id FROM resource WHERE key IN ({marks(len(keys))})"
+    return {row[0]: f"{row[1]}/{row[2]}" for row in await store.fetch(sql, tuple(keys))}
 
 
 async def source_org(store: Store, key: int) -> int:
@@ -105,7 +113,7 @@ async def history(
         "v.patient, v.labels, v.source_org "
         f"FROM version v JOIN resource r ON r.key = v.key WHERE {condition} ORDER BY v.version DESC LIMIT ?"
     )
-    return [_found(row) for row in await store.fetch(sql, (*params, limit))]
+    return [_found(row) for row in await store.reading(restriction).fetch(sql, (*params, limit))]
 
 
 # --- coalescing: one statement for all that wait -------------------------------------------------------------------
@@ -150,7 +158,7 @@ class _Heads(Batch[int, Found]):
             f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.vid = r.vid "
             f"WHERE r.key = ANY(?::int8[]) AND {condition or '1 = 1'}"
         )
-        rows = await self._store.fetch(sql, (keys, *params))
+        rows = await self._store.reading(self.restriction).fetch(sql, (keys, *params))
         return {row[0]: _found(row) for row in rows}
 
 

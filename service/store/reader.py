@@ -5,7 +5,8 @@ nobody reads under rights that are not their own, and a caller that comes again 
 """
 
 import asyncio
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import asyncpg
@@ -15,7 +16,7 @@ from service.store.database import Row, TooCostly, Unavailable
 from service.store.dialect import dollars
 from service.store.postgresql_faults import Fault, as_unavailable, fault_of
 from service.store.postgresql_pool import SETTINGS, SIZE, rows_of
-from service.store.row_security import SET, rights
+from service.store.row_security import SET, rights, statements
 
 ACQUIRE_S = 3.0
 CUT_S = 6.0
@@ -45,7 +46,7 @@ class Reader:
         assert self._pool is not None
         try:
             async with asyncio.timeout(CUT_S), self._pool.acquire(timeout=ACQUIRE_S) as lent:
-                con = lent._con
+                con = cast(Any, lent)._con  # the proxy is another at each loan
                 if self._held.get(con) != wanted:
                     # Forgotten first: where it fails half-way nobody knows what the connection has.
                     self._held.pop(con, None)
@@ -72,3 +73,14 @@ class Reader:
 
 async def _no_reset(_connection: object) -> None:
     """Rights are set before each statement; the default RESET ALL would cost a round trip each."""
+
+
+async def secure(owner_url: str, reader_url: str) -> None:
+    """Makes policies and grants anew, in one transaction. The role must exist: CREATE ROLE ... LOGIN PASSWORD ..."""
+    con = await asyncpg.connect(owner_url)
+    try:
+        async with con.transaction():
+            for statement in statements(urlsplit(reader_url).username or ""):
+                await con.execute(statement)
+    finally:
+        await con.close()

@@ -15,7 +15,7 @@ from service.store.visible_consent import consented
 SETTINGS = (
     "subjects", "own", "actors", "purposes", "open", "panel", "party", "owned", "view", "since", "until", "opened"
 )  # fmt: skip
-"""Each is `enlace.<name>`: arrays as text, instants as numbers. since, until: between these lies the instant asked for."""
+"""Each is `enlace.<name>`: arrays as text, instants as numbers; the instant asked for lies from since to until."""
 READS = ("ix", "ix_date", "ix_num", "ix_str", "ref", "panel", "clearance")
 SECOND = 1_000_000
 

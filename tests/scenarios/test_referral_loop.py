@@ -111,7 +111,9 @@ def parties(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Itera
         path: Path = folder / f"{name}.json"
         path.write_text(json.dumps({"keys": [public_jwk(key, kid, use="sig")]}))
         facts = ["--organization", organization, "--role", role, "--jwks", str(path), "--scope", SCOPES, "--json"]
-        return System(service, json.loads(service.cli("client", "add", name, *facts))["id"], key, kid)
+        return System(
+            service, json.loads(service.cli("client", "add", name, "--purpose", "TREAT", *facts))["id"], key, kid
+        )
 
     made = Parties(
         system("North EHR", NORTH, "ecm-provider", rsa_key(2048, 1), "rsa-north"),
@@ -189,10 +191,11 @@ def test_request_accept_deliver_complete(service: Service, parties: Parties) -> 
     assert cbo.find(f"Task?owner={CBO}&status=requested&_lastUpdated=gt{instant(now_us() + 60_000_000)}") == []
     got = cbo.read(f"Task/{sent['id']}")
     assert got == sent
-    assert cbo.get(ROSA.reference).status_code in (403, 404)
-    assert cbo.get(f"Patient?_id={ROSA.key}").status_code in (200, 403)
-    if (patients := cbo.get(f"Patient?_id={ROSA.key}")).status_code == 200:
-        assert patients.json().get("entry", []) == []
+    view = cbo.get(ROSA.reference).json()
+    assert view["meta"]["tag"][0]["code"] == "SUBSETTED" and not {"birthDate", "identifier", "text"} & set(view)
+    assert [entry["resource"] for entry in cbo.get(f"Patient?_id={ROSA.key}").json()["entry"]] == [view]
+    assert cbo.get(f"{ROSA.reference}/_history").status_code == 404
+    assert cbo.get(f"Patient?birthdate={ROSA.birth_date}").status_code == 400
     assert cbo.get(f"Task/{foreign['id']}").status_code == 404
     assert cbo.find(f"Task?owner={PANTRY}") == []
 

@@ -38,6 +38,7 @@ from tests.service.world import (
     team,
 )
 
+POSTGRESQL_IN_DEEP = True
 DAY = 86_400_000_000
 
 

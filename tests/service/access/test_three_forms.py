@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from service.access.tripwire import _asked, judged
+from service.access.tripwire import asked_of, judged
 from service.search.restriction import Restriction
 from service.store.engine import Store
 from service.store.raw_facts import raw_facts
@@ -23,7 +23,7 @@ async def by_sql(store: Store, seen: Restriction) -> set[int]:
 
 
 async def by_tripwire(store: Store, found: list[Found], seen: Restriction) -> set[int]:
-    facts = await raw_facts(store, _asked(found, seen))
+    facts = await raw_facts(store, asked_of(found, seen))
     return {one.key for one in found if judged(one, facts, seen, seen.grace_us)}
 
 

@@ -16,6 +16,7 @@ from tests.service.world import CBO1, CBO2, ECM1, ECM2, PLAN1, SUD, change_of, m
 
 INTERPRETER = "http://hl7.org/fhir/StructureDefinition/patient-interpreterRequired"
 LABEL = "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label"
+POSTGRESQL_IN_DEEP = True
 HIDDEN = ("1991-02-03", "mrn-m", "Secret", "12 Hidden", "93001", "spouse", "lcm-1", "marital")
 
 

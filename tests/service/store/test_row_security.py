@@ -5,25 +5,29 @@ import os
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import httpx
 import pytest
 
 from service.access.roles import restriction
 from service.access.tripwire import _asked, judged
 from service.caller import Caller, Role
+from service.main import build
 from service.search.restriction import Restriction
+from service.settings import load
+from service.store import visible
 from service.store.engine import Store, open_store
 from service.store.raw_facts import raw_facts
-from service.store.reader import Reader
-from service.store.row_security import statements
+from service.store.reader import Reader, secure
 from service.store.visible import visible_any
 from tests.frozen_clock import FrozenClock
 from tests.service.access.random_rights import TYPES, asker, fill
-from tests.service.world import ECM1, ECM2, SUD, build_world, condition, put
+from tests.service.world import ECM1, ECM2, SUD, access_token, build_world, condition, put
 
 DEEP = bool(os.environ.get("ENLACE_TEST_DEEP"))
 WORLDS, RESOURCES, CALLERS = (50, 100, 20) if DEEP else (1, 50, 10)
@@ -42,10 +46,9 @@ async def wall(postgresql_url: str, clock: FrozenClock) -> AsyncIterator[Wall]:
     role, password = f"reader_{secrets.token_hex(4)}", secrets.token_hex(8)
     owner = await asyncpg.connect(postgresql_url)
     await owner.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
-    for statement in statements(role):
-        await owner.execute(statement)
     parts = urlsplit(postgresql_url)
     url = urlunsplit(parts._replace(netloc=f"{role}:{password}@{parts.netloc.rpartition('@')[2]}"))
+    await secure(postgresql_url, url)
     reader = Reader(url)
     await reader.open()
     yield Wall(store, reader, url)
@@ -109,6 +112,28 @@ async def test_two_callers_interleaved_on_one_pool(wall: Wall) -> None:
 
     for start in range(0, 1_000, 100):
         await asyncio.gather(*(one(number) for number in range(start, start + 100)))
+
+
+async def test_the_service_reads_through_it(wall: Wall, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the first wall broken, reads and searches still find nothing foreign."""
+    await build_world(wall.store)
+    wall.store.reader = wall.reader
+    token = await access_token(wall.store, "ecm-provider", ECM1)
+    settings = {"ENLACE_DATABASE_URL": wall.store.url, "ENLACE_SECRET_KEY_FILE": str(tmp_path / "k")}
+    app = build(wall.store, load({**settings, "ENLACE_CLIENT_RATE": "0"}))
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://t/fhir", headers=headers
+    ) as client:
+        assert (await client.get("/Patient/a")).status_code == 200
+        assert (await client.get("/Patient?_total=accurate")).json()["total"] == 1
+        monkeypatch.setattr(visible, "_related", lambda *_: ("1 = 1", []))
+        monkeypatch.setattr(visible, "consented", lambda *_, **__: ("1 = 1", []))
+        for url in ("/Patient/b", "/Patient/b/_history/1", "/Condition/sud-b", "/Patient/b/$everything"):
+            assert (await client.get(url)).status_code == 404, url
+        assert (await client.get("/Patient?_total=accurate")).json()["total"] == 1
+        assert "/b" not in (await client.get("/Task?_include=*&_revinclude=*&_total=accurate")).text
+    wall.store.reader = None
 
 
 @pytest.mark.parametrize("number", range(WORLDS))
