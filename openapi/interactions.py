@@ -101,7 +101,8 @@ INTERACTIONS: dict[str, Interaction] = {
         f"{OPERATIONS}patient-operation-everything.html",
     ),
     "$disclosures": Interaction(
-        "Account for the disclosures of one", "r", _FOUND, (C.NOT_FOUND, C.GONE), (*_SHOWN, "start", "end"), "nothing", "/docs",
+        "Account for the disclosures of one", "r", _FOUND, (C.NOT_FOUND, C.GONE), (*_SHOWN, "start", "end"), "nothing",
+        "https://enlace.example.org/fhir/OperationDefinition/patient-disclosures",
     ),
     "$explain-access": Interaction(
         "Explain who may read a resource, and why", "r", {200: ("Decision and steps, for each client.", "Parameters")},

@@ -5,17 +5,17 @@ Source: contract.md "Settings", decisions.md 26 and 36. pydantic-settings ignore
 """
 
 import difflib
-import ipaddress
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from service.key_files import key_problem, make_key
+from service.setting_urls import default_password, hostname, login, stays_near
 
 PREFIX = "ENLACE_"
 IGNORED = "ENLACE_TEST_"
@@ -24,10 +24,6 @@ IGNORED = "ENLACE_TEST_"
 IDLE = ("smtp_url", "sms_url", "ig_packages")
 """Settings whose part is not built yet: the start says so in the log, `enlace doctor` too."""
 
-DEFAULT_PASSWORDS = frozenset(
-    ("", *"enlace postgres password changeme change-me replace-me secret admin root test example 123456".split())
-)
-NEAR_NAMES = ("localhost", ".localhost", ".local", ".internal", ".svc", ".cluster.local")
 """Names that no public address answers to; so does every name without a dot."""
 
 
@@ -62,7 +58,8 @@ class Settings(BaseModel):
     )
     database_reader_url: SecretStr | None = Field(
         None,
-        description="PostgreSQL as the reader role, under row-level security: a third wall. `enlace migrate` makes its policies.",
+        description="PostgreSQL as the reader role, under row-level security: a third wall. `enlace migrate` makes its "
+        "policies.",
     )
     http_host: str = Field("127.0.0.1", description="Address on which the API and the pages listen.")
     http_port: Port = Field(8000, description="Port of the API and the pages.")
@@ -204,7 +201,7 @@ class Settings(BaseModel):
     @field_validator("public_url")
     @classmethod
     def _http_url(cls, value: str) -> str:
-        if value and not (value.startswith(("http://", "https://")) and _hostname(value)):
+        if value and not (value.startswith(("http://", "https://")) and hostname(value)):
             raise ValueError("must be an absolute http or https URL such as https://enlace.example.org")
         return value
 
@@ -213,9 +210,7 @@ class Settings(BaseModel):
     def _origin_list(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for entry in value:
             parts = urlsplit(entry)
-            named = (
-                parts.scheme in ("http", "https") and _hostname(entry) and not (parts.path.strip("/") or parts.query)
-            )
+            named = parts.scheme in ("http", "https") and hostname(entry) and not (parts.path.strip("/") or parts.query)
             if entry not in ("*", "none") and not named:
                 raise ValueError("must list origins such as https://app.example.org, without a path, or be * or none")
         return value
@@ -339,7 +334,7 @@ def _production_problems(settings: Settings) -> Iterable[str]:
         yield "ENLACE_SMS_URL must be an https URL in production."
     if settings.smtp_url and not settings.smtp_url.get_secret_value().startswith("smtps://"):
         yield "ENLACE_SMTP_URL must begin with smtps:// in production: mail goes out under TLS only."
-    if settings.otel_endpoint and not _stays_near(settings.otel_endpoint):
+    if settings.otel_endpoint and not stays_near(settings.otel_endpoint):
         yield "ENLACE_OTEL_ENDPOINT must be an https URL in production, or http to an address of your own network."
     if "*" in settings.origins:
         yield "ENLACE_CORS_ORIGINS must name its origins in production: * lets every web site call the API."
@@ -355,12 +350,12 @@ def _database_problems(settings: Settings) -> Iterable[str]:
     """SQLite is allowed: one process on one machine is a choice, and its file has no password."""
     store, reader = settings.database_url, settings.database_reader_url
     for name, url in (("database_url", store), ("database_reader_url", reader)):
-        if url and _default_password(url.get_secret_value()):
+        if url and default_password(url.get_secret_value()):
             yield (
                 f"{variable(name)} must not hold an empty or a default password in production: give the role a long "
                 "random one."
             )
-    if reader and _login(reader.get_secret_value())[0] == _login(store.get_secret_value())[0]:
+    if reader and login(reader.get_secret_value())[0] == login(store.get_secret_value())[0]:
         yield "ENLACE_DATABASE_READER_URL must name another role than ENLACE_DATABASE_URL in production: or unset it."
 
 
@@ -374,39 +369,3 @@ def _key_problems(settings: Settings) -> Iterable[str]:
             "ENLACE_AUDIT_KEY_FILE must not hold the key of ENLACE_SECRET_KEY_FILE in production: make another with "
             "`openssl rand -hex 32`."
         )
-
-
-def _stays_near(url: str) -> bool:
-    """Whether nobody on the public network can read along: TLS, or an address that is not public."""
-    host = _hostname(url)
-    if host is None or url.startswith("https://"):
-        return host is not None
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return url.startswith("http://") and ("." not in host or host.endswith(NEAR_NAMES))
-    return url.startswith("http://") and (address.is_private or address.is_loopback)
-
-
-def _hostname(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None
-
-
-def _default_password(url: str) -> bool:
-    """Whether a database URL logs in with a password that anybody would try first."""
-    user, password = _login(url)
-    return password is not None and (password.lower() in DEFAULT_PASSWORDS or password == user)
-
-
-def _login(url: str) -> tuple[str, str | None]:
-    """(user, password) of a database URL; no password where it names no user (peer or certificate login, SQLite)."""
-    try:
-        parts = urlsplit(url)
-        if not (parts.username and parts.hostname):
-            return "", None
-        return unquote(parts.username), unquote(parts.password or "")
-    except ValueError:
-        return "", ""

@@ -8,6 +8,7 @@ count stands in settings of the connection (reader.py), which fail where they ar
 import re
 from typing import Any
 
+from service.search.clearance import GENERAL
 from service.search.restriction import Restriction, See
 from service.store.visible import ASSIGNED, OWNED, PARTY_EDGES, _party, panel_row
 from service.store.visible_consent import consented
@@ -62,6 +63,16 @@ def _consent_function() -> str:
     )
 
 
+def _consent(table: str) -> str:
+    """The function is asked only where there is a label or a general refusal: each call of it costs a plan."""
+    quiet = (
+        f"{table}.labels = 0 AND NOT EXISTS (SELECT 1 FROM clearance cd WHERE cd.patient = {table}.patient "
+        f"AND (cd.labels & {GENERAL}) <> 0 AND (cd.grade & 1) = 1)"
+    )
+    columns = ", ".join(f"{table}.{name}" for name in ("key", "rtype", "patient", "labels", "source_org"))
+    return f"(({quiet}) OR enlace_consented({columns}))"
+
+
 def _party_sql(rtype: str) -> str:
     edges = iter(_party("resource", rtype, _ANYBODY, "resource.vid")[1])
     sql = _party("resource", rtype, _ANYBODY, "resource.vid")[0]
@@ -83,14 +94,14 @@ def _resource_policy() -> str:
         f"({of('panel')} AND {panel(ASSIGNED, 1)}) OR (({of('panel')} OR {of('party')}) AND {panel('')} AND ({party})) "
         f"OR ({of('view')} AND {panel(OWNED)})"
     )
-    consent = "enlace_consented(resource.key, resource.rtype, resource.patient, resource.labels, resource.source_org)"
+    consent = _consent("resource")
     mine = f"{of('owned')} AND resource.source_org = ANY({setting('own', _INT)})"
     return f"{of('open')} OR ({mine}) OR (({related}) AND {consent})"
 
 
 def _version_policy() -> str:
     """As the head is seen; and what labels this version bears is allowed."""
-    consent = "enlace_consented(version.key, version.rtype, version.patient, version.labels, version.source_org)"
+    consent = _consent("version")
     return (
         "EXISTS (SELECT 1 FROM resource r WHERE r.key = version.key) AND ("
         f"version.rtype = ANY({setting('open', _TEXT)}) OR version.source_org = ANY({setting('own', _INT)}) "

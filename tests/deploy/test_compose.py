@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from service.api.server import GRACE_S
-from service.settings import DEFAULT_PASSWORDS, describe, load
+from service.setting_urls import DEFAULT_PASSWORDS
+from service.settings import describe, load
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "compose.yaml"

@@ -83,7 +83,12 @@ class Wire:
         """Whether this client had to be registered, as the operator does for a partner that is new."""
         if any(client.name == party.client for client in await credentials.clients(self.store)):
             return False
-        facts: dict[str, Any] = {"name": party.client, "organization": party.organization, "role": party.role, "scope": ALL}
+        facts: dict[str, Any] = {
+            "name": party.client,
+            "organization": party.organization,
+            "role": party.role,
+            "scope": ALL,
+        }
         client = new_client(party.client, **facts, now_us=self.store.clock.now_us())
         await self.store.commit(insertion(client))
         return True

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from service.access.roles import restriction
-from service.access.tripwire import _asked, judged
+from service.access.tripwire import asked_of, judged
 from service.caller import Caller, Role
 from service.main import build
 from service.search.restriction import Restriction
@@ -146,7 +146,7 @@ async def test_g07_row_security_is_sql_is_what_the_tripwire_judges(wall: Wall, n
         condition_, params = visible_any("r", TYPES, seen)
         rows = await wall.store.fetch(f"SELECT r.key FROM resource r WHERE {condition_}", tuple(params))
         sql = {row[0] for row in rows}
-        facts = await raw_facts(wall.store, _asked(found, seen))
+        facts = await raw_facts(wall.store, asked_of(found, seen))
         python = {one.key for one in found if judged(one, facts, seen, seen.grace_us)}
         rls = {row[0] for row in await wall.reader.fetch("SELECT key FROM resource", (), seen, exact=True)}
         versions = {row[0] for row in await wall.reader.fetch("SELECT key FROM version", (), seen, exact=True)}
