@@ -7,6 +7,7 @@ DEFAULT_PASSWORDS = frozenset(
     ("", *"enlace postgres password changeme change-me replace-me secret admin root test example 123456".split())
 )
 NEAR_NAMES = ("localhost", ".localhost", ".local", ".internal", ".svc", ".cluster.local")
+"""Names that no public address answers to; so does every name without a dot."""
 
 
 def stays_near(url: str) -> bool:

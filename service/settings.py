@@ -24,8 +24,6 @@ IGNORED = "ENLACE_TEST_"
 IDLE = ("smtp_url", "sms_url", "ig_packages")
 """Settings whose part is not built yet: the start says so in the log, `enlace doctor` too."""
 
-"""Names that no public address answers to; so does every name without a dot."""
-
 
 class SettingsError(Exception):
     """The environment is wrong: one sentence for each problem, naming the setting, never its value."""
@@ -77,7 +75,8 @@ class Settings(BaseModel):
     )
     secret_key_file: Path = Field(
         Path("var/secret.key"),
-        description="File with the key of cursors, links and hashes, at least 32 bytes; a sandbox makes it.",
+        description="File with the key of cursors, links, hashes and sealed secrets, at least 32 bytes; a sandbox makes "
+        "it.",
     )
     audit_key_file: Path = Field(
         Path("var/audit.key"),
