@@ -75,8 +75,8 @@ class Settings(BaseModel):
     )
     secret_key_file: Path = Field(
         Path("var/secret.key"),
-        description="File with the key of cursors, links, hashes and sealed secrets, at least 32 bytes; a sandbox makes "
-        "it.",
+        description="File with the key of cursors, links, hashes and sealed secrets, at least 32 bytes; a sandbox "
+        "makes it.",
     )
     audit_key_file: Path = Field(
         Path("var/audit.key"),
