@@ -82,7 +82,7 @@ def events(row: StoredAudit, base_url: str) -> list[RenderedEvent]:
     """One AuditEvent for each patient of the row, or one without a patient; and one for each consent decision."""
     out = []
     for number, patient in enumerate(row.patients or ("",)):
-        fhir_id = f"{row.slot}-{row.seq}-{number}"
+        fhir_id = f"{row.name}-{number}"
         out.append(rendered(row, fhir_id, patient, _event(row, patient, base_url)))
         consents = consents_of(row, patient)
         if consents:

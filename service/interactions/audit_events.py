@@ -30,7 +30,7 @@ from service.store.change import Change
 from service.store.read import Found
 from service.store.slots import updated_us
 
-_ID = re.compile(r"(\d{1,3})-(\d{1,18})-(\d{1,4})(?:-c)?\Z")
+_ID = re.compile(r"([0-9a-f]{16})-\d{1,4}(?:-c)?\Z")
 BATCH = 200
 MAX_SCANNED = 5_000
 """Rows that one search renders and looks at; more is refused, never cut short."""
@@ -39,12 +39,16 @@ MAX_SCANNED = 5_000
 async def read_audit_event(ctx: Context, fhir_id: str) -> Decision:
     check_scope(ctx.caller, "r", "AuditEvent")
     match = _ID.match(fhir_id)
-    rows = await audit_rows.read(ctx.store, int(match[1]), int(match[2]), _organization(ctx)) if match else []
+    rows = await audit_rows.read(ctx.store, *_place_of(ctx, match), _organization(ctx)) if match else []
     events = [e for row in rows for e in audit.events(row, ctx.settings.base_url) if e.fhir_id == fhir_id]
     if not events:
         raise not_found("AuditEvent", fhir_id)
     change = Change(audit=[ctx.audit("R", "read", f"AuditEvent/{fhir_id}")])
     return Decision(change, fixed(Answer(200, events[0].body, 1, events[0].vid)))
+
+
+def _place_of(ctx: Context, name: "re.Match[str]") -> tuple[int, int]:
+    return audit_rows.place_of(name[1], ctx.store.keys)
 
 
 def _organization(ctx: Context) -> str | None:
@@ -133,7 +137,7 @@ async def _rows(ctx: Context, criteria: Criteria, after: str | None) -> AsyncIte
     organization = _organization(ctx)
     ids = [c for c in criteria.clauses if isinstance(c, HasId)]
     if ids:
-        places = {(int(m[1]), int(m[2])) for m in map(_ID.match, ids[0].ids) if m}
+        places = {_place_of(ctx, m) for m in map(_ID.match, ids[0].ids) if m}
         found = [row for place in places for row in await audit_rows.read(ctx.store, *place, organization)]
         for row in sorted(found, key=lambda row: (row.at_us, row.slot, row.seq), reverse=True):
             yield row

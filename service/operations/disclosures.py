@@ -110,4 +110,4 @@ def _event(ctx: Context, patient: str, one: Disclosure) -> audit.RenderedEvent:
     event["outcomeDesc"] = one.basis
     event["entity"] += [{"what": {"reference": consent}} for consent in one.consents]
     number = one.row.patients.index(patient)
-    return audit.rendered(one.row, f"{one.row.slot}-{one.row.seq}-{number}-d", patient, event)
+    return audit.rendered(one.row, f"{one.row.name}-{number}-d", patient, event)

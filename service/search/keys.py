@@ -6,6 +6,7 @@ The hash is keyed with a secret of the database, so that no client can craft a c
 import hashlib
 import struct
 
+_HALF = 0xFFFFFFFF
 _UNPACK = struct.Struct("<q").unpack
 
 
@@ -20,6 +21,23 @@ class Keys:
         digest = self._base.copy()
         digest.update("\x1f".join(parts).encode("utf-8", "surrogatepass"))
         return int(_UNPACK(digest.digest())[0])
+
+    def sealed(self, number: int) -> str:
+        """A number of 64 bits as 16 hex digits that tell nothing of it (a Feistel of 4 rounds); `opened` reads it."""
+        left, right = number >> 32 & _HALF, number & _HALF
+        for turn in range(4):
+            left, right = right, left ^ self._turned(turn, right)
+        return f"{left:08x}{right:08x}"
+
+    def opened(self, text: str) -> int:
+        """The number of 16 hex digits; of what nobody sealed, any number."""
+        left, right = int(text[:8], 16), int(text[8:], 16)
+        for turn in (3, 2, 1, 0):
+            left, right = right ^ self._turned(turn, left), left
+        return left << 32 | right
+
+    def _turned(self, turn: int, half: int) -> int:
+        return self.of("number", str(turn), str(half)) & _HALF
 
     def resource(self, reference: str) -> int:
         """Key of a resource by its relative reference "Task/123", or of an absolute URL or urn that we do not hold."""

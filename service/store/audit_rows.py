@@ -6,10 +6,13 @@ from typing import Any
 
 import orjson
 
+from service.search.keys import Keys
 from service.store.dialect import marks
 from service.store.engine import Store
 from service.store.visible import join
 
+_SLOT = 56
+"""Bits of the number within a chain."""
 COLUMNS = (
     "a.slot, a.seq, a.at_us, a.actor, a.organization, a.action, a.kind, a.outcome, a.target, a.patients, "
     "a.request_id, a.reason, a.purpose, a.detail"
@@ -34,6 +37,8 @@ class StoredAudit:
     reason: str
     purpose: str
     detail: str = ""
+    name: str = ""
+    """What its AuditEvents are called by: the place in the chain, sealed, for its numbers tell how much others do."""
 
     @cached_property
     def more(self) -> dict[str, Any]:
@@ -46,11 +51,17 @@ class StoredAudit:
         return f"{self.at_us}.{self.slot}.{self.seq}"
 
 
-def as_stored(row: tuple[Any, ...]) -> StoredAudit:
+def as_stored(row: tuple[Any, ...], keys: Keys) -> StoredAudit:
     values: list[Any] = list(row)
     values[9] = tuple(str(row[9]).split())
     values[13] = values[13] or ""
-    return StoredAudit(*values)
+    return StoredAudit(*[*values, keys.sealed(row[0] << _SLOT | row[1])])
+
+
+def place_of(name: str, keys: Keys) -> tuple[int, int]:
+    """(slot, seq) of a row's name; of what is no name, a place where nothing stands."""
+    number = keys.opened(name)
+    return number >> _SLOT, number & (1 << _SLOT) - 1
 
 
 async def read(store: Store, slot: int, seq: int, organization: str | None) -> list[StoredAudit]:
@@ -59,7 +70,7 @@ async def read(store: Store, slot: int, seq: int, organization: str | None) -> l
         ("a.organization = ?", [organization]) if organization is not None else ("", []),
     )
     sql = f"SELECT {COLUMNS} FROM audit a WHERE {condition}"
-    return [as_stored(row) for row in await store.fetch(sql, tuple(params))]
+    return [as_stored(row, store.keys) for row in await store.fetch(sql, tuple(params))]
 
 
 async def search(
@@ -89,4 +100,4 @@ async def search(
         else ("", []),
     )
     sql = f"SELECT {COLUMNS} FROM audit a WHERE {condition} ORDER BY a.at_us DESC, a.slot DESC, a.seq DESC LIMIT ?"
-    return [as_stored(row) for row in await store.fetch(sql, (*params, limit), heavy=True)]
+    return [as_stored(row, store.keys) for row in await store.fetch(sql, (*params, limit), heavy=True)]

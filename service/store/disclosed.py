@@ -20,7 +20,8 @@ async def of_patient(
             (patient, since_us, until_us, _STEP),
             heavy=True,
         )
-        stored = sorted(map(as_stored, rows), key=lambda one: (one.at_us, one.slot, one.seq), reverse=True)
+        read = [as_stored(row, store.keys) for row in rows]
+        stored = sorted(read, key=lambda one: (one.at_us, one.slot, one.seq), reverse=True)
         found += [one for one in stored if one.outcome == 0 and one.more.get("d")]
         if len(rows) < _STEP:
             break

@@ -56,7 +56,7 @@ async def acts(store: Store, versions: Iterable[WrittenVersion]) -> dict[int, St
             "AND at_us <= ?) p CROSS JOIN audit a WHERE a.slot = p.slot AND a.seq = p.seq AND a.detail LIKE ?",
             (one.patient, at_us - SLACK_US, at_us, f"%{one.vid}%"),
         )
-        for row in map(as_stored, rows):
+        for row in (as_stored(one, store.keys) for one in rows):
             found |= {int(vid): row for vid in row.more.get("w", ())}
     return found
 

@@ -33,7 +33,7 @@ def row(kind: str, action: str = "R", target: str = "Task/1", **facts: Any) -> S
     }
     names = ("actor", "organization")
     base = [0, 7, 1_700_000_000_000_000, *(given[n] for n in names), action, kind, given["outcome"], target]
-    return StoredAudit(*base, given["patients"], "req-1", given.get("reason", ""), "TREAT", given["detail"])
+    return StoredAudit(*base, given["patients"], "req-1", given.get("reason", ""), "TREAT", given["detail"], "n")
 
 
 def one(stored: StoredAudit, number: int = 0) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def test_without_an_address_or_a_resource_no_profile_is_claimed() -> None:
 
 def test_one_event_for_each_patient() -> None:
     found = audit.events(row("search-type", "E", "Task?status", patients=("Patient/a", "Patient/b")), BASE)
-    assert [e.fhir_id for e in found] == ["0-7-0", "0-7-1"]
+    assert [e.fhir_id for e in found] == ["n-0", "n-1"]
     assert [e.patient_reference for e in found] == ["Patient/a", "Patient/b"]
 
 
@@ -120,7 +120,7 @@ def test_one_event_for_each_patient() -> None:
 def test_consent_decisions(decision: str, outcome: str) -> None:
     detail = orjson.dumps({"net": "::1", "tok": "ab", "consents": {"Patient/a": ["Consent/1"]}, "decision": decision})
     found = audit.events(row("read", patients=("Patient/a", "Patient/b"), detail=detail.decode()), BASE)
-    assert [e.fhir_id for e in found] == ["0-7-0", "0-7-0-c", "0-7-1"]
+    assert [e.fhir_id for e in found] == ["n-0", "n-0-c", "n-1"]
     event = orjson.loads(found[1].body or b"")
     assert event["meta"]["profile"] == [f"{BALP}AuthZconsent"] and event["outcome"] == outcome
     assert event["type"]["code"] == "110113" and event["subtype"][0]["code"] == "AuthZ-Consent"
@@ -146,7 +146,7 @@ def test_every_shape_is_valid(kind: str) -> None:
 def test_a_disclosure_is_valid() -> None:
     what: list[dict[str, Any]] = [{"type": "Observation", "display": "2 Observation"}]
     event = audit.disclosure(row("read"), "Patient/a", what, [{"reference": "Organization/o"}], BASE)
-    resource = orjson.loads(audit.rendered(row("read"), "0-7-0-d", "Patient/a", event).body or b"")
+    resource = orjson.loads(audit.rendered(row("read"), "n-0-d", "Patient/a", event).body or b"")
     assert resource["meta"]["profile"] == [f"{BALP}PrivacyDisclosure.Source"]
     assert not validate(resource, "AuditEvent") and not explain(resource, "AuditEvent")
     assert [a["type"]["coding"][0]["code"] for a in resource["agent"]] == ["110153", "110152", "IRCP", "PROV", "CST"]

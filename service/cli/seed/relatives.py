@@ -4,7 +4,7 @@ facts/california.md A.1 R2 and A.9 R101: recorded apart from the consent to shar
 """
 
 from fhir_profiles import Resource
-from service.cli.seed.consents import consent
+from service.cli.seed.consents import consent, signed
 from service.cli.seed.parts import TERMINOLOGY, Days, coded, filled, phone, ref
 from service.cli.seed.people import Member
 
@@ -40,6 +40,5 @@ def may_take_part(who: Member, days: Days, role: str, when: tuple[int, str], per
 
 
 def may_share(who: Member, days: Days, when: tuple[int, str]) -> Resource:
-    """The member's authorization for a year, with those who care; it names no sensitive data, so it opens none."""
-    period = {"start": days.on(when[0]), "end": days.on(when[0] - 364)}
-    return consent(who, "consent", days.at(*when), {"type": "permit", "period": period})
+    """The member's authorization for a year, with all care partners; no box is ticked: no sensitive data."""
+    return signed(who, days, "consent", when, {})

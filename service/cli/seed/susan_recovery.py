@@ -1,18 +1,17 @@
 """What the program under 42 CFR Part 2 wrote about Susan: every resource labelled, the consent to share it too.
 
-The program is her ECM provider's own street medicine; it alone may see this. Consent in writing that names what, who
-and until when: 42 CFR 2.31, https://www.ecfr.gov/current/title-42/chapter-I/subchapter-A/part-2
+The program is her ECM provider's own street medicine. By her form her plan sees it too; the food pantry, the housing
+navigators and all others do not. Consent in writing that names what, who and until when: 42 CFR 2.31, https://www.ecfr.gov/current/title-42/chapter-I/subchapter-A/part-2
 """
 
 from collections.abc import Iterator
 
 from fhir_profiles import Resource
 from service.cli.seed.care_plans import care_plan, condition, goal
-from service.cli.seed.consents import consent
-from service.cli.seed.parts import TERMINOLOGY, Days, Entry, filled, ref
+from service.cli.seed.consents import signed
+from service.cli.seed.parts import Days, Entry, filled, ref
 from service.cli.seed.people import Member
-from service.cli.seed.relatives import recipient
-from service.cli.seed.sensitive import PART_2, labelled
+from service.cli.seed.sensitive import labelled
 
 GOAL = "Stay with my treatment and carry naloxone"
 FINDINGS = (
@@ -37,16 +36,9 @@ def entries(who: Member, days: Days) -> Iterator[Entry]:
 
 
 def _consent(who: Member, days: Days) -> Resource:
-    """Records of this program to her ECM provider, for treatment and care management, for a year; to nobody else."""
-    reasons = [{"system": f"{TERMINOLOGY}/v3-ActReason", "code": code} for code in ("TREAT", "CAREMGT")]
-    provision: Resource = {
-        "type": "permit",
-        "period": {"start": days.on(162), "end": days.on(162 - 364)},
-        "actor": [recipient(ref(who.ecm.reference, who.ecm.name))],
-        "securityLabel": list(PART_2),
-        "purpose": reasons,
-    }
-    return labelled(consent(who, "consent-part-2", days.at(162, "09:40"), provision))
+    """The box for substance use, to her ECM provider and her plan, for a year; to nobody else. She can take it back."""
+    partners = (who.ecm.reference, who.plan.reference)
+    return labelled(signed(who, days, "consent-part-2", (162, "09:40"), {"substance-use": True}, partners=partners))
 
 
 def _treatment(who: Member, days: Days) -> Resource:

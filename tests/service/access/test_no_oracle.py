@@ -51,7 +51,7 @@ ON_POSTGRESQL = ("ecm-provider", "cbo")
 _MADE = re.compile(
     r'"Bundle","id":"[^"]+"|_page=[A-Za-z0-9_-]+|"lastUpdated":"[^"]+"|"lastModified":"[^"]+"'
     r'|"query":"[A-Za-z0-9+/=]+"'  # an AuditEvent repeats the request, with the id that was asked for
-    r"|AuditEvent/[0-9-]+|\"id\":\"[0-9]+-[0-9]+-[0-9]+\"|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+    r"|AuditEvent/[0-9a-f-]+|\"id\":\"[0-9a-f]{16}-[0-9]+\"|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 )
 
 

@@ -74,8 +74,18 @@ class Roles:
     async def status(self, role: str, name: str, query: str) -> int:
         return (await self._get(role, name, query)).status_code
 
+    async def put(self, role: str, name: str, resource: Any) -> None:
+        """The second version of a resource of the county."""
+        where, match = f"/{resource['resourceType']}/{resource['id']}", {"If-Match": 'W/"1"'}
+        async with await self._client(role, name) as client:
+            answer = await client.put(where, json=resource, headers=match)
+        assert answer.status_code == 200, answer.text
+
     async def _get(self, role: str, name: str, query: str) -> httpx.Response:
+        async with await self._client(role, name) as client:
+            return await client.get(f"/{query}")
+
+    async def _client(self, role: str, name: str) -> httpx.AsyncClient:
         token = await issue_sandbox_token(self._store, "sandbox", role, name, 600)
         headers = {"Authorization": f"Bearer {token}"}
-        async with httpx.AsyncClient(transport=self._transport, base_url="http://test/fhir", headers=headers) as client:
-            return await client.get(f"/{query}")
+        return httpx.AsyncClient(transport=self._transport, base_url="http://test/fhir", headers=headers)

@@ -171,10 +171,12 @@ def test_susans_words_stand_only_in_labelled_resources() -> None:
             assert not [word for word in SAID if word in text], reference
 
 
-def test_susans_consent_opens_the_labelled_data_to_her_ecm_provider_alone() -> None:
+def test_susans_form_opens_the_labelled_data_to_her_ecm_provider_and_her_plan_alone() -> None:
     provision = named(SUSAN, "Consent", "consent-part-2")["provision"]
-    assert [a["reference"]["reference"] for a in provision["actor"]] == [person(SUSAN).ecm.reference]
-    assert {c["code"] for c in provision["securityLabel"]} == {"OPIOIDUD", "42CFRPart2"}
+    partners = {person(SUSAN).ecm.reference, person(SUSAN).plan.reference}
+    assert {a["reference"]["reference"] for a in provision["actor"]} == partners
+    ((box,),) = ([one["securityLabel"] for one in provision["provision"]],)
+    assert {c["code"] for c in box} == {"SUD", "42CFRPart2"}
     assert provision["type"] == "permit" and provision["period"]["end"] > DAYS.on(0)
     assert "securityLabel" not in json.dumps(named(SUSAN, "Consent", "consent"))
 
@@ -200,12 +202,22 @@ async def test_the_food_bank_sees_its_referral_and_no_word_of_the_diagnosis(role
         assert await roles.status(*client, f"{r['resourceType']}/{r['id']}") in (403, 404), r["resourceType"]
 
 
-async def test_susans_lead_care_manager_reads_what_her_plan_and_the_housing_navigators_do_not(roles: Roles) -> None:
+async def test_susans_plan_reads_what_her_form_opens_and_the_housing_navigators_do_not(roles: Roles) -> None:
     for r in (r for r in story(SUSAN).values() if labels(r)):
         where = f"{r['resourceType']}/{r['id']}"
         assert await roles.status("lcm", f"{LEAD_CARE_MANAGERS[SUSAN].slug}-lcm", where) == 200
-        assert await roles.status("mcp", "golden-poppy-mcp", where) in (403, 404)
+        assert await roles.status("mcp", "golden-poppy-mcp", where) == 200
+        assert await roles.status("mcp", f"{PLANS[1].slug.removeprefix('plan-')}-mcp", where) == 404
         assert await roles.status("cbo", f"{CBOS[1].slug}-cbo", where) in (403, 404)
+
+
+async def test_what_the_form_opened_is_closed_when_susan_takes_it_back(roles: Roles) -> None:
+    form = named(SUSAN, "Consent", "consent-part-2")
+    where = f"Condition/{person(SUSAN).id('opioids')}"
+    assert await roles.status("mcp", "golden-poppy-mcp", where) == 200
+    await roles.put("ecm-provider", f"{person(SUSAN).ecm.slug}-ehr", form | {"status": "inactive"})
+    assert await roles.status("mcp", "golden-poppy-mcp", where) == 404
+    assert await roles.status("lcm", f"{LEAD_CARE_MANAGERS[SUSAN].slug}-lcm", where) == 200, "its author"
 
 
 # --- how many --------------------------------------------------------------------------------------------------------

@@ -49,7 +49,9 @@ CALLERS = {
     "referrer": (ECM1, None), "hospital": (ECM1, None),
 }  # fmt: skip
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_MADE = re.compile(r'_page=[A-Za-z0-9_%-]+|"id":"\d+-\d+-\d+"|AuditEvent/\d+-\d+-\d+|oauth:jti:[0-9a-f]+')
+_MADE = re.compile(
+    r'_page=[A-Za-z0-9_%-]+|"id":"[0-9a-f]{16}-\d+[-cd]*"|AuditEvent/[0-9a-f]{16}-\d+|oauth:jti:[0-9a-f]+'
+)
 _QUERY = re.compile(r'"query":"([A-Za-z0-9+/=]+)"')
 IGNORED = {"content-length", "date", "x-request-id"}
 
