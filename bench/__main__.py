@@ -15,7 +15,7 @@ from statistics import median
 
 import psutil
 
-from bench import http_rounds, messages, overload
+from bench import guards, http_rounds, messages, overload
 from bench.county import County, build
 from bench.processes import service, static_server
 from bench.results import Row, table
@@ -23,7 +23,7 @@ from service.store.engine import open_store
 from service.store.migrate import migrate
 from tests import postgres_server
 
-PARTS = ("start", "http", "visible", "overload", "acks", "drain")
+PARTS = ("start", "guards", "http", "visible", "overload", "acks", "drain")
 START_S, IDLE_MB = 3.0, 200.0
 
 
@@ -96,6 +96,8 @@ def measure(name: str, counts: Counts, parts: set[str], only: str) -> list[Row]:
         print(f"{name}: {counts.tasks:,} Tasks loaded in {time.monotonic() - began:.0f} s", flush=True)
         if "start" in parts:
             rows += starts(url, folder, counts.starts)
+        if "guards" in parts:
+            rows += guards.measure(county, url, folder, rounds=counts.rounds)
         if parts & {"http", "visible", "overload"}:
             with service(url, folder) as server, static_server(folder) as static:
                 if "http" in parts:

@@ -18,6 +18,7 @@ from service.store import inbox, work
 from service.store.change import Change, ClaimTaken, Lease, Stale, Statement
 from service.store.database import Unavailable
 from service.store.engine import Store
+from service.store.housekeeping import forget_ended
 from service.workflow.hospital_events import apply_adt
 
 Handler = Callable[[Context, dict[str, Any]], Awaitable[Change]]
@@ -65,9 +66,7 @@ class Worker:
                 found = await self._claim()
                 if time.monotonic() - swept > 600:
                     swept = time.monotonic()
-                    await self._store.commit(
-                        Change(statements=[work.forget_done(self._store.clock.now_us() - KEEP_US)])
-                    )
+                    await self.sweep()
             except Unavailable:
                 await asyncio.sleep(0.2)
                 continue
@@ -80,6 +79,10 @@ class Worker:
                     await asyncio.wait_for(self._wake.wait(), POLL_S)
         if self._running:
             await asyncio.wait(self._running, timeout=20)
+
+    async def sweep(self) -> None:
+        now_us = self._store.clock.now_us()
+        await self._store.commit(Change(statements=[work.forget_done(now_us - KEEP_US), *forget_ended(now_us)]))
 
     def stop(self) -> None:
         """Finishes what it holds and returns from run()."""

@@ -2,17 +2,20 @@
 
 net: address of the client. app: the client, where a person used it. tok: end of the token's digest. q: the request as
 sent, of a search. d: what was shown of others' writing, [number of the patient in the row, type, how many, key of the
-author]. w (added by store/commit.py): vids of the versions that the act wrote. consents: what was consulted.
+author]. w (added by store/commit.py): vids of the versions that the act wrote. consents: by patient, what permits
+that labelled data of others was shown.
 source: the message or file that an act followed from.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from service.caller import Caller, Role
+from service.store.change import AuditRow
 from service.store.read import Found
 
 MAX_ASKED = 8192
@@ -49,6 +52,14 @@ def detail_of(
     except TypeError:  # half of a surrogate pair, in the URL of an entry
         facts["q"] = asked[:MAX_ASKED].encode("utf-8", "backslashreplace").decode()
         return orjson.dumps(facts).decode()
+
+
+def consulted(row: AuditRow, consents: Mapping[str, Sequence[str]]) -> AuditRow:
+    """The row with the Consents that its answer rests on, by patient."""
+    if not consents:
+        return row
+    facts = {**(orjson.loads(row.detail) if row.detail else {}), "consents": consents}
+    return replace(row, detail=orjson.dumps(facts).decode())
 
 
 def disclosed(patients: Sequence[str], whose: Sequence[str], shown: Sequence[Found], own: int) -> list[list[object]]:

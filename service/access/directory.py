@@ -21,14 +21,20 @@ def is_own_entry(caller: Caller, resource: Resource) -> bool:
     return isinstance(named, dict) and named.get("reference") == caller.organization
 
 
-def check_entry(caller: Caller, resource: Resource) -> None:
-    """403 for a new or changed entry that is not the caller's own. Practitioner and Questionnaire are the author's."""
+def check_entry(caller: Caller, resource: Resource, old: Resource | None = None) -> None:
+    """403 for a new or changed entry that is not the caller's own. Practitioner and Questionnaire are the author's.
+
+    partOf is the operator's: a Consent that names an organization means its parts too.
+    """
     rtype = resource["resourceType"]
     if rtype not in OPEN_TYPES or caller.role in (Role.ADMIN, Role.SYSTEM):
         return
     if rtype == "Organization" and not is_own_entry(caller, resource):
         text = "Organizations are added by the operator; each changes its own entry only."
         raise FhirError(Category.FORBIDDEN, [Issue(text, "Organization", "forbidden")], reason="directory")
+    if rtype == "Organization" and resource.get("partOf") != (old or {}).get("partOf"):
+        text = "partOf is set by the operator, since rights follow from it: leave it as you read it."
+        raise FhirError(Category.FORBIDDEN, [Issue(text, "Organization.partOf", "forbidden")], reason="directory")
     element = BELONGS_TO.get(rtype)
     if element and not is_own_entry(caller, resource):
         text = f"{element} must be your own organization: a directory entry is written by whom it describes."

@@ -1,8 +1,9 @@
 """Who may put a member into a panel: whoever has the member now, by another resource than the one that is written.
 
 Source: ../shared/facts/security.md 2.1, 2.3. Authorship of an assignment gives nothing: else its author could renew
-what ended. Who wrote the Patient says who has it, as long as no other organization has, and may always refer it: a Task
-gives a view only. Plan files and the operator write as the service itself, and are not asked.
+what ended. So what an organization writes of itself while it has the member by another's is kept as SELF, which
+outlives nothing. Who wrote the Patient says who has it, as long as no other organization has, and may always refer it:
+a Task gives a view only. Plan files and the operator write as the service itself, and are not asked.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,8 @@ from dataclasses import replace
 
 from fhir_profiles import Resource
 from service.access.context import Context
+from service.access.panels import SELF
+from service.caller import Role
 from service.errors import Category, FhirError, Issue
 from service.search.dates import MAX_US
 from service.search.values import patient_of
@@ -32,13 +35,43 @@ async def granted(ctx: Context, write: Write) -> Write:
     source = ctx.store.keys.resource(write.reference)
     former = await panels.given(ctx.store, source) if write.expect != ABSENT else []
     selves = _selves(ctx) if write.rtype == "Task" else frozenset()
-    write = replace(write, panel=given_by(write.panel, former, selves, ctx.now_us))
-    for patient in {row.patient for row in gained(write.panel, former)}:
-        if await _may_give(ctx, write.rtype, patient, source):
+    wanted = given_by(write.panel, former, selves, ctx.now_us)
+    itself = by_itself(wanted, former, ctx.organization_key, ctx.now_us, plan=ctx.caller.role is Role.MCP)
+    claimed = [replace(asked, role=kept.role) for asked, kept in zip(wanted, itself, strict=True)]
+    gains = {row.patient for row in gained(claimed, former)}
+    if not gains and itself == wanted:
+        return replace(write, panel=wanted)
+    if await _wrote(ctx, write.rtype, wanted[0].patient):
+        return replace(write, panel=wanted)
+    for patient in gains:
+        if await may_give(ctx, write.rtype, patient, source):
             continue
         text = _REFUSED.format(what=_RECORD.get(write.rtype, "the record"))
         raise FhirError(Category.FORBIDDEN, [Issue(text, write.rtype, "forbidden")], reason="grant")
-    return write
+    return replace(write, panel=itself)
+
+
+def by_itself(
+    rows: Sequence[PanelRow], former: Sequence[Given], organization: int, now_us: int, *, plan: bool
+) -> tuple[PanelRow, ...]:
+    """The rows as they count where the organization writes of itself: what another gave it, and no longer than that.
+
+    plan: enrolment is what a plan says, also of itself.
+    """
+    return tuple(
+        row if row.subject != organization or row.basis == "task" or (plan and row.basis == "coverage")
+        else _of_another(row, former, now_us)
+        for row in rows
+    )  # fmt: skip
+
+
+def _of_another(row: PanelRow, former: Sequence[Given], now_us: int) -> PanelRow:
+    """The part of the row that is there already, and was not given by the organization to itself; else SELF."""
+    had = next((one for one in former if one.subject == row.subject and one.role != SELF), None)
+    if had is None or had.end_us <= now_us < row.end_us:
+        return replace(row, role=SELF)
+    start, end = max(row.start_us, had.start_us), min(row.end_us, had.end_us)
+    return replace(row, start_us=start, end_us=end) if start < end else replace(row, role=SELF)
 
 
 def gained(rows: Sequence[PanelRow], former: Sequence[Given]) -> list[PanelRow]:
@@ -48,6 +81,7 @@ def gained(rows: Sequence[PanelRow], former: Sequence[Given]) -> list[PanelRow]:
         for row in rows
         if not any(
             (had.subject, had.patient) == (row.subject, row.patient)
+            and (had.role != SELF or row.role == SELF)
             and had.start_us <= row.start_us
             and had.end_us >= row.end_us
             for had in former
@@ -76,9 +110,16 @@ def _selves(ctx: Context) -> frozenset[int]:
     return frozenset(ctx.store.keys.resource(one) for one in named if one)
 
 
-async def _may_give(ctx: Context, rtype: str, patient: int, source: int) -> bool:
-    if await panels.has_otherwise(ctx.store, patient, ctx.restriction, source, by_task=rtype == "Task"):
-        return True
+async def may_give(ctx: Context, rtype: str, patient: int, source: int) -> bool:
+    """Whether the caller has the patient (key) now by another resource than `source`, or it is its own to give."""
+    by_task = rtype == "Task"
+    return await panels.has_otherwise(ctx.store, patient, ctx.restriction, source, by_task=by_task) or await _wrote(
+        ctx, rtype, patient
+    )
+
+
+async def _wrote(ctx: Context, rtype: str, patient: int) -> bool:
+    """Whether the Patient is the caller's own to give."""
     new = any(p.version == ABSENT and ctx.store.keys.resource(name) == patient for name, p in ctx.pending.items())
     return new or await panels.wrote_patient(ctx.store, patient, ctx.restriction, alone=rtype != "Task")
 

@@ -4,6 +4,7 @@ from fhir_profiles import Resource
 from service.access.context import Context
 from service.access.labels import ACT, SHOWN, group_names, said
 from service.errors import Category, FhirError, Issue
+from service.search.clearance import high_water
 from service.store import label_rules
 from service.store.read import Found
 
@@ -21,7 +22,7 @@ async def labelled_for(ctx: Context, resource: Resource, current: Found, author:
     if author == ctx.organization_key:
         return resource
     bits = await label_rules.of_source(ctx.store, ctx.organization_key)
-    if said(resource) & ~(current.labels | bits) and not ctx.restriction.unrestricted:
+    if high_water(said(resource) | current.labels) & ~(current.labels | bits) and not ctx.restriction.unrestricted:
         place = f"{current.rtype}.meta.security"
         raise FhirError(Category.RULE, [Issue(_OTHERS, place, "business-rule")], reason="label")
     meta = resource.get("meta") or {}

@@ -11,7 +11,7 @@ from fhir_profiles import Resource
 from fhir_profiles.json_text import write_json
 from fhir_profiles.sensitive_codes import groups_in
 from service.search.clearance import GENERAL as GENERAL
-from service.search.clearance import LABEL_BITS
+from service.search.clearance import GRADED, GRADES, LABEL_BITS, high_water
 
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
@@ -26,11 +26,15 @@ GROUPS: dict[str, frozenset[str]] = {
     "hiv": frozenset({"HIV"}),
     "part2": frozenset({"42CFRPart2", "NORDSCLCD"}),
     "psychotherapy-notes": frozenset({"PSYTHPN"}),
+    "r": frozenset(),
+    "v": frozenset(),
 }
-"""Group -> its codes of v3-ActCode. The database holds a bit for each, by its place here: append, never reorder."""
+"""Group -> its codes of v3-ActCode; "r" and "v": a confidentiality without a reason (service/search/clearance.py).
+
+The database holds a bit for each, by its place here: append, never reorder."""
 BITS = {group: 1 << number for number, group in enumerate(GROUPS)}
 RESTRICTED = 1 << (LABEL_BITS - 1)
-"""A label that no group lists, or a confidentiality above normal. The last bit of all, so that groups can be added."""
+"""A label that no group lists: nothing clears it. The last bit of all, so that groups can be added."""
 SENSITIVE = sum(BITS.values()) | RESTRICTED
 PART2, SUD, PSYTHPN = BITS["part2"], BITS["sud"], BITS["psychotherapy-notes"]
 
@@ -56,7 +60,7 @@ def labels(resource: Resource, text: tuple[bytes, ...] = ()) -> int:
         bits |= said(part)
     for group in groups_in(resource, text or (write_json(resource),)):
         bits |= BITS[group]
-    return bits
+    return high_water(bits)
 
 
 def said(resource: Resource) -> int:
@@ -71,7 +75,7 @@ def bit_of(coding: Any) -> int:
     """The bit of one label; 0 for what is no sensitivity."""
     system, code = coding.get("system"), coding.get("code")
     if system == CONFIDENTIALITY:
-        return 0 if code in OPEN_CONFIDENTIALITY else RESTRICTED
+        return 0 if code in OPEN_CONFIDENTIALITY else GRADES.get(code, RESTRICTED)
     if system in HARMLESS_SYSTEMS or (system == ACT and code in HANDLING):
         return 0
     return _BIT.get(code, RESTRICTED) if system == ACT else RESTRICTED
@@ -117,10 +121,11 @@ def stamped(resource: Resource, bits: int, more: tuple[str, ...] = ()) -> Resour
     """With a label for each group of `bits` that meta.security does not say already, and the codes of `more`."""
     security = (resource.get("meta") or {}).get("security") or []
     codes, unsaid = {label.get("code") for label in security}, bits & ~said(resource)
-    wanted = [SHOWN.get(group, group.upper()) for group in group_names(unsaid) if group != "restricted"]
+    named = group_names(unsaid & ~GRADED & ~RESTRICTED)
+    wanted = [SHOWN.get(group, group.upper()) for group in named]
     stamps = [_stamp(ACT, code) for code in (*wanted, *more) if code not in codes]
     if unsaid and not any(label.get("system") == CONFIDENTIALITY for label in security):
-        stamps.append(_stamp(CONFIDENTIALITY, "R"))
+        stamps.append(_stamp(CONFIDENTIALITY, "V" if unsaid & GRADES["V"] else "R"))
     return _with(resource, [*security, *stamps]) if stamps else resource
 
 

@@ -22,6 +22,10 @@ ENDED = frozenset({"finished", "inactive"})
 OPEN_TASK = frozenset({"requested", "received", "accepted", "in-progress", "on-hold", "ready"})
 CLOSED_TASK = frozenset({"completed", "failed", "cancelled"})
 
+SELF = "self"
+"""Role of a row that an organization gave itself while it had the member by another resource (granting.py): it says who
+is of a CareTeam, for Consents that name the team, and is never counted as having the member."""
+
 Party = tuple[str, str]
 """(relative reference of an organization or person, role)"""
 

@@ -69,7 +69,7 @@ def _plain(one: Found, seen: Restriction) -> bool:
 def asked_of(found: Sequence[Found], seen: Restriction) -> Asked:
     return Asked(
         frozenset(one.patient for one in found if one.patient is not None),
-        frozenset({*seen.subjects, *seen.actors}),
+        frozenset({*seen.subjects, *seen.own, *seen.actors}),
         frozenset(one.key for one in found),
         frozenset(one.key for one in found if one.rtype in _NAMING),
     )
@@ -101,24 +101,29 @@ def relation_of(one: Found, facts: RawFacts, seen: Restriction, grace_us: int = 
 
 
 def _relation(one: Found, rule: See, facts: RawFacts, seen: Restriction, grace_us: int) -> Relation:
-    now = seen.now_us
-    rows = [row for row in facts.panel if row.patient == one.patient and row.subject in seen.subjects]
-    rows = [row for row in rows if row.start_us <= now]
-    standing = [row for row in rows if row.end_us > now]
+    rows = [row for row in facts.panel if row.patient == one.patient and row.role != "self"]
     if rule is See.VIEW:
-        return Relation.VIEW if any(row.role == "task-owner" for row in standing) else Relation.NONE
-    if rule is See.PANEL and any(_assigned(row, now, grace_us) for row in rows):
+        owned = [row for row in rows if row.role == "task-owner" and _stands(row, seen.now_us, 0)]
+        return Relation.VIEW if _held(owned, seen) else Relation.NONE
+    assigned = [row for row in rows if row.basis != "task" and _stands(row, seen.now_us, grace_us)]
+    if rule is See.PANEL and _held(assigned, seen):
         return Relation.PANEL
-    if rule in (See.PANEL, See.PARTY) and standing and _named(one, facts, seen.subjects):
+    standing = [row for row in rows if _stands(row, seen.now_us, 0)]
+    if rule in (See.PANEL, See.PARTY) and _held(standing, seen) and _named(one, facts, seen.subjects):
         return Relation.PANEL
     return Relation.NONE
 
 
-def _assigned(row: PanelFact, now: int, grace_us: int) -> bool:
-    """By enrolment or assignment; a Task alone opens no record."""
-    if row.basis == "task":
-        return False
-    return row.end_us > (now - grace_us if row.basis in ("episode", "care-team") else now)
+def _held(rows: Sequence[PanelFact], seen: Restriction) -> bool:
+    """By the organization for which the caller acts; by the person only beside it, or in an emergency."""
+    mine = [row for row in rows if row.subject in seen.subjects]
+    organizations = {row.subject for row in rows} & set(seen.own)
+    return bool(mine) and (bool(organizations) or any(row.basis == "break-glass" for row in mine))
+
+
+def _stands(row: PanelFact, now: int, grace_us: int) -> bool:
+    graced = grace_us if row.basis in ("episode", "care-team") else 0
+    return row.start_us <= now < row.end_us + graced
 
 
 def _named(one: Found, facts: RawFacts, subjects: Collection[int]) -> bool:

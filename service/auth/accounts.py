@@ -94,6 +94,18 @@ async def may_act(store: Store, provider: Provider, practitioner: str, now_us: i
     return found
 
 
+async def still_acts(store: Store, account_id: str, person: str, organization: str, role: str, now_us: int) -> bool:
+    """Whether who came through this account may act for the organization in the role at this moment."""
+    account = await identities.account_by_id(store, account_id)
+    if account is None or not account.active or account.practitioner != person:
+        return False
+    provider = await identities.provider_by_id(store, account.provider)
+    if provider is None:
+        return False
+    acting = await may_act(store, provider, person, now_us)
+    return any((one.organization, one.role) == (organization, role) for one in acting)
+
+
 async def _line(store: Store, organization: str) -> list[Resource]:
     """The organization and those above it, as far as they are active; empty where it is not there itself."""
     line: list[Resource] = []

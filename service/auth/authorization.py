@@ -109,7 +109,9 @@ def address(given: Mapping[str, str], app: RegisteredClient | None) -> Addressed
         raise NotAddressed("client-unknown", "The app that sent you here is not registered with Enlace.")
     redirect_uri = given.get("redirect_uri", "")
     if not redirect_uri or redirect_uri not in app.redirect_uris:
-        raise NotAddressed("redirect-uri", "The app that sent you here asks to return to an address not registered.")
+        raise NotAddressed(
+            "redirect-uri", "The app that sent you here asks to return to an address that is not registered for it."
+        )
     return Addressed(app, redirect_uri, given.get("state", "")[:MAX_STATE])
 
 

@@ -7,11 +7,11 @@ from others is PKCE and the redirect URI, not the name.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from service.auth.backend_services import AuthServer, authenticate_client
+from service.auth.backend_services import Answer, AuthServer, authenticate_client
 from service.auth.refusal import ClientRefused, OAuthRefused
 from service.auth.registration import CLIENT_ID
 from service.store import credentials
-from service.store.change import Claim
+from service.store.change import Change, Claim
 from service.store.credentials import RegisteredClient
 
 
@@ -21,6 +21,10 @@ class AtEndpoint:
 
     client: RegisteredClient
     claims: list[Claim] = field(default_factory=list)
+
+    def no(self, refused: OAuthRefused) -> Answer:
+        """The client is known, its request refused: the assertion is used up all the same (T20)."""
+        return Answer(Change(claims=list(self.claims)), self.client, refused=refused)
 
 
 async def app_at(server: AuthServer, form: Mapping[str, str], authorization: str | None, now_us: int) -> AtEndpoint:

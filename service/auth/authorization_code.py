@@ -13,16 +13,15 @@ from hashlib import sha256
 from service.auth import tokens
 from service.auth.authorization import Authorization
 from service.auth.authorization_clients import AtEndpoint, app_at, bad_grant
-from service.auth.authorization_tokens import issued, refresh_until_us, with_identity, with_refresh
+from service.auth.authorization_tokens import issued, refresh_until_us, standing, with_identity, with_refresh
 from service.auth.backend_services import Answer, AuthServer
-from service.auth.refusal import bad_request
+from service.auth.refusal import OAuthRefused, bad_request
 from service.store import authorizations
 from service.store.authorizations import CodeRow
 from service.store.change import Statement
+from service.store.housekeeping import CODES_US
 
 CODE_TTL_S = 60
-KEPT_S = 86_400
-"""How long a code is kept after its end, so that its reuse is noticed."""
 SECOND = 1_000_000
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 
@@ -31,7 +30,7 @@ def new_code(client_id: str, family: str, granted: Authorization, now_us: int) -
     """The code for the redirect, and the statements that store it."""
     code, digest = tokens.new_token()
     expires_us = now_us + CODE_TTL_S * SECOND
-    forget = authorizations.forget_codes(now_us - KEPT_S * SECOND)
+    forget = authorizations.forget_codes(now_us - CODES_US)
     return code, [forget, authorizations.insert_code(digest, client_id, family, granted.text(), expires_us)]
 
 
@@ -40,6 +39,13 @@ async def authorization_code(
 ) -> Answer:
     """The grant of apps. Raises OAuthRefused; a code that was used in the same moment shows at commit."""
     at = await app_at(server, form, authorization, now_us)
+    try:
+        return await _decided(server, at, form, now_us)
+    except OAuthRefused as refused:
+        return at.no(refused)
+
+
+async def _decided(server: AuthServer, at: AtEndpoint, form: Mapping[str, str], now_us: int) -> Answer:
     code = form.get("code")
     if not code:
         raise bad_request("code-missing", "code is required.")
@@ -69,12 +75,16 @@ async def _exchanged(
         raise bad_grant("redirect-uri")
     if not verified(form.get("code_verifier", ""), granted.challenge):
         raise bad_grant("verifier")
+    held = await standing(server, granted, now_us)
+    if held is None:
+        raise bad_grant("person")
     made = await issued(server, at, granted, row.family, now_us)
+    made.change.epochs |= held
     until_us = refresh_until_us(granted, now_us)
     body = made.body | await with_identity(server, at, granted, now_us)
     body |= with_refresh(at, granted, row.family, now_us, until_us, made.change)
     # The claim outlives the code, whose own row then says that it was used.
-    claim = authorizations.use_claim(server.store.keys, "code", digest, row.expires_us + KEPT_S * SECOND)
+    claim = authorizations.use_claim(server.store.keys, "code", digest, row.expires_us + CODES_US)
     made.change.claims.append(claim)
     made.change.statements.append(authorizations.use_code(digest, now_us))
     return Answer(made.change, at.client, body, target=tokens.audit_name(made.digest), single_use=claim.key)

@@ -50,7 +50,18 @@ def offered(asked: str, registered: str) -> tuple[str, ...]:
     held = [scope for scope in scopes.requested(registered) if scope.context in CONTEXTS]
     given = asked.split(" ")
     words = [word for word in WORDS if word in given]
-    return (*words, *(str(scope) for scope in scope_sets.intersect(wanted, held)))
+    offer = (*words, *(str(scope) for scope in scope_sets.intersect(wanted, held)))
+    if len(" ".join(offer)) > scopes.MAX_TEXT:
+        raise scopes.InvalidScope("What would be granted is too long: ask for fewer scopes.")
+    return offer
+
+
+def held_now(granted: str, registered: str) -> str:
+    """What of a granted text the app is registered for now; "" where nothing can be said of it."""
+    try:
+        return " ".join(offered(granted, registered))
+    except scopes.InvalidScope:
+        return ""
 
 
 def chosen(offer: Iterable[str], ticked: Collection[str]) -> str:

@@ -10,12 +10,12 @@ from typing import Any, cast
 from service.auth import accounts, login, tokens
 from service.auth.authorization import Authorization
 from service.auth.authorization_clients import AtEndpoint, bad_grant
-from service.auth.authorization_scopes import needs_patient
+from service.auth.authorization_scopes import held_now, needs_patient
 from service.auth.backend_services import AuthServer
 from service.auth.id_tokens import id_token
 from service.auth.scopes import compile_allows
 from service.caller import Caller, Role
-from service.store import authorizations, credentials, identities, sessions
+from service.store import authorizations, credentials, sessions
 from service.store.authorizations import RefreshRow
 from service.store.change import Change
 from service.store.engine import Store
@@ -50,8 +50,13 @@ def caller_for(client_id: str, granted: Authorization, text: str) -> Caller:
 async def issued(
     server: AuthServer, at: AtEndpoint, granted: Authorization, family: str, now_us: int, *, text: str = ""
 ) -> Issued:
-    """The access token alone. text: fewer scopes than were granted. Raises OAuthRefused."""
-    text = text or granted.scopes
+    """The access token alone. text: fewer scopes than were granted. Raises OAuthRefused.
+
+    Of what was granted, what the app is still registered for: the operator may have narrowed it since.
+    """
+    text = held_now(text or granted.scopes, at.client.scopes)
+    if not text:
+        raise bad_grant("scopes")
     patient = granted.patient if needs_patient(text.split(" ")) else None
     if patient is not None and not await server.sees(caller_for(at.client.id, granted, text), patient):
         raise bad_grant("patient")
@@ -65,6 +70,7 @@ async def issued(
         "role": granted.role,
         "purpose": granted.purpose,
         "patient": patient,
+        "account": granted.account,
     }
     change = Change(claims=list(at.claims))
     change.statements.append(authorizations.insert_person_token(digest, at.client.id, family, facts))
@@ -96,8 +102,7 @@ def with_refresh(
     if "offline_access" not in words and "online_access" not in words:
         return {}
     token, digest = tokens.new_token()
-    session = None if "offline_access" in words else bytes.fromhex(granted.session)
-    row = RefreshRow(at.client.id, family, granted.text(), now_us, until_us, None, None, session)
+    row = RefreshRow(at.client.id, family, granted.text(), now_us, until_us, None, None, bound_to(granted))
     change.statements.append(authorizations.insert_refresh(digest, row))
     return {"refresh_token": token}
 
@@ -108,8 +113,26 @@ def refresh_until_us(granted: Authorization, now_us: int) -> int:
     return now_us + life_s * SECOND
 
 
+def bound_to(granted: Authorization) -> bytes | None:
+    """The session with which an authorization ends; None where it outlives that."""
+    return None if "offline_access" in granted.scopes.split(" ") else bytes.fromhex(granted.session)
+
+
+async def standing(server: AuthServer, granted: Authorization, now_us: int) -> dict[int, int] | None:
+    """None where the person may no longer act as granted; else the epochs on which the new tokens rely.
+
+    Who signs out moves the epoch of the session: so no token slips in beside the end of it.
+    """
+    session, store = bound_to(granted), server.store
+    epochs: dict[int, int] = {}
+    if session is not None:
+        key = authorizations.session_key(store.keys, session)
+        epochs[key] = await authorizations.session_epoch(store, store.keys, session)
+    return epochs if await stands(server, granted, session, now_us) else None
+
+
 async def stands(server: AuthServer, granted: Authorization, session: bytes | None, now_us: int) -> bool:
-    """Whether the person may still act as they did when they granted: asked at each refresh.
+    """Whether the person may still act as they did when they granted: asked at the exchange and at each refresh.
 
     session: for online access, which ends with it.
     """
@@ -123,11 +146,5 @@ async def stands(server: AuthServer, granted: Authorization, session: bytes | No
         if client is None or not client.active or server.env != "sandbox":
             return False
         return login.may_sign_in(client.role, client.person, server.env)
-    account = await identities.account_by_id(store, granted.account)
-    if account is None or not account.active or account.practitioner != granted.person:
-        return False
-    provider = await identities.provider_by_id(store, account.provider)
-    if provider is None or not provider.active:
-        return False
-    acting = await accounts.may_act(store, provider, account.practitioner, now_us)
-    return any((one.organization, one.role) == (granted.organization, granted.role) for one in acting)
+    who = (granted.account, granted.person, granted.organization, granted.role)
+    return await accounts.still_acts(store, *who, now_us)

@@ -2,17 +2,20 @@
 
 The token, its client and their organization are read for every request and nothing of it is kept, so that a revocation,
 an ended client or an expiry acts on the next request (../shared/decisions.md 19). `bearer_digest` and `caller_of` are
-pure; a route that batches its first reads puts credentials.TOKEN_SQL between them.
+pure; a route that batches its first reads puts credentials.TOKEN_SQL between them, and asks `caller_now`.
 """
 
 import re
 from collections.abc import Collection
+from typing import cast
 
+from service.auth.accounts import still_acts
 from service.auth.scopes import compile_allows
 from service.auth.tokens import digest_of, longest_life_s
 from service.caller import Caller, Role
 from service.errors import Category, FhirError, Issue
 from service.store.credentials import TokenReads, TokenRow, token_row
+from service.store.engine import Store
 
 _HEADER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+)", re.ASCII | re.IGNORECASE)
 _CHALLENGE = 'Bearer realm="enlace"'
@@ -35,7 +38,17 @@ async def authenticate(
     env: sandbox or production; production takes no long-lived sandbox tokens.
     """
     digest = bearer_digest(authorization, query_keys, env)
-    return caller_of(await token_row(store, digest), now_us, env)
+    return await caller_now(store, await token_row(store, digest), now_us, env)
+
+
+async def caller_now(store: TokenReads, row: TokenRow | None, now_us: int, env: str = "production") -> Caller:
+    """As `caller_of`, and a person's account and PractitionerRole must be in force at this moment too (G3, B12)."""
+    caller = caller_of(row, now_us, env)
+    if row is not None and row.account is not None:
+        who = (row.account, row.person or "", row.organization, row.role)
+        if not await still_acts(cast(Store, store), *who, now_us):
+            raise _refused("person-role", env)
+    return caller
 
 
 def bearer_digest(authorization: str | None, query_keys: Collection[str] = (), env: str = "production") -> bytes:

@@ -67,6 +67,9 @@ class KeySets:
         if client.jwks_url is None or self._fetch is None:
             raise ClientRefused("keys-none")
         place = self._places.setdefault(client.jwks_url, _Place())
+        held = place.good_for(kid, now_us)
+        if held is not None:  # beside a fetch that somebody's unknown kid caused, and whatever becomes of it
+            return held
         waiting_since = place.fetches
         async with place.lock:
             if place.fetches != waiting_since:  # fetched for another request while this one waited

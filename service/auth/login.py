@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from service.auth import tokens
 from service.auth.accounts import Acting, may_act
+from service.auth.client_rules import CLIENT_ID
 from service.auth.scopes import compile_allows
 from service.caller import Caller, Role
 from service.search.restriction import EVERYTHING
@@ -116,7 +117,7 @@ async def sign_in(
     """(cookie, Change). former: the cookie that the browser sent; that session ends. Raises LoginRefused."""
     if env != "sandbox":
         raise LoginRefused("production")
-    client = await credentials.client_by_id(store, client_id)
+    client = await credentials.client_by_id(store, client_id) if CLIENT_ID.fullmatch(client_id) else None
     if client is None or not client.active or not may_sign_in(client.role, client.person, env):
         raise LoginRefused("unknown")
     cookie, digest, change = _new_session(env, now_us, former)

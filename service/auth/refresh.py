@@ -11,22 +11,26 @@ from service.auth import tokens
 from service.auth.authorization import Authorization
 from service.auth.authorization_clients import AtEndpoint, app_at, bad_grant
 from service.auth.authorization_scopes import narrowed
-from service.auth.authorization_tokens import issued, stands, with_refresh
+from service.auth.authorization_tokens import issued, standing, with_refresh
 from service.auth.backend_services import Answer, AuthServer
 from service.auth.refusal import OAuthRefused, bad_request
 from service.auth.scopes import InvalidScope
 from service.store import authorizations
 from service.store.authorizations import RefreshRow
 from service.store.change import Change
-
-SECOND = 1_000_000
-KEPT_S = 7 * 86_400
-"""How long a refresh token is kept after its end, so that its reuse is noticed."""
+from service.store.housekeeping import REFRESH_US
 
 
 async def refresh_token(server: AuthServer, form: Mapping[str, str], authorization: str | None, now_us: int) -> Answer:
     """The grant of apps that go on by themselves. Raises OAuthRefused; a use in the same moment shows at commit."""
     at = await app_at(server, form, authorization, now_us)
+    try:
+        return await _decided(server, at, form, now_us)
+    except OAuthRefused as refused:
+        return at.no(refused)
+
+
+async def _decided(server: AuthServer, at: AtEndpoint, form: Mapping[str, str], now_us: int) -> Answer:
     token = form.get("refresh_token")
     if not token:
         raise bad_request("refresh-token-missing", "refresh_token is required.")
@@ -61,16 +65,18 @@ async def _rotated(
     now_us: int,
 ) -> Answer:
     granted = Authorization.of(row.payload)
-    if not await stands(server, granted, row.session, now_us):
+    held = await standing(server, granted, now_us)
+    if held is None:
         return Answer(ended, at.client, refused=bad_grant("person"))
     try:
         text = narrowed(granted.scopes, form["scope"]) if form.get("scope") else ""
     except InvalidScope as error:
         raise OAuthRefused(400, "invalid_scope", "scope", sentence=str(error)) from None
     made = await issued(server, at, granted, row.family, now_us, text=text)
+    made.change.epochs |= held
     body = made.body | with_refresh(at, granted, row.family, now_us, row.expires_us, made.change)
-    claim = authorizations.use_claim(server.store.keys, "refresh", digest, row.expires_us + KEPT_S * SECOND)
+    claim = authorizations.use_claim(server.store.keys, "refresh", digest, row.expires_us + REFRESH_US)
     made.change.claims.append(claim)
-    forget = authorizations.forget_refresh(now_us - KEPT_S * SECOND)
+    forget = authorizations.forget_refresh(now_us - REFRESH_US)
     made.change.statements += [authorizations.use_refresh(digest, now_us), forget]
     return Answer(made.change, at.client, body, target=tokens.audit_name(made.digest), single_use=claim.key)

@@ -7,6 +7,7 @@ is refused too: that audience could use it here.
 
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -22,7 +23,7 @@ from service.auth.registration import CLIENT_ID
 from service.auth.scopes import InvalidScope, compile_allows, requested, text_of
 from service.caller import Caller, Role
 from service.errors import Category, FhirError
-from service.store.credentials import RegisteredClient
+from service.store.credentials import Place, RegisteredClient
 
 ALGORITHMS = {"RS256": ("RSA", ""), "RS384": ("RSA", ""), "ES256": ("EC", "P-256"), "ES384": ("EC", "P-384")}
 TYPES = ("at+jwt", "application/at+jwt", "JWT")
@@ -88,6 +89,14 @@ class ResourceServer:
         allows = compile_allows(scopes, patient is not None)
         token = sha256(jwt.text.encode()).digest()[-6:].hex()
         return Caller(client, role, organization, person, scopes, allows, purpose, patient=patient, token=token)
+
+
+def standing(caller: Caller, place: Place) -> Caller:
+    """The caller as the directory has it now: whatever the issuer says, who is inactive here has no access."""
+    organization_active, person_active, above = place
+    if not organization_active or not person_active:
+        raise _refused("person-inactive" if organization_active else "organization-inactive")
+    return replace(caller, above=tuple(f"Organization/{one}" for one in above))
 
 
 def _token(authorization: str | None, query_keys: Collection[str]) -> str:

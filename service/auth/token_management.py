@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from service.auth import authorization_facts, tokens
 from service.auth.backend_services import Answer, AuthServer, authenticate_client
-from service.auth.bearer import bearer_digest, caller_of
+from service.auth.bearer import bearer_digest, caller_now
 from service.auth.refusal import OAuthRefused, bad_request
 from service.caller import Role
 from service.errors import FhirError
@@ -29,15 +29,16 @@ class _Asker:
 
 async def introspect(server: AuthServer, form: Mapping[str, str], authorization: str | None, now_us: int) -> Answer:
     """Answers POST /auth/introspect; a token that is not good now, or foreign, is only {"active": false}."""
+    text = _token(form)
     asker = await _asker(server, form, authorization, now_us)
-    digest = tokens.digest_of(_token(form))
+    digest = tokens.digest_of(text)
     row = await credentials.token_row(server.store, digest) if digest else None
     answer = Answer(Change(claims=asker.claims), asker.client, {"active": False})
     if digest is None or row is None or not asker.may_see(row):
         return answer
     answer.target = tokens.audit_name(digest)
     try:
-        caller = caller_of(row, now_us, server.env)
+        caller = await caller_now(server.store, row, now_us, server.env)
     except FhirError:
         return answer
     answer.body = {
@@ -52,9 +53,10 @@ async def introspect(server: AuthServer, form: Mapping[str, str], authorization:
 
 async def revoke(server: AuthServer, form: Mapping[str, str], authorization: str | None, now_us: int) -> Answer:
     """Answers POST /auth/revoke: 200 for an unknown and for a foreign token too, of which nothing changes."""
+    text = _token(form)
     public = await authorization_facts.public_client(server, form, authorization)
     asker = _Asker(public, []) if public else await _asker(server, form, authorization, now_us)
-    digest = tokens.digest_of(_token(form))
+    digest = tokens.digest_of(text)
     answer = Answer(Change(claims=asker.claims), asker.client)
     if digest is not None:
         only = None if asker.client.role == Role.ADMIN and public is None else asker.client.id
@@ -76,7 +78,8 @@ async def _asker(server: AuthServer, form: Mapping[str, str], authorization: str
         client, claim = await authenticate_client(server, form, authorization, now_us)
         return _Asker(client, [claim])
     try:
-        caller = caller_of(await credentials.token_row(server.store, bearer_digest(authorization)), now_us, server.env)
+        row = await credentials.token_row(server.store, bearer_digest(authorization))
+        caller = await caller_now(server.store, row, now_us, server.env)
     except FhirError as error:
         raise OAuthRefused(401, "invalid_token", error.reason) from None
     found = await credentials.client_by_id(server.store, caller.client_id)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.access.labels import BITS, bits_of, group_names
+from service.access.labels import BITS, GROUPS, bits_of, group_names
 from service.auth.registration import OPERATOR
 from service.cli.client import Json, with_store
 from service.cli.listing import table
@@ -26,6 +26,7 @@ app = typer.Typer(no_args_is_help=True, help="Sensitivity by source and place: a
 
 Kind = Annotated[str, typer.Argument(help="source: what it writes; reference: what refers to it.")]
 Ref = Annotated[str, typer.Argument(help="Organization/ID; for reference also places, services, people.")]
+_RULED = tuple(group for group, codes in GROUPS.items() if codes)
 _REFERENCE = re.compile(r"[A-Za-z]+/[A-Za-z0-9.-]{1,64}", re.ASCII)
 APPLY = "Then give what is stored its labels: enlace labels apply"
 PLACES = ("Location", "HealthcareService", "PractitionerRole")
@@ -36,7 +37,7 @@ PLACES = ("Location", "HealthcareService", "PractitionerRole")
 def add(
     kind: Kind,
     reference: Ref,
-    group: Annotated[list[str], typer.Argument(help=f"One or more of {', '.join(BITS)}.")],
+    group: Annotated[list[str], typer.Argument(help=f"One or more of {', '.join(_RULED)}.")],
     note: Annotated[str, typer.Option(help="Why, for those who read the list later.")] = "",
 ) -> None:
     """Add a rule, or change one. New writes follow it at once.
@@ -110,8 +111,8 @@ def _problem(kind: str, reference: str, groups: list[str]) -> str:
     allowed = REFERRED if kind == "reference" else ("Organization/",)
     if not _REFERENCE.fullmatch(reference) or not reference.startswith(allowed):
         return f"A rule of the kind {kind} names one of {', '.join(f'{one}ID' for one in allowed)}."
-    unknown = [group for group in groups if group not in BITS]
-    return f"Not a group: {', '.join(unknown)}; known are {', '.join(BITS)}." if unknown else ""
+    unknown = [group for group in groups if group not in _RULED]
+    return f"Not a group: {', '.join(unknown)}; known are {', '.join(_RULED)}." if unknown else ""
 
 
 async def _put(store: "Store", rule: Rule) -> bool:

@@ -62,12 +62,12 @@ async def history(
     audit = ctx.audit("R" if key else "E", "history", target, shown=page)
     # Not the time of the newest version: it would tell everybody when anybody wrote.
     now_us = ctx.now_us if running_us is None else min(ctx.now_us, running_us)
-    issues = await notice(ctx, page)
-    told = {id(one) for one in protected(ctx, page)}
+    notes = await notice(ctx, page)
+    issues, told = notes.issues, {id(one) for one in protected(ctx, page)}
     entries = [Entry(shown(ctx, one), request=_request(one), issues=issues if id(one) in told else ()) for one in page]
     made = links(Around(following, previous))
     body = bundle("history", entries, ctx.settings.base_url, links=made, now_us=now_us, new_id=ctx.new_id())
-    return Decision(Change(audit=[audit]), fixed(Answer(200, body, notice=outcome(issues))))
+    return Decision(Change(audit=[notes.upon(ctx, audit)]), fixed(Answer(200, body, notice=outcome(issues))))
 
 
 def _types(ctx: Context, rtype: str, fhir_id: str) -> tuple[str, ...]:

@@ -6,17 +6,18 @@ Enlace's rules say of the resource (HL7 DS4P). The labels are not stored: ETag a
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from fhir_profiles.json_text import write_json
 from fhir_profiles.notices import statement
+from service.access.audit_detail import consulted
 from service.access.context import Context, parse
 from service.access.labels import ACT, PART2, SUD, stamped
 from service.caller import Role
 from service.clock import instant
 from service.interactions.decision import Answer, Decision
 from service.search.dates import MAX_US
-from service.store.change import Committed
+from service.store.change import AuditRow, Committed
 from service.store.disclosure_consents import Permit, permits
 from service.store.read import Found
 
@@ -41,11 +42,27 @@ def protected(ctx: Context, found: Iterable[Found]) -> list[Found]:
     return [one for one in found if one.labels & PROTECTED and one.source_org != own and one.body is not None]
 
 
-async def notice(ctx: Context, found: Sequence[Found]) -> Issues:
-    """The issue that states the notice and what permits the disclosure; none where nothing is protected."""
+class Notice(NamedTuple):
+    """issues: for the answer. behind: what permits the disclosure; for the accounting it stands in the audit too."""
+
+    issues: Issues
+    behind: Sequence[Permit] = ()
+
+    def upon(self, ctx: Context, row: AuditRow) -> AuditRow:
+        """The audit row with the Consents of each of its patients (42 CFR 2.25)."""
+        consents: dict[str, list[str]] = {}
+        named = {ctx.store.keys.resource(patient): patient for patient in row.patients}
+        for one in self.behind:
+            if one.reference and one.patient in named:
+                consents.setdefault(named[one.patient], []).append(one.reference)
+        return consulted(row, {patient: list(dict.fromkeys(several)) for patient, several in consents.items()})
+
+
+async def notice(ctx: Context, found: Sequence[Found]) -> Notice:
+    """What states the notice and what permits the disclosure; nothing where nothing is protected."""
     held = protected(ctx, found)
     if not held:
-        return []
+        return Notice([])
     bits = 0
     for one in held:
         bits |= one.labels & PROTECTED
@@ -58,7 +75,7 @@ async def notice(ctx: Context, found: Sequence[Found]) -> Issues:
     }
     if behind:
         issue["diagnostics"] = f"Disclosed under {'; '.join(dict.fromkeys(_told(one) for one in behind))}."
-    return [issue]
+    return Notice([issue], behind)
 
 
 def _told(permit: Permit) -> str:
@@ -94,12 +111,13 @@ async def noticed(ctx: Context, decision: Decision, found: Found) -> Decision:
     """The decision about one resource, its answer with labels and notice. found: what it is, or what it replaces."""
     if not found.labels or ctx.caller.role is Role.SYSTEM:
         return decision
-    issues, whole = await notice(ctx, (found,)), decision.answer
+    told, whole = await notice(ctx, (found,)), decision.answer
+    rows = [told.upon(ctx, row) if row.shown else row for row in decision.change.audit]
 
     def answer(committed: Committed) -> Answer:
         made = whole(committed)
         bits = committed.written[0].labels if committed.written else found.labels
         one = replace(found, body=made.body, labels=bits)
-        return replace(made, body=shown(ctx, one).body, notice=outcome(issues) if protected(ctx, (one,)) else None)
+        return replace(made, body=shown(ctx, one).body, notice=outcome(told.issues) if protected(ctx, (one,)) else None)
 
-    return replace(decision, answer=answer)
+    return replace(decision, change=replace(decision.change, audit=rows), answer=answer)

@@ -76,9 +76,9 @@ async def search_in(
     names = "&".join(sorted({name for name, _ in several[0].used}))
     audit = ctx.audit("E", where.interaction, f"{where.path}?{names}", shown=(*page.matches, *page.included))
     page = replace(page, matches=[part(ctx, one) for one in page.matches], included=in_view(ctx, page.included))
-    issues = await notice(ctx, (*page.matches, *page.included))
-    body = _body(ctx, ready[0], page, links, issues)
-    return Decision(Change(audit=[audit]), fixed(Answer(200, body, notice=outcome(issues))))
+    told = await notice(ctx, (*page.matches, *page.included))
+    body = _body(ctx, ready[0], page, links, told.issues)
+    return Decision(Change(audit=[told.upon(ctx, audit)]), fixed(Answer(200, body, notice=outcome(told.issues))))
 
 
 def _seen(ctx: Context, several: list[Criteria]) -> Sequence[Criteria]:

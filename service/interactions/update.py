@@ -145,7 +145,7 @@ async def replaced(
         audit = ctx.audit("U", "update-unchanged", current.reference, shown=(current,))
         answer = Answer(200, current.body, current.version, current.vid, current.reference)
         return await noticed(ctx, Decision(Change(audit=[audit]), fixed(answer)), current)
-    check_entry(ctx.caller, resource)
+    check_entry(ctx.caller, resource, old)
     await check_patient(ctx, resource, old)
     await check_references(ctx, resource, old)
     change = Change()

@@ -46,6 +46,7 @@ class Wanted:
 def check_caller(ctx: Context) -> None:
     """403, and before anything is looked at: who may not take this learns nothing of any patient."""
     check_scope(ctx.caller, "r", "Patient")
+    check_scope(ctx.caller, "c", "Task")  # it writes one; an app that was let read alone does not widen what it reads
     if not ctx.settings.break_glass:
         raise FhirError(Category.FORBIDDEN, "Emergency access is switched off on this installation.", reason="off")
     if ctx.caller.role not in ROLES or ctx.caller.person is None:

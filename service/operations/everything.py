@@ -108,7 +108,7 @@ async def everything(
         stage, last = page[-1]
         following = (stage, last.rtype, last.fhir_id)
     entries = [Entry(shown(ctx, one), "include" if stage == DIRECTORY else "match") for stage, one in page]
-    issues = await notice(ctx, [one for _, one in page])
+    notes = await notice(ctx, [one for _, one in page])
     told = [one for _, one in page]
     audit = ctx.audit("E", "everything", patient.reference, (patient.reference,), shown=told)
     body = bundle(
@@ -118,9 +118,9 @@ async def everything(
         links=links(Around(following)),
         now_us=ctx.now_us,
         new_id=ctx.new_id(),
-        outcome=outcome(issues),
+        outcome=outcome(notes.issues),
     )
-    return Decision(Change(audit=[audit]), fixed(Answer(200, body, notice=outcome(issues))))
+    return Decision(Change(audit=[notes.upon(ctx, audit)]), fixed(Answer(200, body, notice=outcome(notes.issues))))
 
 
 def _asked(wanted: Wanted, patient: int, readable: frozenset[str], after: Place) -> Asked:

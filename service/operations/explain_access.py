@@ -2,7 +2,8 @@
 
 Our own operation: https://enlace.example.org/fhir/OperationDefinition/explain-access. It decides nothing: the store is
 asked as the actor would ask it, the second wall judges again, and both are told with what they rest on: names of rows
-and Consents, no content. Who may ask: the operator about all, an organization about what it wrote, each about itself.
+and Consents, no content. Who may ask: the operator about all, everybody else about itself. Not authors about others:
+the answer would say in whose care a member is, and that may be what a label hides.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from service.access import tripwire
 from service.access.consent.rules import Permit, Reason
 from service.access.context import Context
 from service.access.labels import group_names
-from service.access.roles import rights
+from service.access.roles import check_scope, rights
 from service.auth.sandbox import caller_of
 from service.caller import Caller, Role
 from service.clock import instant
@@ -74,26 +75,28 @@ def parse(params: Params, base_url: str) -> Wanted:
 async def explain(ctx: Context, wanted: Wanted) -> Decision:
     """A Parameters resource: one part for each client that acts for the actor. 404 where the asker may not see it."""
     rtype, _, fhir_id = wanted.resource.partition("/")
-    found = await store_read.head(ctx.store, rtype, fhir_id, ctx.for_reading(ctx.seen))
+    check_scope(ctx.caller, "r", rtype)
+    found = await store_read.head(ctx.store, rtype, fhir_id, ctx.for_reading(ctx.restriction))
     if found is None or found.deleted:
         raise not_found(rtype, fhir_id)
-    actors = await _actors(ctx, wanted.actor, found)
+    actors = await _actors(ctx, wanted.actor)
     told = [await _told(ctx, found, actor) for actor in actors]
     body = {"resourceType": "Parameters", "parameter": [_string("resource", found.reference), *told]}
     audit = ctx.audit("E", "explain-access", found.reference, ctx.patients_of(found))
     return Decision(Change(audit=[audit]), fixed(Answer(200, write_json(body))))
 
 
-async def _actors(ctx: Context, actor: str, found: Found) -> list[Caller]:
+async def _actors(ctx: Context, actor: str) -> list[Caller]:
     """The clients that the asker may ask about; 403 before it is told whether there are any."""
     mine = (ctx.caller.client_id, ctx.caller.organization, ctx.caller.person)
-    author = found.source_org == ctx.organization_key
-    if ctx.caller.role not in (Role.ADMIN, Role.SYSTEM) and not author and actor not in mine:
-        text = "Who did not write the resource asks about itself only: give your own client, organization or person."
+    operator = ctx.caller.role in (Role.ADMIN, Role.SYSTEM)
+    if not operator and actor not in mine:
+        text = "You ask about yourself only: give your own client, organization or person."
         raise FhirError(Category.FORBIDDEN, [Issue(text, "actor", "forbidden")], reason="explain")
     # An app alone sees nothing: its rights are those of the person who uses it.
     registered = [one for one in await credentials.clients(ctx.store) if one.kind == "backend"]
     clients = [one for one in registered if actor in (one.id, one.organization, one.person)]
+    clients = [one for one in clients if operator or one.organization == ctx.caller.organization]
     if actor == ctx.caller.client_id and not clients:
         return [ctx.caller]
     if not clients:
@@ -142,7 +145,7 @@ def _role(actor: Caller, rtype: str) -> Resource:
 async def _panel(ctx: Context, found: Found, facts: RawFacts, seen: Context) -> list[Resource]:
     """Each panel row of the actor for this patient, ended ones too."""
     rows = [one for one in facts.panel if one.patient == found.patient and one.subject in seen.seen.subjects]
-    sources = await store_read.references(ctx.store, [one.source for one in rows])
+    sources = await _named(ctx, [one.source for one in rows])
     return [
         _step(
             "panel", row.start_us <= ctx.now_us < row.end_us, f"{row.basis}, {row.role}", sources.get(row.source), row
@@ -158,9 +161,18 @@ async def _consent(ctx: Context, found: Found, facts: RawFacts, seen: Context) -
     steps = [_string("label", name) for name in labels]
     relation = tripwire.relation_of(found, facts, seen.seen, seen.grace_us)
     verdict = tripwire.verdict_of(found, relation, facts, seen.seen)
-    names = await store_read.references(ctx.store, [one.consent for one in verdict.reasons if one.consent])
+    names = await _named(ctx, [one.consent for one in verdict.reasons if one.consent])
     permitted = isinstance(verdict, Permit)
     return steps + [_step("rule", permitted, _sentence(one), names.get(one.consent)) for one in verdict.reasons]
+
+
+async def _named(ctx: Context, keys: list[int]) -> dict[int, str]:
+    """References of those that the asker sees."""
+    found = await store_read.references(ctx.store, keys)
+    if ctx.seen.unrestricted:
+        return found
+    seen = await store_read.heads(ctx.store, list(found.values()), ctx.for_reading(ctx.readable()))
+    return {key: reference for key, reference in found.items() if reference in seen}
 
 
 def _sentence(reason: Reason) -> str:

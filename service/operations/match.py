@@ -100,7 +100,7 @@ async def match_patient(ctx: Context, wanted: Wanted) -> Decision:
     rows = [r for r in rows if r.grade != "certainly-not" or r.candidate.patient_ref in by_number]
     rows = [r for r in rows if r.grade == "certain" or not wanted.certain][: wanted.count]
     shown = [searches.found[row.candidate.patient_ref] for row in rows]
-    issues = await notice(ctx, shown)
+    notes = await notice(ctx, shown)
     body = bundle(
         "searchset",
         [Entry(labelled(ctx, one), "match", search=_search_of(row)) for one, row in zip(shown, rows, strict=True)],
@@ -109,10 +109,10 @@ async def match_patient(ctx: Context, wanted: Wanted) -> Decision:
         now_us=ctx.now_us,
         new_id=ctx.new_id(),
         total=len(rows),
-        outcome=outcome(issues),
+        outcome=outcome(notes.issues),
     )
     audit = ctx.audit("E", "match", "Patient", shown=shown)
-    return Decision(Change(audit=[audit]), fixed(Answer(200, body, notice=outcome(issues))))
+    return Decision(Change(audit=[notes.upon(ctx, audit)]), fixed(Answer(200, body, notice=outcome(notes.issues))))
 
 
 def _search_of(row: Scored) -> dict[str, object]:

@@ -18,6 +18,9 @@ from enum import IntEnum
 
 LABEL_BITS = 16
 """So many lower bits may be labels (service/access/labels.py); a bit beyond is cleared by nothing."""
+GRADES = {"R": 1 << 7, "V": 1 << 8}
+"""A confidentiality above normal that says nothing of its reason -> its bit."""
+GRADED = sum(GRADES.values())
 GENERAL = 1 << 40
 """What every resource needs, labelled or not."""
 SPAN = 16
@@ -72,6 +75,16 @@ class Rule:
     def weight(self) -> int:
         """What counts among several Consents."""
         return self.grade % SPAN
+
+
+def high_water(bits: int) -> int:
+    """Labels of a resource: a confidentiality beside any other label says no more than that does, and R no more than V.
+
+    Each sensitivity is at least R, so a sender that writes both has said one thing.
+    """
+    if bits & ~GRADED:
+        return bits & ~GRADED
+    return GRADES["V"] if bits & GRADES["V"] else bits
 
 
 def grade(depth: int, specificity: int, *, denies: bool) -> int:

@@ -92,20 +92,25 @@ def end_family(keys: Keys, family: str, now_us: int) -> Change:
     return Change(statements=statements, bump_epochs={family_key(keys, family)})
 
 
-def end_session(session: bytes, now_us: int) -> list[Statement]:
-    """For signing out: what apps got with `online_access` in this session ends with it."""
+def session_key(keys: Keys, session: bytes) -> int:
+    return keys.of("token-session", session.hex())
+
+
+async def session_epoch(store: Reads, keys: Keys, session: bytes) -> int:
+    """To be read before the session is: who makes tokens that end with it relies on this."""
+    rows = await store.fetch(_EPOCH, (session_key(keys, session),))
+    return int(rows[0][0]) if rows else 0
+
+
+def end_session(keys: Keys, session: bytes, now_us: int) -> Change:
+    """For signing out: what apps got with `online_access` in this session ends with it, also what is being made now."""
     within = "family IN (SELECT family FROM refresh_token WHERE session = ?)"
-    return [
+    refresh = "UPDATE refresh_token SET revoked_us = ? WHERE session = ? AND revoked_us IS NULL"
+    statements = [
         Statement(f"UPDATE token SET revoked_us = ? WHERE {within} AND revoked_us IS NULL", (now_us, session)),
-        Statement(
-            "UPDATE refresh_token SET revoked_us = ? WHERE session = ? AND revoked_us IS NULL", (now_us, session)
-        ),
+        Statement(refresh, (now_us, session)),
     ]
-
-
-def end_person(person: str, now_us: int) -> Statement:
-    """For ending an account: the access tokens that apps hold for the person; refreshing asks the account anyhow."""
-    return Statement("UPDATE token SET revoked_us = ? WHERE person = ? AND revoked_us IS NULL", (now_us, person))
+    return Change(statements=statements, bump_epochs={session_key(keys, session)})
 
 
 # --- codes ---------------------------------------------------------------------------------------------------------
@@ -165,11 +170,11 @@ def forget_refresh(before_us: int) -> Statement:
 
 
 def insert_person_token(digest: bytes, client_id: str, family: str, facts: dict[str, Any]) -> Statement:
-    """facts: scopes, issued_us, expires_us, person, organization, role, purpose, patient."""
-    names = ("scopes", "issued_us", "expires_us", "person", "organization", "role", "purpose", "patient")
+    """facts: scopes, issued_us, expires_us, person, organization, role, purpose, patient, account."""
+    names = ("scopes", "issued_us", "expires_us", "person", "organization", "role", "purpose", "patient", "account")
     return Statement(
         "INSERT INTO token (hash, client_id, family, scopes, issued_us, expires_us, person, organization, role,"
-        " purpose, patient) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " purpose, patient, account) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (digest, client_id, family, *(facts[name] for name in names)),
     )
 

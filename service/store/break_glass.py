@@ -11,6 +11,7 @@ from service.search.restriction import Restriction
 from service.store.change import Statement
 from service.store.dialect import marks
 from service.store.engine import Store
+from service.store.visible import panel_row
 
 BASIS = "break-glass"
 GRADE = 14
@@ -84,12 +85,10 @@ async def by_id(store: Store, fhir_id: str) -> Taken | None:
 
 async def only_in_emergency(store: Store, patient: int, restriction: Restriction) -> bool:
     """Whether the caller has the patient (key) now, and by emergency access alone: then it reads and does not write."""
-    subjects, now = restriction.subjects or (0,), restriction.now_us
-    sql = (
-        "SELECT min(CASE WHEN p.basis = ? THEN 1 ELSE 0 END) FROM panel p "
-        f"WHERE p.patient = ? AND p.subject IN ({marks(len(subjects))}) AND p.start_us <= ? AND p.end_us > ?"
-    )
-    return bool((await store.fetch(sql, (BASIS, patient, *subjects, now, now)))[0][0])
+    taken, params = panel_row("?", restriction, f"p.basis = '{BASIS}'")
+    assigned, more = panel_row("?", restriction, f"p.basis <> '{BASIS}'")
+    sql = f"SELECT 1 WHERE {taken} AND NOT {assigned}"
+    return bool(await store.fetch(sql, (patient, *params, patient, *more)))
 
 
 def emergency_facts(taken: Taken) -> dict[str, str]:

@@ -280,6 +280,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "purpose": "text",
         "patient": "text",
         "family": "text",
+        "account": "text",
     },
     "version": {
         "vid": "int8",

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from service.clock import instant
+from service.search.clearance import high_water
 from service.search.keys import Keys
 from service.store import revoked
 from service.store.body import fill
@@ -258,7 +259,7 @@ def _plan_write(write: Write, plan: _Plan, keys: Keys, slot: Slot, heads: dict[i
     # A deletion stays as hidden as what it deleted: only they hear 410 who could read it.
     labels = head.labels if deleted and head else write.labels
     for rule in write.ruled:
-        labels |= plan.rules.get(rule, 0)
+        labels = high_water(labels | plan.rules.get(rule, 0))
     facts = (write.patient, labels, write.source_org)
     plan.add("version", (vid, key, write.rtype, write.fhir_id, version, op, *facts, kept, body))
     head_row = (key, write.rtype, write.fhir_id, vid, version, int(deleted), *facts)

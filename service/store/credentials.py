@@ -85,6 +85,8 @@ class TokenRow:
     organization_active: bool = True
     person_active: bool = True
     above: tuple[str, ...] = ()
+    account: str | None = None
+    """Of a person who came through an identity provider; what it may do now is in service/auth/accounts.py."""
 
 
 DIRECTORY = -1
@@ -93,7 +95,7 @@ DIRECTORY = -1
 TOKEN_SQL = (
     "SELECT t.client_id, t.scopes, t.issued_us, t.expires_us, t.revoked_us, COALESCE(t.role, c.role),"
     " COALESCE(t.organization, c.organization), COALESCE(t.person, c.person), COALESCE(t.purpose, c.purpose),"
-    " CASE WHEN c.suspended_us IS NULL THEN c.active ELSE 0 END, t.patient,"
+    " CASE WHEN c.suspended_us IS NULL THEN c.active ELSE 0 END, t.patient, t.account,"
     f" (SELECT a.epoch FROM access_epoch a WHERE a.subject = {DIRECTORY})"
     " FROM token t JOIN client c ON c.id = t.client_id WHERE t.hash = ?"
 )
@@ -138,7 +140,24 @@ async def as_token(store: TokenReads, row: Any) -> TokenRow:
     first statement. The joins themselves in that statement cost milliseconds on PostgreSQL, to plan them.
     """
     client_id, scopes, issued_us, expires_us, revoked_us, *of_caller = row
-    role, organization, person, purpose, active, patient, directory = of_caller
+    role, organization, person, purpose, active, patient, account, directory = of_caller
+    place = await _placed(store, organization, person, directory)
+    facts = (role, organization, person, purpose, active == 1, patient)
+    return TokenRow(client_id, scopes, issued_us, expires_us, revoked_us, *facts, *place, account)
+
+
+Place = tuple[bool, bool, tuple[str, ...]]
+"""(the organization is active, the person is, ids of the organizations above)"""
+
+
+async def place_now(store: TokenReads, organization: str, person: str | None) -> Place:
+    """For callers whom another server's token names: what the directory says of them at this moment."""
+    rows = await store.fetch("SELECT epoch FROM access_epoch WHERE subject = ?", (DIRECTORY,))
+    return await _placed(store, organization, person, rows[0][0] if rows else None)
+
+
+async def _placed(store: TokenReads, organization: str, person: str | None, directory: int | None) -> Place:
+    """directory: the counter as it was read before."""
     name = (store.keys, organization, person)
     known = _PLACED.get(name)
     if known is None or known[0] != directory:
@@ -146,11 +165,9 @@ async def as_token(store: TokenReads, row: Any) -> TokenRow:
         if len(_PLACED) >= MOST_PLACED:
             _PLACED.clear()
         _PLACED[name] = known
-    facts = (role, organization, person, purpose, active == 1, patient)
-    return TokenRow(client_id, scopes, issued_us, expires_us, revoked_us, *facts, *known[1])
+    return known[1]
 
 
-Place = tuple[bool, bool, tuple[str, ...]]
 MOST_PLACED = 10_000
 _PLACED: dict[tuple[Keys, str, str | None], tuple[int | None, Place]] = {}
 

@@ -9,8 +9,12 @@ from service.store.engine import Store
 
 
 class Permit(NamedTuple):
-    """reference: of the Consent; "" where it is an emergency access. purpose: v3-ActReason code, "": any."""
+    """reference: of the Consent; "" where it is an emergency access. purpose: v3-ActReason code, "": any.
 
+    patient: its key.
+    """
+
+    patient: int
     reference: str
     purpose: str
     end_us: int
@@ -26,12 +30,12 @@ async def permits(store: Store, patients: Sequence[int], bits: int, restriction:
         f"AND t.subject IN ({marks(len(actors))}) AND t.start_us <= ? AND t.end_us > ?)"
     )
     sql = (
-        "SELECT DISTINCT COALESCE(r.fhir_id, ''), c.purpose, c.end_us FROM clearance c "
+        "SELECT DISTINCT c.patient, COALESCE(r.fhir_id, ''), c.purpose, c.end_us FROM clearance c "
         f"LEFT JOIN resource r ON r.key = c.consent WHERE c.patient IN ({marks(len(patients))}) "
         "AND (c.labels & ?) <> 0 AND (c.grade & 1) = 0 AND c.start_us <= ? AND c.end_us > ? "
         f"AND c.purpose IN ({marks(1 + len(restriction.purposes))}) "
-        f"AND (c.actor IN (0, {marks(len(actors))}) OR {team}) ORDER BY 1, 2, 3"
+        f"AND (c.actor IN (0, {marks(len(actors))}) OR {team}) ORDER BY 2, 3, 4, 1"
     )
     params = (*patients, bits, now, now, "", *restriction.purposes, *actors, *actors, now, now)
     rows = await store.fetch(sql, params)
-    return [Permit(f"Consent/{row[0]}" if row[0] else "", row[1], row[2]) for row in rows]
+    return [Permit(row[0], f"Consent/{row[1]}" if row[1] else "", row[2], row[3]) for row in rows]

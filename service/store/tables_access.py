@@ -151,6 +151,8 @@ class Token(SQLModel, table=True):
     """Launch context: the one Patient for whom `patient/` scopes count."""
     family: str | None = text(nullable=True)
     """All tokens of one authorization end together."""
+    account: str | None = text(nullable=True)
+    """Through which the person came: what the person may do there is asked at each request."""
 
 
 class LoginSession(SQLModel, table=True):

@@ -73,24 +73,45 @@ ASSIGNED = "p.basis <> 'task'"
 """Panel rows of enrolment and assignment."""
 OWNED = "p.role = 'task-owner'"
 """Panel rows of those who are to fulfil a Task."""
+LENT = "p.role = 'self'"
+"""Rows that an organization gave itself while it had the member by another's: they say who is of a team, no more."""
 
 
 def panel_row(patient: str, restriction: Restriction, which: str = "", fence: str = "", *, grace_us: int = 0) -> Sql:
     """Whether the caller has the patient now, by a row as `which` says. patient: an expression.
 
+    A row of the person counts where the acting organization has such a row as well (else what another organization
+    assigned to the person would be seen in this one's name), or by itself where it is an emergency access.
     grace_us: an assignment that ended no longer ago counts as well.
     """
-    subjects, now = restriction.subjects or (0,), restriction.now_us
-    until, ends = "p.end_us > ?", [now]
-    if grace_us:
-        until = "(p.end_us > ? OR (p.end_us > ? AND p.basis IN ('episode', 'care-team')))"
-        ends = [now, now - grace_us]
-    kind = f"AND {which} " if which else ""
+    subjects, own = restriction.subjects or (0,), restriction.own or (0,)
+    kind, params = _standing(which, restriction.now_us, grace_us)
+    beside, more = "", list[Any]()
+    if not set(subjects) <= set(own):
+        beside = "p.basis = 'break-glass'"
+        if set(own) <= set(subjects):  # the organization's row is found as such
+            beside, more = f"p.subject IN ({marks(len(own))}) OR {beside}", [*own]
+        else:
+            beside += (
+                " OR EXISTS (SELECT 1 FROM panel o WHERE o.patient = p.patient "
+                f"AND o.subject IN ({marks(len(own))}) {kind.replace('p.', 'o.')}{fence})"
+            )
+            more = [*own, *params]
+        beside = f" AND ({beside})"
     return (
         f"EXISTS (SELECT 1 FROM panel p WHERE p.patient = {patient} AND p.subject IN ({marks(len(subjects))}) "
-        f"{kind}AND p.start_us <= ? AND {until}{fence})",
-        [*subjects, now, *ends],
+        f"{kind}{beside}{fence})",
+        [*subjects, *params, *more],
     )
+
+
+def _standing(which: str, now_us: int, grace_us: int) -> Sql:
+    until, ends = "p.end_us > ?", [now_us]
+    if grace_us:
+        until = "(p.end_us > ? OR (p.end_us > ? AND p.basis IN ('episode', 'care-team')))"
+        ends = [now_us, now_us - grace_us]
+    kind = f"AND {which} " if which else ""
+    return f"{kind}AND NOT {LENT} AND p.start_us <= ? AND {until}", [now_us, *ends]
 
 
 def _party(alias: str, rtype: str, restriction: Restriction, vid: str) -> Sql:

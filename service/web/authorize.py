@@ -27,12 +27,14 @@ from service.auth.authorization_code import new_code
 from service.auth.authorization_scopes import chosen, needs_patient, plain
 from service.auth.authorization_tokens import caller_for
 from service.auth.backend_services import AuthServer
+from service.auth.client_rules import CLIENT_ID
 from service.errors import Category
 from service.log_events import APP_AUTHORIZED, APP_REFUSED, log
 from service.store import authorizations, credentials, sessions
 from service.store.change import AuditRow, Change
 from service.web.authorize_members import Members, members
 from service.web.rendering import CSP, HEADERS, render
+from service.web.sees import named
 from service.web.session import (
     STALE_FORM,
     NotSignedIn,
@@ -114,8 +116,9 @@ async def _address(request: Request, query: str) -> Addressed:
         raise PageRefused(Category.NOT_FOUND, text, "external-issuer")
     try:
         given = parameters(query)
-        app = await credentials.client_by_id(shared_of(request).store, given.get("client_id", "")[:64])
-        return address(given, app)
+        named = given.get("client_id", "")
+        known = CLIENT_ID.fullmatch(named)
+        return address(given, await credentials.client_by_id(shared_of(request).store, named) if known else None)
     except NotAddressed as error:
         raise PageRefused(Category.MALFORMED, error.sentence, error.reason) from None
 
@@ -224,7 +227,7 @@ async def _screen(
         screen=screen,
         request=query,
         csrf=who.session.csrf,
-        name=who.session.client_name,
+        name=await named(who),
         nav=(),
     )
     # Browsers hold the redirect after a form against form-action as well.

@@ -15,6 +15,7 @@ from service.web.alert_card import moment
 from service.web.navigation import nav
 from service.web.pages import settled
 from service.web.rendering import render
+from service.web.sees import named
 from service.web.session import SignedIn, require_person, shared_of
 from service.workflow.disclosures import Accounting, to_csv
 
@@ -33,7 +34,7 @@ async def show(request: Request) -> Response:
         rows=rows,
         found=found,
         csrf=who.session.csrf,
-        name=who.session.client_name,
+        name=await named(who),
         address=f"/members/{request.path_params['id']}/disclosures.csv",
         nav=nav(shared_of(request), ""),
     )

@@ -64,8 +64,9 @@ async def logout(request: Request) -> Response:
     form = await read_form(request)
     check_csrf(form, who.session)
     change = sign_out(who.session, who.ctx.request_id)
-    change.statements += authorizations.end_session(who.session.digest, who.ctx.now_us)
-    await who.ctx.store.commit(change)
+    store = who.ctx.store
+    change.merge(authorizations.end_session(store.keys, who.session.digest, who.ctx.now_us))
+    await store.commit(change)
     provider = who.session.provider
     address = await end_session(request, provider) if provider else ""
     # A link, no redirect: the Content-Security-Policy keeps what a form leads to on this host.

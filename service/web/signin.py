@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from service.auth import openid_attempts as attempts
 from service.auth.accounts import Acting, account_id, may_act
+from service.auth.client_rules import CLIENT_ID
 from service.auth.login import refusal, sign_in_person, signin_token, visitors
 from service.auth.openid import AnswerRefused, ProviderDown, RelyingParty
 from service.errors import Category, FhirError
@@ -196,5 +197,7 @@ def limited(request: Request) -> int:
 
 
 async def active_provider(request: Request, provider_id: str) -> Provider | None:
+    if not CLIENT_ID.fullmatch(provider_id):  # ids of both have one form
+        return None
     provider = await identities.provider_by_id(shared_of(request).store, provider_id)
     return provider if provider is not None and provider.active else None

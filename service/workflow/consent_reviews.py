@@ -1,9 +1,10 @@
-"""The Task that says a Consent cannot be interpreted: opened, kept and closed with the Consent, one for each."""
+"""The Task that says a Consent cannot be interpreted, or is not signed: opened, kept and closed with the Consent, one for each."""
 
 from datetime import UTC, datetime
 
 from fhir_profiles import Resource
 from service.access.consent.compile import Compiled
+from service.access.consent.evidence import UNSIGNED
 from service.access.context import parse
 from service.access.new_version import new_version
 from service.search.restriction import EVERYTHING
@@ -17,6 +18,7 @@ SYSTEM = "https://enlace.example.org/fhir/CodeSystem/review-task"
 CODE = "consent-review"
 OPEN = ("requested", "received", "accepted", "in-progress", "on-hold", "ready")
 _TEXT = "This Consent cannot be interpreted as it stands, so it permits nothing and closes labelled data to others."
+_UNSIGNED = "This Consent permits nothing as it stands."
 
 
 async def review(step: Step, reference: str, patient: str, made: Compiled, author: int) -> None:
@@ -25,8 +27,8 @@ async def review(step: Step, reference: str, patient: str, made: Compiled, autho
     found = await read.head(step.ctx.store, "Task", fhir_id, EVERYTHING)
     former = parse(found.body) if found is not None and not found.deleted else None
     is_open = former is not None and former.get("status") in OPEN
-    if made.problems and any(rule.end_us > step.ctx.now_us for rule in made.rules):
-        told = " ".join([_TEXT, *made.problems])
+    if made.problems and made.until > step.ctx.now_us:
+        told = " ".join([_UNSIGNED if made.problems == (UNSIGNED,) else _TEXT, *made.problems])
         task = former if former is not None and is_open else _task(step, fhir_id, reference, patient)
         if is_open and task.get("description") == told:
             return

@@ -4,6 +4,7 @@ Supersession is an explicit chain: a Consent whose sourceReference is another Co
 place, whatever their dates; also when it is inactive itself, so that a revoked form never brings its forerunner back.
 That of another organization takes away only what the former permits: nobody lifts a refusal that others keep.
 A Consent that cannot be interpreted opens a Task for whoever keeps it. Source: ../shared/facts/security.md 3.
+Who has the member writes it: an organization that lost the member revokes what it wrote, and does nothing else.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -11,20 +12,27 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fhir_profiles import Resource
-from service.access.consent.compile import Compiled, compiled
+from service.access.consent.compile import WITHOUT_RULES, Compiled, compiled
 from service.access.consent.provisions import Source
-from service.access.context import parse
+from service.access.context import Context, parse
+from service.errors import Category, FhirError, Issue
 from service.search.references import normal_reference
 from service.search.restriction import EVERYTHING
 from service.search.values import patient_of
-from service.store import clearance, epochs, read
-from service.store.change import Change, Stale, Statement
+from service.store import clearance, epochs, panels, read
+from service.store.change import ABSENT, Change, Stale, Statement
 from service.store.engine import Store
 from service.workflow.consent_reviews import review
 from service.workflow.steps import Step
 
 SUPERSEDING = frozenset({"active", "rejected", "inactive"})
 BATCH = 200
+MAX_ABOVE = 10
+"""Organizations above an organization that are looked at."""
+_NOT_YOURS = (
+    "A Consent is written by an organization that has the member now: yours has not. What it wrote before it may set to "
+    "inactive or entered-in-error."
+)
 
 Written = dict[str, tuple[Resource | None, int]]
 """Reference -> what this Change makes of it (None: deleted) and whose it is."""
@@ -53,7 +61,8 @@ class Chain:
         if found is None:
             return Compiled()
         consent, author = found
-        made = compiled(consent, Source(self.store.keys, self.base_url, await self._roles(consent)))
+        writers = await self._above(author)
+        made = compiled(consent, Source(self.store.keys, self.base_url, await self._roles(consent), writers))
         patient = patient_of(consent, "Consent", self.base_url)
         for successor, other in await self._successors(reference):
             same = patient_of(successor, "Consent", self.base_url) == patient
@@ -61,8 +70,23 @@ class Chain:
                 continue
             if other == author:
                 return Compiled()
-            made = replace(made, rules=tuple(rule for rule in made.rules if rule.denies))
+            denies = tuple(rule for rule in made.rules if rule.denies)
+            made = replace(made, rules=denies, until=max((rule.end_us for rule in denies), default=0))
         return made
+
+    async def _above(self, author: int) -> frozenset[int]:
+        """The author and the organizations of which it is part: who names these means the author too."""
+        found = {author}
+        known = await read.references(self.store, [author])
+        reference = known.get(author, "")
+        for _ in range(MAX_ABOVE):
+            organization = await self.standing(reference) if reference.startswith("Organization/") else None
+            written = ((organization[0].get("partOf") or {}) if organization else {}).get("reference")
+            reference = (normal_reference(written, self.base_url) or "") if isinstance(written, str) else ""
+            if not reference:
+                break
+            found.add(self.store.keys.resource(reference))
+        return frozenset(found)
 
     async def _successors(self, reference: str) -> list[tuple[Resource, int]]:
         stored = await clearance.successors(self.store, self.store.keys.resource(reference))
@@ -109,6 +133,27 @@ def _references(value: Any) -> Iterator[str]:
 
 
 # --- a Consent is written ------------------------------------------------------------------------------------------
+
+
+async def check_party(step: Step) -> None:
+    """Before each write: 403 unless the writer has the member now, by more than a Task; to revoke is always allowed."""
+    if step.ctx.restriction.unrestricted:
+        return
+    if step.interaction == "update" and step.new.get("status") in WITHOUT_RULES and step.new.get("status") != "draft":
+        return
+    patient = patient_of(step.new, "Consent", step.ctx.settings.base_url)
+    if patient is None or not await _has(step.ctx, patient):
+        raise FhirError(Category.FORBIDDEN, [Issue(_NOT_YOURS, "Consent", "forbidden")], reason="consent-party")
+
+
+async def _has(ctx: Context, patient: str) -> bool:
+    """By an assignment; or it brought the member in itself, as long as no other organization has the member."""
+    key, pending = ctx.store.keys.resource(patient), ctx.pending.get(patient)
+    if pending is not None and pending.resource is not None and pending.version == ABSENT:
+        return True
+    if await panels.has_otherwise(ctx.store, key, ctx.restriction, 0, by_task=False):
+        return True
+    return await panels.wrote_patient(ctx.store, key, ctx.restriction, alone=True)
 
 
 async def written(step: Step) -> None:
@@ -158,11 +203,14 @@ async def _pending(step: Step) -> Written:
 # --- without a request -----------------------------------------------------------------------------------------------
 
 
-def rules_of_new(resource: Resource, store: Store, base_url: str = "") -> list[Statement]:
-    """For what writes new resources past the interactions (seed): the rules of a Consent that supersedes none."""
+def rules_of_new(resource: Resource, store: Store, base_url: str = "", *, author: int = 0) -> list[Statement]:
+    """For what writes new resources past the interactions (seed): the rules of a Consent that supersedes none.
+
+    author: key of an organization that is part of none.
+    """
     if resource["resourceType"] != "Consent":
         return []
-    made = compiled(resource, Source(store.keys, base_url))
+    made = compiled(resource, Source(store.keys, base_url, writers=frozenset({author} - {0})))
     return clearance.replaced(store.keys.resource(f"Consent/{resource['id']}"), made.rules)
 
 

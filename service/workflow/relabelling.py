@@ -12,6 +12,7 @@ from fhir_profiles.sensitive_codes import listed
 from service.access.context import parse
 from service.access.labels import group_names, labels
 from service.access.new_version import ruled
+from service.search.clearance import high_water
 from service.store import history, label_rules
 from service.store.change import AuditRow, Change
 from service.store.engine import Store
@@ -70,7 +71,7 @@ def _labels(store: Store, one: Stored, bits: dict[int, int], base_url: str, made
     found = labels(parse(one.body), (bytes(one.body),))
     for key in ruled(bytes(one.body), store.keys, one.source_org, base_url):
         found |= bits.get(key, 0)
-    return found
+    return high_water(found)
 
 
 async def _older_writes_ended(store: Store) -> None:

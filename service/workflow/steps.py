@@ -42,9 +42,9 @@ def _table() -> dict[tuple[str, str], tuple[tuple[StepFunction, ...], tuple[Step
         ),
         ("update", "Communication"): ((alerts.check_acknowledge,), ()),
         ("delete", "Task"): ((emergency_reviews.check_untouched, referrals.check_task_deletion), ()),
-        ("create", "Consent"): ((), (consents.written,)),
-        ("update", "Consent"): ((), (consents.written,)),
-        ("delete", "Consent"): ((consents.deleted,), ()),
+        ("create", "Consent"): ((consents.check_party,), (consents.written,)),
+        ("update", "Consent"): ((consents.check_party,), (consents.written,)),
+        ("delete", "Consent"): ((consents.check_party, consents.deleted), ()),
     }
 
 

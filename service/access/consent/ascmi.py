@@ -84,6 +84,7 @@ def consent_of(form: Form) -> Resource:
         "performer": [{"reference": form.signer}],
         "organization": [{"reference": form.organization}],
         "policy": [{"uri": f"{POLICY}{form.kind}-draft"}],
+        "verification": [{"verified": True, "verificationDate": form.signed}],
         "provision": root,
     }
     return consent | ({"sourceReference": {"reference": form.replaces}} if form.replaces else {})

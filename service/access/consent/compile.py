@@ -12,6 +12,7 @@ How rules decide among each other: service/search/clearance.py.
   that of an authorization form (ASCMI) of all labels, since the rest needs no authorization.
 - `rejected`: the refusal is kept and denies every label to whom the root names; `active` but not verified only denies.
 - What cannot be interpreted permits nothing, keeps its denies, and denies every label to all but the author.
+- What opens data to who wrote it, and shows no signed form, permits nothing and keeps its denies (evidence.py).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ from itertools import islice
 from typing import Any
 
 from fhir_profiles import Resource
+from service.access.consent.evidence import UNSIGNED, self_serving
 from service.access.consent.provisions import Frame, Problems, Source, frame
 from service.access.consent.purposes import includes
 from service.access.consent.rules import GENERAL, SENSITIVE, Rule
@@ -39,10 +41,14 @@ RELEASES = ("https://enlace.example.org/fhir/policy/ascmi",)
 
 @dataclass(frozen=True)
 class Compiled:
-    """problems: why it cannot be interpreted, sentences without any value of the Consent."""
+    """problems: why it cannot be interpreted, sentences without any value of the Consent; or that it is unsigned.
+
+    until: when it ends, in microseconds.
+    """
 
     rules: tuple[Rule, ...] = ()
     problems: tuple[str, ...] = ()
+    until: int = dates.MIN_US
 
 
 @dataclass(frozen=True)
@@ -72,9 +78,12 @@ def compiled(consent: Resource, source: Source) -> Compiled:
     if problems:
         rows = [row for row in rows if row["grade"] & 1][:MAX_RULES]
         rows.append(_row(period, SENSITIVE, grade(0, Specificity.UNREADABLE, denies=True)))
+    until = max((row["end_us"] for row in rows), default=dates.MIN_US)
+    if not problems and self_serving(consent, rows, source):
+        problems, rows = [UNSIGNED], [row for row in rows if row["grade"] & 1]
     key = source.keys.resource(f"Consent/{consent.get('id', '')}")
     rules = (Rule(patient=patient, consent=key, number=number, **row) for number, row in enumerate(rows))
-    return Compiled(tuple(rules), tuple(problems))
+    return Compiled(tuple(rules), tuple(problems), until)
 
 
 def _patient(consent: Resource, source: Source) -> int | None:

@@ -41,11 +41,15 @@ Actor = tuple[int, int]
 
 @dataclass(frozen=True)
 class Source:
-    """keys: of the database. base_url: absolute references below it are ours. roles: PractitionerRoles as looked up."""
+    """keys: of the database. base_url: absolute references below it are ours. roles: PractitionerRoles as looked up.
+
+    writers: the organization that wrote the Consent and those above it; none: nobody who could serve itself.
+    """
 
     keys: Keys
     base_url: str = ""
     roles: Roles = field(default_factory=dict)
+    writers: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -155,14 +159,15 @@ def _labels(provision: Resource, path: str, *, denies: bool, problems: Problems)
 
 
 def _permitted(system: str, code: str) -> int | None:
-    """A confidentiality is a high-water mark. The bit of what is not known to us is never opened."""
+    """A confidentiality is a high-water mark: V covers R. The bit of what is not known to us is never opened."""
     if system == ACT and code in _SENSITIVITIES:
         return bits_of(system, code)
     if system != CONFIDENTIALITY or code not in {*OPEN_CONFIDENTIALITY, *CONFIDENTIAL}:
         return None
     if code in OPEN_CONFIDENTIALITY:
         return GENERAL
-    return GENERAL | (bits_of(system, code) & ~bits_of("", ""))
+    covered = CONFIDENTIAL if code == "V" else (code,)
+    return GENERAL | sum(bits_of(system, one) for one in covered)
 
 
 def _denied(system: str, code: str) -> int | None:

@@ -167,7 +167,7 @@ def _change(store: Store, record: Sequence[Entry], planted: _Planted) -> Change:
         source_org = store.keys.resource(author)
         write = new_version(resource, ABSENT, store.keys, source_org=source_org, now_us=planted.now_us)
         change.writes.append(write)
-        change.statements += rules_of_new(resource, store)
+        change.statements += rules_of_new(resource, store, author=source_org)
         if patient := patient_of(resource, resource["resourceType"]):
             patients[patient] = None
     change.audit.append(AuditRow("C", "seed", 0, ACTOR, "Organization/enlace", patients=tuple(patients)))

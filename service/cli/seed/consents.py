@@ -43,11 +43,15 @@ def signed(
     share: bool = True,
     partners: Sequence[str] = (),
 ) -> Resource:
-    """The form as signed by the member, for a year, kept by the ECM provider. partners: who receives, (): all."""
+    """The form as signed by the member, for a year, kept by the ECM provider. partners: who receives, (): all.
+
+    That it was signed is said too: without it a Consent opens nothing to who wrote it down.
+    """
     until = days.on(when[0] - 364)
     filled_in = (FORM, who.reference, days.at(*when), who.reference, who.ecm.reference)
     made = consent_of(Form(*filled_in, share=share, boxes=boxes, partners=tuple(partners), until=until))
     named: Resource = {"id": who.id(role), "patient": ref(who.reference, who.name)}
+    named["verification"] = [{"verified": True, "verifiedWith": ref(who.reference, who.name)}]
     return made | named | {"category": [_AUTHORIZATION, *made["category"][1:]]}
 
 

@@ -75,6 +75,7 @@ def consent(*, to: str = "") -> Make:
             performer=[s.patient],
             organization=[s.provider],
             policy=[{"uri": POLICY}],
+            verification=[{"verified": True, "verificationDate": s.now()}],
             provision=provision,
         )
 

@@ -24,7 +24,7 @@ EDGES = tuple(edge(rtype, code) for rtype, codes in (
 ) for code in codes)  # fmt: skip
 ROLES = (Role.ECM_PROVIDER, Role.LCM, Role.MCP, Role.CBO, Role.REFERRER, Role.HOSPITAL, Role.ADMIN)
 BASES = (("coverage", "payor"), ("episode", "ecm-provider"), ("care-team", "care-team"), ("task", "task-owner"),
-         ("task", "task-requester"))  # fmt: skip
+         ("task", "task-requester"), ("care-team", "self"), ("break-glass", "break-glass"))  # fmt: skip
 PURPOSES = ("TREAT", "HPAYMT", "HOPERAT")
 HOUR = 3_600_000_000
 

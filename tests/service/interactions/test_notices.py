@@ -9,6 +9,7 @@ from service.interactions.notices import RELATION
 from service.search.dates import MAX_US, MIN_US
 from service.store.change import Change, Statement
 from service.store.engine import Store
+from service.workflow.disclosures import account
 from tests.service.conftest import AppClient
 from tests.service.world import ECM1, ECM2, SUD, condition, make, put, ref
 
@@ -118,3 +119,10 @@ async def test_the_address_of_the_notice_is_served(world: Store, app_client: App
     client = await app_client()
     answer = await client.get("http://test/notices/part2")
     assert answer.status_code == 200 and TEXT in answer.text
+
+
+@pytest.mark.parametrize("url", ["/Condition/p2", "/Condition?_id=p2", "/Condition/_history", "/Patient/a/$everything"])
+async def test_what_a_consent_opened_is_accounted_for_by_it(shared: Store, app_client: AppClient, url: str) -> None:
+    assert (await (await app_client()).get(url)).status_code == 200
+    found = await account(shared, "Patient/a", shared.clock.now_us())
+    assert found.disclosures[0].basis == "consent: Consent/c" and found.disclosures[0].required

@@ -8,7 +8,7 @@ import pytest
 from service.store import credentials
 from service.store.engine import Store
 from tests.service.conftest import AppClient
-from tests.service.world import CBO1, ECM1, ECM2, LCM1, PLAN1, access_token
+from tests.service.world import CBO1, ECM1, ECM2, LCM1, PLAN1, SUD, access_token, episode, put
 
 JSON = dict[str, Any]
 
@@ -68,13 +68,15 @@ async def test_the_panel_row_names_the_resource_that_gave_it(world: Store, app_c
 async def test_who_may_ask(world: Store, app_client: AppClient) -> None:
     await access_token(world, "mcp", PLAN1)
     author = await app_client("ecm-provider", ECM1)
-    assert await asked(author, "Condition/sud-a", PLAN1), "about what it wrote"
+    await asked(author, "Condition/sud-a", PLAN1, 403)
+    await asked(author, "Condition/sud-a", ECM1)
     plan = await app_client("mcp", PLAN1)
     assert await asked(plan, "Task/a", PLAN1), "about itself"
     await asked(plan, "Task/a", ECM1, 403)
     await asked(plan, "Task/b", PLAN1, 404)
     await asked(plan, "Task/absent", PLAN1, 404)
-    await asked(author, "Condition/sud-a", "Organization/nobody", 422)
+    await asked(author, "Condition/sud-a", "Organization/nobody", 403)
+    await asked(await app_client("admin", "Organization/op"), "Task/a", "Organization/nobody", 422)
     answer = await plan.get("/$explain-access")
     assert answer.status_code == 400 and len(answer.json()["issue"]) == 2
 
@@ -85,3 +87,34 @@ async def test_a_client_that_is_no_more_is_explained_as_it_stands(world: Store, 
     operator = await app_client("admin", "Organization/op")
     (told,) = await asked(operator, "Task/a", client.id)
     assert parts(told, "client")[0]["valueString"] == client.id
+
+
+async def test_an_author_does_not_hear_who_else_cares_for_the_member(world: Store, app_client: AppClient) -> None:
+    """The EpisodeOfCare of a program under Part 2 bears a label: its panel row is not to be asked for either."""
+    await put(world, episode("EpisodeOfCare/hidden", "Patient/a", ECM2, meta=SUD), source=ECM2)
+    await access_token(world, "ecm-provider", ECM2)
+    author = await app_client()
+    assert (await author.get("/EpisodeOfCare/hidden")).status_code == 404
+    await asked(author, "Condition/a", ECM2, 403)
+
+
+async def test_what_the_asker_does_not_see_is_not_named(world: Store, app_client: AppClient) -> None:
+    await put(world, episode("EpisodeOfCare/hidden", "Patient/a", ECM2, meta=SUD), source=PLAN1)
+    theirs = await app_client("ecm-provider", ECM2)
+    told = await asked(theirs, "Condition/a", ECM2)
+    assert [steps(one)["panel"] for one in told] == [[True]]
+    assert "EpisodeOfCare/hidden" not in str(told)
+
+
+@pytest.mark.parametrize("scopes", ["system/Task.cruds", "system/Condition.rs?_id=a"])
+async def test_scopes_narrow_what_is_asked_about(world: Store, app_client: AppClient, scopes: str) -> None:
+    narrow = await app_client("ecm-provider", ECM1, scopes=scopes)
+    for resource in ("Condition/sud-a", "Condition/absent"):
+        await asked(narrow, resource, ECM1, 403 if "Task" in scopes else 404)
+
+
+async def test_a_persons_clients_elsewhere_are_not_listed(world: Store, app_client: AppClient) -> None:
+    await access_token(world, "lcm", ECM2, LCM1)
+    person = await app_client("lcm", ECM1, LCM1)
+    told = await asked(person, "Condition/a", LCM1)
+    assert {parts(one, "organization")[0]["valueString"] for one in told} == {ECM1}

@@ -184,7 +184,9 @@ class Memory:
     def __init__(self, store: Store, writes: list[Write], vids: dict[str, int]):
         self.store, self.writes, self.vids = store, writes, vids
         self.by_key = {store.keys.resource(w.reference): w for w in writes}
-        self.panel = {(p.subject, p.patient) for w in writes for p in w.panel if p.start_us <= self.now < p.end_us}
+        standing = [p for w in writes for p in w.panel if p.start_us <= self.now < p.end_us]
+        self.panel = {(p.subject, p.patient) for p in standing}
+        self.assigned = {(p.subject, p.patient) for p in standing if p.basis != "task"}
 
     @property
     def now(self) -> int:
@@ -200,9 +202,10 @@ class Memory:
             return True
         if rule is See.OWN or write.labels:
             return False
-        if not any((subject, write.patient) in self.panel for subject in r.subjects):
-            return False
-        return rule is See.PANEL or self.party(write, r)
+        names = {*r.subjects, *r.own}  # an organization, or a person and the organization for which the person acts
+        if rule is See.PANEL and all((name, write.patient) in self.assigned for name in names):
+            return True
+        return all((name, write.patient) in self.panel for name in names) and self.party(write, r)
 
     def party(self, write: Write, r: Restriction) -> bool:
         def direct(one: Write) -> bool:

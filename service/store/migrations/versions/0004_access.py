@@ -28,6 +28,7 @@ NEW_COLUMNS = (
     ("token", "purpose", TEXT),
     ("token", "patient", TEXT),
     ("token", "family", TEXT),
+    ("token", "account", TEXT),
     ("login_session", "account", TEXT),
     ("login_session", "person", TEXT),
     ("login_session", "organization", TEXT),

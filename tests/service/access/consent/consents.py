@@ -49,6 +49,7 @@ def consent(
         "patient": ref(member),
         "dateTime": "2026-02-01T10:00:00Z",
         "policy": [{"uri": "https://example.org/policy"}],
+        "verification": [{"verified": True}],
         **({"provision": provision} if provision is not None else {}),
     }
     return make(reference, **(parts | more))
