@@ -1,7 +1,7 @@
 """Rows as they stand in panel, clearance and ref, without any decision: what the tripwire judges again by itself.
 
-One statement for all that an answer holds. On PostgreSQL requests that wait share one, whoever asks.
-"""
+One statement for all that an answer holds, one more where Consents speak of references. On PostgreSQL requests that wait
+share one, whoever asks.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,15 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from service.search.clearance import Rule
+from service.search.clearance import DataKind, Rule
 from service.search.keys import edge
 from service.store.batches import Batch
 from service.store.dialect import dollars
 from service.store.engine import Store
 
 FOCUS = edge("Task", "focus")
+_BY_REFERENCE = (DataKind.RELATED, DataKind.DEPENDENTS)
+"""Rules that speak of what refers to their data, or the other way round: rare, and asked for apart."""
 
 
 class PanelFact(NamedTuple):
@@ -99,7 +101,11 @@ _RELATED = (
 @lru_cache
 def _sql(postgresql: bool, parties: bool) -> str:
     """parties: also whom the resources name. One text for any number of keys: it is prepared once."""
-    parts = [_PANEL, _RULES, *_RELATED, *((_NAMED, _THROUGH) if parties else ())]
+    return _joined(postgresql, (_PANEL, _RULES, *((_NAMED, _THROUGH) if parties else ())))
+
+
+@lru_cache
+def _joined(postgresql: bool, parts: tuple[str, ...]) -> str:
     sql = " UNION ALL ".join(parts)
     keys = "(SELECT unnest(?::int8[]))" if postgresql else "(SELECT value FROM json_each(?))"
     sql = sql.format(list=keys, six=_ZEROS[6], eight=_ZEROS[8])
@@ -111,7 +117,7 @@ async def _fetched(store: Store, several: Sequence[Asked]) -> RawFacts:
     patients = _keys(postgresql, (key for one in several for key in one.patients))
     names = _keys(postgresql, (key for one in several for key in one.names))
     resources = _keys(postgresql, (key for one in several for key in one.resources))
-    params: list[Any] = [patients, names, patients, patients, resources, patients, resources]
+    params: list[Any] = [patients, names, patients]
     parties = any(one.parties for one in several)
     if parties:
         named = _keys(postgresql, (key for one in several for key in one.parties))
@@ -119,6 +125,10 @@ async def _fetched(store: Store, several: Sequence[Asked]) -> RawFacts:
     facts = RawFacts([], [], set(), set(), set(), set())
     for row in await store.fetch(_sql(postgresql, parties), tuple(params)):
         _take(facts, tuple(row))
+    if any(rule.data_kind in _BY_REFERENCE for rule in facts.rules):
+        related = (patients, resources, patients, resources)
+        for row in await store.fetch(_joined(postgresql, _RELATED), related):
+            _take(facts, tuple(row))
     return facts
 
 
