@@ -1,7 +1,8 @@
 """Rows as they stand in panel, clearance and ref, without any decision: what the tripwire judges again by itself.
 
-One statement for all that an answer holds, one more where Consents speak of references. On PostgreSQL requests that wait
-share one, whoever asks.
+One statement for all that an answer holds, one more where Consents speak of references. On PostgreSQL requests that
+wait share them, whoever asks.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
