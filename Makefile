@@ -11,7 +11,7 @@ LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-inde
 # Tests of each AREA at full counts; an area is a list of folders or files under tests/.
 DEEP_store := tests/service/store tests/service/api tests/fhir_profiles tests/scenarios/test_crash.py
 DEEP_search := tests/service/search tests/service/interactions
-DEEP_access := tests/service/access tests/service/auth
+DEEP_access := tests/service/access tests/service/auth tests/scenarios/non_interference tests/scenarios/openid
 DEEP_adt := tests/adt_listener tests/mappers tests/service/workflow tests/service/test_worker.py \
 	tests/service/interactions/test_receive_hl7v2.py tests/scenarios/test_adt_alert.py \
 	tests/scenarios/test_adt_fuzz.py tests/scenarios/test_adt_order.py tests/scenarios/test_crash.py \

@@ -46,9 +46,9 @@ def paths() -> Json:
             "post": _operation("clientAdd", "Register a client", "201", _SHAPE, _CLIENT) | _body(given),
         },
         "/auth/clients/{client_id}": {
-            "parameters": [_ID],
-            "get": _operation("clientRead", "Show a client", "200", _SHAPE, _CLIENT),
-            "patch": _operation("clientChange", "Suspend, resume or change a client", "200", _SHAPE, _CLIENT)
+            "get": {"parameters": [_ID]} | _operation("clientRead", "Show a client", "200", _SHAPE, _CLIENT),
+            "patch": {"parameters": [_ID]}
+            | _operation("clientChange", "Suspend, resume or change a client", "200", _SHAPE, _CLIENT)
             | _body(suspension),
         },
     }

@@ -215,7 +215,12 @@ PARAMETERS: Json = {
         "query", "_total", "Whether `Bundle.total` is counted.", kind={"enum": ["none", "accurate", "estimate"]}
     ),
     "_type": _in("query", "_type", "Types, separated by commas; unset: all that may be read.", example="Task"),
+    "actor": _in(
+        "query", "actor", "Id of a client, or reference of an Organization or a Practitioner.", required=True,
+        example="Organization/1",
+    ),
     "end": _in("query", "end", "The last day of care.", example="2026-03-31"),
+    "resource": _in("query", "resource", "Reference of the resource.", required=True, example="Task/7f3c9a52"),
     "start": _in("query", "start", "The first day of care.", example="2026-03-01"),
 }  # fmt: skip
 

@@ -109,6 +109,7 @@ TRANSACTION_RESPONSE: Json = {
         for rtype in ("Organization", "Location")
     ],
 }
+SAID: Json = {"resourceType": "Parameters", "parameter": [{"name": "decision", "valueCode": "permit"}]}
 METRICS = 'enlace_jobs{queue="adt.apply",state="ready"} 0.0\n'
 
 
@@ -126,6 +127,7 @@ def components() -> Json:
         "Problem": {"summary": "An element is missing", "value": PROBLEM},
         "TransactionResponse": {"summary": "Both were created", "value": TRANSACTION_RESPONSE},
         "CapabilityStatement": {"summary": "Shortened", "value": capabilities()},
+        "Parameters": {"summary": "What an operation said", "value": SAID},
     }
 
 

@@ -105,7 +105,7 @@ INTERACTIONS: dict[str, Interaction] = {
         "https://enlace.example.org/fhir/OperationDefinition/patient-disclosures",
     ),
     "$explain-access": Interaction(
-        "Explain who may read a resource, and why", "r", {200: ("Decision and steps, for each client.", "Parameters")},
+        "Explain who may read a resource, and why", "", {200: ("Decision and steps, for each client.", "Parameters")},
         (C.NOT_FOUND, C.FORBIDDEN, C.RULE), ("resource", "actor"), "nothing",
         "https://enlace.example.org/fhir/OperationDefinition/explain-access",
     ),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fhir_profiles.notices import statement
 from openapi import client_paths
 from openapi.components import BEARER, OAUTH, Json, content, header, refusals
 from openapi.examples import ACKNOWLEDGEMENT, BASE, MESSAGE, METRICS
@@ -9,6 +10,7 @@ from service.api.smart import configuration, openid_configuration
 from service.auth.grants import GRANTS
 from service.auth.refusal import ClientRefused, OAuthRefused
 from service.errors import Category as C
+from service.interactions.notices import NOTICE_PATH
 
 FORM = "application/x-www-form-urlencoded"
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -36,6 +38,7 @@ def paths() -> Json:
         "/healthz": {"get": _open("Whether the process lives", "healthz", {"status": "ok"}, "health")},
         "/readyz": {"get": _ready()},
         "/metrics": {"get": _metrics()},
+        NOTICE_PATH: {"get": _notice()},
         "/hl7v2": {"post": _hl7v2()},
     }
 
@@ -115,6 +118,15 @@ def _open(summary: str, name: str, example: Json, tag: str) -> Json:
     return {
         "tags": [tag], "operationId": name, "summary": summary, "security": OPEN,
         "responses": {"200": _json("The answer.", example, tuple(example))},
+    }  # fmt: skip
+
+
+def _notice() -> Json:
+    text = {"text/plain": {"schema": {"type": "string"}, "example": statement("part2").text}}
+    return {
+        "tags": ["server"], "operationId": "part2Notice", "security": OPEN,
+        "summary": "The statement that goes with records under 42 CFR Part 2",
+        "responses": {"200": {"description": "The answer.", "content": text}},
     }  # fmt: skip
 
 

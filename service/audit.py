@@ -312,8 +312,9 @@ def disclosure(
     return {"profiles": profiles, **resource}
 
 
+def warned(texts: tuple[str, ...]) -> list[Resource]:
+    return [{"severity": "warning", "code": "not-supported", "diagnostics": text} for text in texts]
+
+
 def warnings(texts: tuple[str, ...]) -> bytes | None:
-    if not texts:
-        return None
-    issues = [{"severity": "warning", "code": "not-supported", "diagnostics": text} for text in texts]
-    return write_json({"resourceType": "OperationOutcome", "issue": issues})
+    return write_json({"resourceType": "OperationOutcome", "issue": warned(texts)}) if texts else None

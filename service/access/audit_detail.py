@@ -2,9 +2,8 @@
 
 net: address of the client. app: the client, where a person used it. tok: end of the token's digest. q: the request as
 sent, of a search. d: what was shown of others' writing, [number of the patient in the row, type, how many, key of the
-author]. w (added by store/commit.py): vids of the versions that the act wrote. consents: by patient, what permits
-that labelled data of others was shown.
-source: the message or file that an act followed from.
+author, label bits]. w (added by store/commit.py): vids of the versions that the act wrote. consents: by patient, what
+permits that labelled data of others was shown. source: the message or file that an act followed from.
 """
 
 from collections import Counter
@@ -66,8 +65,8 @@ def disclosed(patients: Sequence[str], whose: Sequence[str], shown: Sequence[Fou
     """What leaves its author: resources of a patient that another organization wrote. whose: patient of each shown."""
     numbers = {patient: number for number, patient in enumerate(patients)}
     counted = Counter(
-        (numbers[patient], one.rtype, one.source_org)
+        (numbers[patient], one.rtype, one.source_org, one.labels)
         for patient, one in zip(whose, shown, strict=True)
         if patient and one.source_org != own
     )
-    return [[number, rtype, count, author] for (number, rtype, author), count in sorted(counted.items())]
+    return [[number, rtype, count, *more] for (number, rtype, *more), count in sorted(counted.items())]

@@ -115,10 +115,21 @@ def _relation(one: Found, rule: See, facts: RawFacts, seen: Restriction, grace_u
 
 
 def _held(rows: Sequence[PanelFact], seen: Restriction) -> bool:
-    """By the organization for which the caller acts; by the person only beside it, or in an emergency."""
+    """By the organization for which the caller acts; by the person only beside it or what it is part of, or in an
+    emergency."""
     mine = [row for row in rows if row.subject in seen.subjects]
-    organizations = {row.subject for row in rows} & set(seen.own)
-    return bool(mine) and (bool(organizations) or any(row.basis == "break-glass" for row in mine))
+    if any(row.subject in seen.own or row.basis == "break-glass" for row in mine):
+        return True
+    person = {*seen.subjects} - {*seen.own}
+    acting = {*seen.own, *seen.actors} - person
+    return bool(mine) and any(row.subject in acting for row in rows)
+
+
+def counts(row: PanelFact, facts: RawFacts, seen: Restriction) -> bool:
+    """Whether this row, of the caller, gives the caller its patient now."""
+    beside = [one for one in facts.panel if one.patient == row.patient and (one.basis != "task" or row.basis == "task")]
+    standing = [one for one in beside if one.role != "self" and _stands(one, seen.now_us, 0)]
+    return row in standing and _held([row, *(one for one in standing if one.subject != row.subject)], seen)
 
 
 def _stands(row: PanelFact, now: int, grace_us: int) -> bool:

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from fhir_profiles.json_text import write_json
 from service.api.body import raw
 from service.api.json_reader import read_json
+from service.api.smart import builtin_only
 from service.auth import client_metadata, registration
 from service.auth.backend_services import AuthServer
 from service.auth.bearer import authenticate
@@ -175,8 +176,8 @@ def _answer(body: dict[str, Any], status: int = 200) -> Response:
 
 
 routes = [
-    Route("/auth/clients", _operated("c", "client-add", _add), methods=["POST"]),
-    Route("/auth/clients", _operated("s", "client-read", _list), methods=["GET"]),
-    Route("/auth/clients/{client_id}", _operated("r", "client-read", _read), methods=["GET"]),
-    Route("/auth/clients/{client_id}", _operated("u", "client-change", _change), methods=["PATCH"]),
+    Route("/auth/clients", builtin_only(_operated("c", "client-add", _add)), methods=["POST"]),
+    Route("/auth/clients", builtin_only(_operated("s", "client-read", _list)), methods=["GET"]),
+    Route("/auth/clients/{client_id}", builtin_only(_operated("r", "client-read", _read)), methods=["GET"]),
+    Route("/auth/clients/{client_id}", builtin_only(_operated("u", "client-change", _change)), methods=["PATCH"]),
 ]

@@ -50,7 +50,7 @@ def offered(asked: str, registered: str) -> tuple[str, ...]:
     held = [scope for scope in scopes.requested(registered) if scope.context in CONTEXTS]
     given = asked.split(" ")
     words = [word for word in WORDS if word in given]
-    offer = (*words, *(str(scope) for scope in scope_sets.intersect(wanted, held)))
+    offer = (*words, *map(str, scopes.check_many(scope_sets.intersect(wanted, held))))
     if len(" ".join(offer)) > scopes.MAX_TEXT:
         raise scopes.InvalidScope("What would be granted is too long: ask for fewer scopes.")
     return offer

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from service.auth import scopes
 from service.caller import Role
+from service.search.purposes import KNOWN
 
 CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 BACKEND, CONFIDENTIAL, PUBLIC = "backend", "confidential", "public"
@@ -21,7 +22,6 @@ MAX_REDIRECTS = 10
 
 _ORGANIZATION = re.compile(r"Organization/[A-Za-z0-9.-]{1,64}", re.ASCII)
 _PERSON = re.compile(r"(Practitioner|PractitionerRole)/[A-Za-z0-9.-]{1,64}", re.ASCII)
-_PURPOSE = re.compile(r"[A-Z]{2,16}", re.ASCII)
 _MAX_NAME = 100
 _MAX_URI = 2048
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -55,8 +55,8 @@ def problems(facts: Facts) -> Iterator[str]:
         yield "The organization is a reference such as Organization/plan-1."
     if facts.person is not None and not _PERSON.fullmatch(facts.person):
         yield "The person is a reference such as Practitioner/lcm-1."
-    if not _PURPOSE.fullmatch(facts.purpose):
-        yield "The purpose is a purpose of use such as TREAT, HPAYMT or HOPERAT."
+    if facts.purpose not in KNOWN:
+        yield "The purpose is a code of v3-ActReason below PurposeOfUse, such as TREAT, HPAYMT or HOPERAT."
     if facts.keys > 1:
         yield "Register a key set or its URL, not both."
     yield from _of_kind(facts)

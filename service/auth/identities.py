@@ -13,7 +13,7 @@ from service.auth.openid_metadata import BadProvider, check_issuer
 from service.auth.openid_tokens import MAX_SUBJECT
 from service.auth.registration import OPERATOR
 from service.auth.sealing import seal
-from service.store import identities
+from service.store import authorizations, identities
 from service.store.change import AuditRow, Change
 from service.store.credentials import CredentialStore
 from service.store.identities import Account, Provider
@@ -71,11 +71,13 @@ async def add_provider(store: CredentialStore, provider: Provider) -> None:
 
 
 async def disable(store: CredentialStore, provider: Provider) -> None:
-    """Ends it; the sessions of its people end with their next request."""
+    """Ends it; its people are out at once, from our pages and from apps."""
     row = AuditRow(
         "D", "identity-disable", 0, OPERATOR, provider.organization, target=f"identity-provider/{provider.id}"
     )
-    await store.commit(Change(statements=[identities.disable_provider(provider.id)], audit=[row]))
+    people, now_us = "SELECT id FROM account WHERE provider = ?", store.clock.now_us()
+    ended = authorizations.end_people(people, (provider.id,), now_us)
+    await store.commit(Change(statements=[identities.disable_provider(provider.id), *ended], audit=[row]))
 
 
 async def bind(store: CredentialStore, provider: Provider, subject: str, practitioner: str) -> Account:
@@ -94,12 +96,16 @@ async def bind(store: CredentialStore, provider: Provider, subject: str, practit
 
 
 async def remove(store: CredentialStore, provider: Provider, subject: str) -> Account:
-    """Ends the account; a session of it ends with its next request. Raises BadIdentity where there is none."""
+    """Ends the account; the person is out at once, from our pages and from apps, also if bound again one day.
+
+    Raises BadIdentity where there is none.
+    """
     account = await identities.account_by_id(store, account_id(provider.id, subject))
     if account is None or not account.active:
         raise BadIdentity(["This provider has no active person with this subject; see `enlace identity people`."])
     row = AuditRow("D", "identity-remove", 0, OPERATOR, provider.organization, f"account/{account.id}")
-    await store.commit(Change(statements=[identities.end_account(account.id)], audit=[row]))
+    ended = authorizations.end_account(account.id, store.clock.now_us())
+    await store.commit(Change(statements=[identities.end_account(account.id), *ended], audit=[row]))
     return account
 
 

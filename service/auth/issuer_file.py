@@ -12,6 +12,7 @@ from typing import Any
 
 from service.auth.jwks import BadKeySet, check_registered_url
 from service.caller import Role
+from service.search.purposes import KNOWN
 from service.settings import SettingsError
 
 CLAIMS = {
@@ -27,7 +28,7 @@ _TABLES = {
     "organizations": re.compile(r"Organization/[A-Za-z0-9.-]{1,64}", re.ASCII),
     "roles": re.compile("|".join(role for role in Role if role is not Role.SYSTEM)),
     "people": re.compile(r"Practitioner/[A-Za-z0-9.-]{1,64}", re.ASCII),
-    "purposes": re.compile(r"[A-Z]{2,16}", re.ASCII),
+    "purposes": re.compile("|".join(sorted(KNOWN))),
 }
 _URLS = ("issuer", "jwks_url", "token_endpoint")
 _KNOWN = {*_URLS, "authorization_endpoint", "audience", "claims", "smart_configuration", *_TABLES}

@@ -64,10 +64,13 @@ class RelyingParty:
     allow: tuple[str, ...] = ()
     _places: dict[str, _Place] = field(default_factory=dict)
 
-    @property
-    def redirect_uri(self) -> str:
-        """What is registered at the provider; configured, never read from a request."""
-        return f"{self.base_url}/login/callback"
+    def redirect_uri(self, provider: Provider) -> str:
+        """What is registered at the provider; configured, never read from a request.
+
+        Each organization has its own: so an answer of one provider cannot be taken for that of another, who would be
+        handed the code (mix-up, https://www.rfc-editor.org/rfc/rfc9700#section-4.4). Few providers send `iss`.
+        """
+        return f"{self.base_url}{callback_path(provider)}"
 
     async def metadata(self, provider: Provider, now_us: int) -> Metadata:
         """The provider's discovery document, five minutes old at most; raises ProviderDown."""
@@ -93,7 +96,7 @@ class RelyingParty:
         metadata = await self.metadata(provider, now_us)
         from service.auth.openid_http import oauth_client
 
-        facts = {"client_id": provider.client_id, "redirect_uri": self.redirect_uri, "scope": SCOPE}
+        facts = {"client_id": provider.client_id, "redirect_uri": self.redirect_uri(provider), "scope": SCOPE}
         client = oauth_client(self.outbound, **facts)
         nonce, verifier = self._derived("nonce", state), self._derived("verifier", state)
         url, _ = client.create_authorization_url(metadata.authorization, state, verifier, nonce=nonce)
@@ -140,7 +143,7 @@ class RelyingParty:
                 metadata.token,
                 grant_type="authorization_code",
                 code=code,
-                redirect_uri=self.redirect_uri,
+                redirect_uri=self.redirect_uri(provider),
                 code_verifier=self._derived("verifier", state),
             )
         except (EgressFailed, EgressRefused) as error:
@@ -181,6 +184,10 @@ class RelyingParty:
         """43 characters that only we can make of this state."""
         digest = hmac.new(self.key, f"openid\0{name}\0{state}".encode(), "sha256").digest()
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def callback_path(provider: Provider) -> str:
+    return f"/login/callback/{provider.organization.partition('/')[2]}"
 
 
 def secret_purpose(provider_id: str) -> str:

@@ -59,7 +59,7 @@ async def check_provider(store: "Store", settings: Settings, name: str) -> str:
         raise identities.BadIdentity([f"{provider.issuer} cannot be used: {down.reason}."]) from None
     finally:
         await egress.close()
-    return f"{provider.issuer} answers. Registered there must be the redirect URI {party.redirect_uri}"
+    return f"{provider.issuer} answers. Registered there must be the redirect URI {party.redirect_uri(provider)}"
 
 
 async def bind_person(store: "Store", name: str, subject: str, practitioner: str) -> "Account":
@@ -126,7 +126,7 @@ def check(provider: Which) -> None:
 
 @app.command("disable")
 def disable(provider: Which) -> None:
-    """End a provider; its people are signed out with their next request.
+    """End a provider; its people are signed out at once, from apps too.
 
     Example: enlace identity disable "Plan A staff"
     """
@@ -188,7 +188,7 @@ def people(as_json: Json = False) -> None:
 
 @app.command("remove")
 def remove(provider: Which, subject: Subject) -> None:
-    """End a person's account; the session ends with the next request.
+    """End a person's account; sessions and apps' tokens end at once.
 
     Example: enlace identity remove "Plan A staff" 8c1f0e44
     """

@@ -19,6 +19,7 @@ from service.interactions.bundle import Entry, bundle
 from service.interactions.checks import references
 from service.interactions.decision import Answer, Decision, fixed
 from service.interactions.links import Around
+from service.interactions.notices import notice, outcome, shown
 from service.interactions.search import MakeLinks, subset
 from service.interactions.search_types import Where
 from service.search.criteria import NEWEST, Criteria, HasId, Position
@@ -78,21 +79,22 @@ async def search_audit_events(
             check_scope(ctx.caller, "r", include.rtype)
     total, matches, following = await _matches(ctx, criteria, str(after[0]) if after else None)
     included = await _included(ctx, criteria, matches)
+    told = await notice(ctx, included)
     body = bundle(
         "searchset",
         [Entry(subset(event, criteria, "match"), "match") for event in matches]
-        + [Entry(subset(found, criteria, "include"), "include") for found in included],
+        + [Entry(subset(shown(ctx, found), criteria, "include"), "include") for found in included],
         ctx.settings.base_url,
         links=links(criteria, Around((following,) if following else None)),
         now_us=ctx.now_us,
         new_id=ctx.new_id(),
         total=total if criteria.total != "none" else None,
-        outcome=audit.warnings(criteria.warnings),
+        outcome=outcome([*audit.warned(criteria.warnings), *told.issues]),
     )
     names = "&".join(sorted({name for name, _ in criteria.used}))
     patients = tuple(dict.fromkeys(e.patient_reference for e in matches if e.patient_reference))
     row = ctx.audit("E", "search-type", f"{where.path}?{names}", patients, shown=included)
-    return Decision(Change(audit=[row]), fixed(Answer(200, body)))
+    return Decision(Change(audit=[told.upon(ctx, row)]), fixed(Answer(200, body, notice=outcome(told.issues))))
 
 
 def _check(criteria: Criteria) -> None:

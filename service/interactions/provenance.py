@@ -16,6 +16,7 @@ from service.clock import instant
 from service.errors import not_found
 from service.interactions.decision import Answer, Decision, fixed
 from service.interactions.history import within_scopes
+from service.interactions.notices import notice, outcome
 from service.store import read as store_read
 from service.store import written
 from service.store.audit_rows import StoredAudit
@@ -37,29 +38,37 @@ async def read_provenance(ctx: Context, fhir_id: str) -> Decision:
     check_scope(ctx.caller, "r", "Provenance")
     match = RENDERED_ID.match(fhir_id)
     one = await written.version_of(ctx.store, int(match[1])) if match and int(match[1]) < 1 << 63 else None
-    if one is None or not await _visible(ctx, one):
+    version = await _visible(ctx, one) if one is not None else None
+    if one is None or version is None:
         raise not_found("Provenance", fhir_id)
     (found,) = await rendered(ctx, [one])
-    change = Change(audit=[ctx.audit("R", "read", f"Provenance/{fhir_id}", shown=(found,))])
-    return Decision(change, fixed(Answer(200, found.body, 1, found.vid)))
+    told = await notice(ctx, (version,))
+    row = ctx.audit("R", "read", f"Provenance/{fhir_id}", shown=(version,))
+    answer = Answer(200, found.body, 1, found.vid, notice=outcome(told.issues))
+    return Decision(Change(audit=[told.upon(ctx, row)]), fixed(answer))
 
 
-async def provenance_of(ctx: Context, reference: str, most: int) -> list[Found]:
-    """Of all versions of a resource that the caller sees now, newest first; [] for absent and foreign."""
+async def provenance_of(ctx: Context, reference: str, most: int) -> list[tuple[Found, Found]]:
+    """Of all versions of a resource that the caller sees now, newest first; [] for absent and foreign.
+
+    Each with the version that it tells of: that is what is judged by the second wall and accounted for.
+    """
     rtype, _, fhir_id = reference.partition("/")
     if rtype == "Provenance" or not ctx.caller.allows("r", rtype):
         return []
     if await store_read.head(ctx.store, rtype, fhir_id, ctx.readable()) is None:
         return []
-    shown = [one for one in await written.versions_of(ctx.store, reference, most) if await _visible(ctx, one)]
-    return await rendered(ctx, shown)
+    every = [(one, await _visible(ctx, one)) for one in await written.versions_of(ctx.store, reference, most)]
+    shown = [(one, version) for one, version in every if version is not None]
+    made = await rendered(ctx, [one for one, _ in shown])
+    return [(one, version) for one, (_, version) in zip(made, shown, strict=True)]
 
 
-async def _visible(ctx: Context, one: WrittenVersion) -> bool:
+async def _visible(ctx: Context, one: WrittenVersion) -> Found | None:
     if not ctx.caller.allows("r", one.rtype) or one.rtype == "Provenance":
-        return False
+        return None
     found = await store_read.version(ctx.store, one.rtype, one.fhir_id, one.version, ctx.readable())
-    return found is not None and within_scopes(ctx, "r", found)
+    return found if found is not None and within_scopes(ctx, "r", found) else None
 
 
 async def rendered(ctx: Context, versions: Sequence[WrittenVersion]) -> list[Found]:

@@ -15,6 +15,7 @@ from service.interactions.audit_match import holds
 from service.interactions.bundle import Entry, bundle
 from service.interactions.decision import Answer, Decision, fixed
 from service.interactions.links import Around
+from service.interactions.notices import notice, outcome, shown
 from service.interactions.provenance import provenance_of
 from service.interactions.search import MakeLinks, search_in, subset
 from service.interactions.search_types import Where
@@ -61,22 +62,25 @@ async def search_provenance(
     if not targets or not plain:
         return await search_in(ctx, where, params, strict=strict, after=after, back=back, links=links)
     check_scope(ctx.caller, "s", "Provenance")
-    whole = await _whole(ctx, criteria, targets)
+    whole, versions = await _whole(ctx, criteria, targets)
     start = _start(after)
     page = whole[start : start + criteria.count] if criteria.total != "count" else []
     more = start + len(page) < len(whole) and bool(page)
+    told = [versions.get(one.fhir_id, one) for one in page]
+    said = await notice(ctx, told)
     body = bundle(
         "searchset",
-        [Entry(subset(one, criteria, "match"), "match") for one in page],
+        [Entry(subset(shown(ctx, one), criteria, "match"), "match") for one in page],
         ctx.settings.base_url,
         links=links(criteria, Around((str(start + len(page)),) if more else None)),
         now_us=ctx.now_us,
         new_id=ctx.new_id(),
         total=len(whole) if criteria.total != "none" else None,
+        outcome=outcome(said.issues),
     )
     names = "&".join(sorted({name for name, _ in criteria.used}))
-    row = ctx.audit("E", where.interaction, f"{where.path}?{names}", shown=page)
-    return Decision(Change(audit=[row]), fixed(Answer(200, body)))
+    row = ctx.audit("E", where.interaction, f"{where.path}?{names}", shown=told)
+    return Decision(Change(audit=[said.upon(ctx, row)]), fixed(Answer(200, body, notice=outcome(said.issues))))
 
 
 def _start(after: Position | None) -> int:
@@ -86,7 +90,8 @@ def _start(after: Position | None) -> int:
     return int(text)
 
 
-async def _whole(ctx: Context, criteria: Criteria, targets: list[str]) -> list[Found]:
+async def _whole(ctx: Context, criteria: Criteria, targets: list[str]) -> tuple[list[Found], dict[str, Found]]:
+    """What fits, newest first, and by its id the version that each rendered one tells of."""
     every = replace(criteria, count=MOST, total="none", after=None)
     stored = await find(
         ctx.store,
@@ -96,11 +101,13 @@ async def _whole(ctx: Context, criteria: Criteria, targets: list[str]) -> list[F
         linked_restriction=ctx.linkable(),
     )
     made = [one for target in targets for one in await provenance_of(ctx, target, MOST)]
-    whole = [*stored.matches, *(one for one in made if _fits(ctx, criteria, one))]
+    fitting = [(one, version) for one, version in made if _fits(ctx, criteria, one)]
+    whole = [*stored.matches, *(one for one, _ in fitting)]
     if stored.next or len(whole) > MOST:
         text = f"More than {MOST} Provenances fit: name one target, or a time by recorded."
         raise FhirError(Category.MALFORMED, [Issue(text, code="too-costly")])
-    return sorted(whole, key=lambda one: (one.vid, one.fhir_id), reverse=True)
+    versions = {one.fhir_id: version for one, version in fitting}
+    return sorted(whole, key=lambda one: (one.vid, one.fhir_id), reverse=True), versions
 
 
 def _fits(ctx: Context, criteria: Criteria, one: Found) -> bool:

@@ -88,7 +88,9 @@ async def accounting(ctx: Context, fhir_id: str, wanted: Wanted, most: int = MOS
     if patient.deleted:
         raise gone(patient)
     end = wanted.end if wanted.end is not None else ctx.now_us + 1
-    found = await account(ctx.store, patient.reference, ctx.now_us, since_us=wanted.start or 0, until_us=end, most=most)
+    bounds = {"since_us": wanted.start or 0, "until_us": end, "most": most}
+    asker = "" if ctx.seen.unrestricted else ctx.caller.organization
+    found = await account(ctx.store, patient.reference, ctx.now_us, **bounds, asker=asker)
     kept = tuple(one for one in found.disclosures if one.required or not wanted.required)
     return replace(found, disclosures=kept)
 

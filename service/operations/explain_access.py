@@ -147,9 +147,7 @@ async def _panel(ctx: Context, found: Found, facts: RawFacts, seen: Context) -> 
     rows = [one for one in facts.panel if one.patient == found.patient and one.subject in seen.seen.subjects]
     sources = await _named(ctx, [one.source for one in rows])
     return [
-        _step(
-            "panel", row.start_us <= ctx.now_us < row.end_us, f"{row.basis}, {row.role}", sources.get(row.source), row
-        )
+        _step("panel", tripwire.counts(row, facts, seen.seen), f"{row.basis}, {row.role}", sources.get(row.source), row)
         for row in rows
     ]
 

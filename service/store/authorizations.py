@@ -113,6 +113,34 @@ def end_session(keys: Keys, session: bytes, now_us: int) -> Change:
     return Change(statements=statements, bump_epochs={session_key(keys, session)})
 
 
+def end_people(accounts: str, params: tuple[Any, ...], now_us: int) -> list[Statement]:
+    """What came of the sign-ins of these accounts, sessions and apps' tokens: also if an account comes back one day.
+
+    accounts: SQL of their ids.
+    """
+    of_token = f"family IN (SELECT family FROM token WHERE account IN ({accounts}))"
+    of_session = f"session IN (SELECT hash FROM login_session WHERE account IN ({accounts}))"
+    refresh = "UPDATE refresh_token SET revoked_us = ? WHERE revoked_us IS NULL AND"
+    return [
+        Statement(f"{refresh} {of_token}", (now_us, *params)),
+        Statement(f"{refresh} {of_session}", (now_us, *params)),
+        Statement(
+            f"UPDATE token SET revoked_us = ? WHERE revoked_us IS NULL AND account IN ({accounts})", (now_us, *params)
+        ),
+        Statement(f"DELETE FROM login_session WHERE account IN ({accounts})", params),
+    ]
+
+
+def end_account(account: str, now_us: int) -> list[Statement]:
+    """As end_people, and of this one also what no token tells of: codes, and refresh tokens that were long at rest."""
+    named = (now_us, f'%"{account}"%')
+    return [
+        Statement("UPDATE refresh_token SET revoked_us = ? WHERE revoked_us IS NULL AND payload LIKE ?", named),
+        Statement("UPDATE authorization_code SET used_us = ? WHERE used_us IS NULL AND payload LIKE ?", named),
+        *end_people("?", (account,), now_us),
+    ]
+
+
 # --- codes ---------------------------------------------------------------------------------------------------------
 
 

@@ -28,6 +28,12 @@ async def rules_of(store: Store, patient: int) -> list[Rule]:
     return [Rule(*row) for row in await store.fetch(sql, (patient,))]
 
 
+async def opens_to(store: Store, patient: int, actor: int) -> bool:
+    """Whether a Consent permits anything to this actor, by its key: a CareTeam."""
+    sql = "SELECT 1 FROM clearance WHERE patient = ? AND actor = ? AND (grade & 1) = 0 LIMIT 1"
+    return bool(await store.fetch(sql, (patient, actor)))
+
+
 def replaced(consent: int, rules: Sequence[Rule]) -> list[Statement]:
     """The rows of one Consent make way for these. A group runs all deletions first, then what comes in their place."""
     return [Statement("DELETE FROM clearance WHERE consent = ?", (consent,)), *_inserts(rules)]

@@ -1,12 +1,13 @@
 """Reads of the panel table: whose members a caller has now, and what gave them to it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from service.search.restriction import Restriction, See
 from service.store.dialect import marks
 from service.store.engine import Store
-from service.store.visible import ASSIGNED, LENT, panel_row, visible
+from service.store.visible import ASSIGNED, panel_row, visible
 
 RELATIONSHIPS = ("Coverage", "EpisodeOfCare", "CareTeam", "Task")
 """Types that give panel rows."""
@@ -43,18 +44,14 @@ async def given(store: Store, source: int) -> list[Given]:
 
 
 async def has_otherwise(store: Store, patient: int, restriction: Restriction, source: int, *, by_task: bool) -> bool:
-    """Whether the caller's organization has the patient now by another resource than this one.
+    """Whether the caller or its organization has the patient now by another resource than this one.
 
-    What the person alone has, by another organization or in an emergency, is not to be given on in this one's name.
-    by_task: a Task that is to be fulfilled counts as well.
+    An emergency access is not given on. by_task: a Task that is to be fulfilled counts as well.
     """
-    subjects = restriction.own or (0,)
+    seen = replace(restriction, subjects=tuple(dict.fromkeys((*restriction.subjects, *restriction.own))))
     which = "(p.basis <> 'task' OR p.role = 'task-owner')" if by_task else ASSIGNED
-    sql = (
-        f"SELECT 1 FROM panel p WHERE p.patient = ? AND p.subject IN ({marks(len(subjects))}) AND p.source <> ? "
-        f"AND {which} AND NOT {LENT} AND p.start_us <= ? AND p.end_us > ? LIMIT 1"
-    )
-    return bool(await store.fetch(sql, (patient, *subjects, source, restriction.now_us, restriction.now_us)))
+    row, params = panel_row("?", seen, f"{which} AND p.basis <> 'break-glass' AND p.source <> {int(source)}")
+    return bool(await store.fetch(f"SELECT 1 WHERE {row}", (patient, *params)))
 
 
 async def wrote_patient(store: Store, patient: int, restriction: Restriction, *, alone: bool) -> bool:

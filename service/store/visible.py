@@ -80,29 +80,31 @@ LENT = "p.role = 'self'"
 def panel_row(patient: str, restriction: Restriction, which: str = "", fence: str = "", *, grace_us: int = 0) -> Sql:
     """Whether the caller has the patient now, by a row as `which` says. patient: an expression.
 
-    A row of the person counts where the acting organization has such a row as well (else what another organization
-    assigned to the person would be seen in this one's name), or by itself where it is an emergency access.
-    grace_us: an assignment that ended no longer ago counts as well.
+    A row of the person counts where the organization for which the person acts, or one that it is part of, has such a
+    row as well (else what another organization assigned to the person would be seen in this one's name), or by itself
+    where it is an emergency access. grace_us: an assignment that ended no longer ago counts as well.
     """
-    subjects, own = restriction.subjects or (0,), restriction.own or (0,)
+    subjects = restriction.subjects or (0,)
     kind, params = _standing(which, restriction.now_us, grace_us)
-    beside, more = "", list[Any]()
-    if not set(subjects) <= set(own):
-        beside = "p.basis = 'break-glass'"
-        if set(own) <= set(subjects):  # the organization's row is found as such
-            beside, more = f"p.subject IN ({marks(len(own))}) OR {beside}", [*own]
-        else:
-            beside += (
-                " OR EXISTS (SELECT 1 FROM panel o WHERE o.patient = p.patient "
-                f"AND o.subject IN ({marks(len(own))}) {kind.replace('p.', 'o.')}{fence})"
-            )
-            more = [*own, *params]
-        beside = f" AND ({beside})"
+    beside, more = _beside(restriction, kind, params, fence)
     return (
         f"EXISTS (SELECT 1 FROM panel p WHERE p.patient = {patient} AND p.subject IN ({marks(len(subjects))}) "
         f"{kind}{beside}{fence})",
         [*subjects, *params, *more],
     )
+
+
+def _beside(restriction: Restriction, kind: str, params: list[Any], fence: str) -> Sql:
+    """What a row of a person needs; nothing where the caller is an organization."""
+    people = set(restriction.subjects) - set(restriction.own)
+    if not people:
+        return "", []
+    acting = [one for one in dict.fromkeys((*restriction.own, *restriction.actors)) if one not in people] or [0]
+    other = f"SELECT 1 FROM panel o WHERE o.patient = p.patient AND o.subject IN ({marks(len(acting))}) "
+    sql = f"p.basis = 'break-glass' OR EXISTS ({other}{kind.replace('p.', 'o.')}{fence})"
+    mine = [one for one in restriction.own if one in restriction.subjects]
+    first = f"p.subject IN ({marks(len(mine))}) OR " if mine else ""
+    return f" AND ({first}{sql})", [*mine, *acting, *params]
 
 
 def _standing(which: str, now_us: int, grace_us: int) -> Sql:

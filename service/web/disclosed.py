@@ -1,11 +1,15 @@
 """The line that a page shows where it shows protected data: service/interactions/notices.py in plain words."""
 
+import re
 from typing import NamedTuple
 
 import orjson
 
 from fhir_profiles import Resource
 from service.interactions.decision import Answer
+
+_CLOCK = re.compile(r"(?<=\d)T[\d:.]+Z")
+"""Of an instant; people read the day."""
 
 
 class Told(NamedTuple):
@@ -26,4 +30,4 @@ def notice_of(answer: Answer) -> Told | None:
     if answer.notice is None:
         return None
     issue = orjson.loads(answer.notice)["issue"][0]
-    return Told(str(issue["details"]["text"]), str(issue.get("diagnostics") or ""))
+    return Told(str(issue["details"]["text"]), _CLOCK.sub("", str(issue.get("diagnostics") or "")))

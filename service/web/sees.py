@@ -5,6 +5,7 @@ restriction, the same audit rows as over REST; nothing is filtered afterwards. .
 """
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,21 +37,25 @@ from service.web.session import SignedIn, require, shared_of
 
 NEWEST = 50
 MOST_LINKS = 40
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _INDENT = orjson.OPT_INDENT_2
 WHY = {
     See.OPEN: "the directory, open to all",
     See.PANEL: "of assigned members",
     See.PARTY: "of referrals in which it takes part",
     See.OWN: "its own entries",
+    See.VIEW: "a minimum view of members referred to it",
 }
+REFERRALS, WITH_MEMBERS = "Task", (("_include", "Task:patient"),)
+"""How minimum views are found: there is no search that lists or counts them."""
 
 
 @dataclass(frozen=True)
 class Counted:
-    """number: None where the count failed; the others stand. why: the rule by which the caller sees the type."""
+    """number: None where the count failed; the others stand; "" where nothing counts. why: the rule that shows them."""
 
     rtype: str
-    number: int | None
+    number: int | str | None
     why: str
     writes: str
 
@@ -69,8 +74,9 @@ async def overview(request: Request) -> Response:
     sees = rights(role).sees
     searched = catalog().types
     types = [t for t in sorted(sees) if "search-type" in searched[t].interactions and ctx.caller.allows("s", t)]
-    numbers = orjson.loads((await settled(who, lambda c: _count(c, types))).body or b"{}")
-    rows = [Counted(t, numbers[t], WHY[sees[t]], writes(role, t)) for t in types]
+    counted = [t for t in types if sees[t] is not See.VIEW]
+    numbers = await _numbers(who, counted)
+    rows = [Counted(t, numbers[t] if t in counted else "", WHY[sees[t]], writes(role, t)) for t in types]
     unseen = sorted(set(searched) - set(sees) - {"AuditEvent"})
     return await _page(request, who, "sees.html", rows=rows, role=ROLES[role], unseen=unseen)
 
@@ -82,13 +88,18 @@ def writes(role: Role, rtype: str) -> str:
     return "its own" if rtype in OPEN_TYPES and role not in (Role.ADMIN, Role.SYSTEM) else "yes"
 
 
-async def _count(ctx: Context, types: list[str]) -> Decision:
+async def _numbers(who: SignedIn, types: list[str], *asked: tuple[str, str]) -> dict[str, int | None]:
+    found: dict[str, int | None] = orjson.loads((await settled(who, lambda c: _count(c, types, *asked))).body or b"{}")
+    return found
+
+
+async def _count(ctx: Context, types: list[str], *asked: tuple[str, str]) -> Decision:
     """One search of each type for its number alone, committed together: as many audit rows as over REST."""
     change = Change()
 
     async def one(rtype: str) -> Decision | None:
         try:
-            return await _search(ctx, rtype, ("_count", "0"))
+            return await _search(ctx, rtype, ("_count", "0"), *asked)
         except FhirError as error:
             if error.category is not Category.UNAVAILABLE:
                 raise
@@ -112,14 +123,18 @@ async def newest(request: Request) -> Response:
     """The newest of one type, and how many there are."""
     who = await require(request)
     rtype = _type(request, "search-type")
-    asked = (("_count", str(NEWEST)), ("_total", "accurate"), ("_sort", "-_lastUpdated"))
-    answer = await settled(who, lambda c: _search(c, rtype, *asked))
-    bundle = orjson.loads(answer.body or b"{}")
+    viewed = rights(who.session.caller.role).sees.get(rtype) is See.VIEW
+    searched, asked = (REFERRALS, WITH_MEMBERS) if viewed else (rtype, (("_sort", "-_lastUpdated"),))
+    member = request.query_params.get("member", "")
+    of_member = (_of(member),) if _ID.fullmatch(member) and _about_members(rtype) else ()
+    limits = (("_count", str(NEWEST)), ("_total", "accurate"), *of_member)
+    answer = await settled(who, lambda c: _search(c, searched, *limits, *asked))
+    total = orjson.loads(answer.body or b"{}").get("total", 0)
     zone = shared_of(request).settings.time_zone
-    rows = [_listed(one, zone) for one in resources_of(answer)]
+    rows = [_listed(one, zone) for one in resources_of(answer) if one["resourceType"] == rtype]
     seen = rtype in rights(who.session.caller.role).sees
-    facts: dict[str, Any] = {"rtype": rtype, "rows": rows, "total": bundle.get("total", 0), "seen": seen}
-    facts["notice"] = notice_of(answer)
+    facts: dict[str, Any] = {"rtype": rtype, "rows": rows, "total": total, "seen": seen, "viewed": viewed}
+    facts |= {"notice": notice_of(answer), "member": member if of_member else ""}
     return await _page(request, who, "sees_type.html", **facts, base_url=shared_of(request).settings.base_url)
 
 
@@ -131,15 +146,35 @@ async def resource(request: Request) -> Response:
     body = parse(answer.body)
     seen = rights(who.session.caller.role).sees
     links = sorted({written for _, written in references(body, "") if written.partition("/")[0] in seen})[:MOST_LINKS]
+    person = who.session.caller.person
     facts: dict[str, Any] = {
         "rtype": rtype,
         "id": fhir_id,
+        "numbers": await _of_member(who, fhir_id) if rtype == "Patient" else {},
         "text": pretty(body),
         "links": links,
         "line": plain_line(body),
         "notice": notice_of(answer),
+        "accounting": f"/members/{fhir_id}/disclosures" if rtype == "Patient" and person else "",
     }
     return await _page(request, who, "sees_resource.html", **facts, base_url=shared_of(request).settings.base_url)
+
+
+async def _of_member(who: SignedIn, fhir_id: str) -> dict[str, int | None]:
+    """How many resources about this member the caller sees, by type; a type without any is left out."""
+    sees, caller = rights(who.session.caller.role).sees, who.ctx.caller
+    types = [t for t in sorted(sees) if t in catalog().types and _about_members(t) and caller.allows("s", t)]
+    found = await _numbers(who, types, _of(fhir_id))
+    return {rtype: number for rtype, number in found.items() if number != 0}
+
+
+def _about_members(rtype: str) -> bool:
+    entry = catalog().types[rtype]
+    return "search-type" in entry.interactions and "patient" in entry.search and rtype != "AuditEvent"
+
+
+def _of(fhir_id: str) -> tuple[str, str]:
+    return "patient", f"Patient/{fhir_id}"
 
 
 def pretty(body: Resource) -> str:

@@ -13,7 +13,7 @@ from service.auth import openid_attempts as attempts
 from service.auth.accounts import Acting, account_id, may_act
 from service.auth.client_rules import CLIENT_ID
 from service.auth.login import refusal, sign_in_person, signin_token, visitors
-from service.auth.openid import AnswerRefused, ProviderDown, RelyingParty
+from service.auth.openid import AnswerRefused, ProviderDown, RelyingParty, callback_path
 from service.errors import Category, FhirError
 from service.log_events import IDENTITY_PROVIDER_FAILED, LOGIN_DONE, LOGIN_REFUSED, REQUEST_ID, log
 from service.store import identities
@@ -99,8 +99,8 @@ async def callback(request: Request) -> Response:
             raise AnswerRefused("state")
         taken = await attempts.take(shared.store, "signin", state, cookie, now_us)
         provider = await active_provider(request, taken.provider)
-        if provider is None:
-            raise AnswerRefused("state")
+        if provider is None or callback_path(provider) != f"/login/callback/{request.path_params['organization']}":
+            raise AnswerRefused("state")  # the code in it may be another provider's: nobody gets it
         subject = await relying_party(request).subject(provider, state, given, now_us)
     except AnswerRefused as refused:
         return await turned_away(request, refused.reason)

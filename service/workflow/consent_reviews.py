@@ -1,11 +1,13 @@
-"""The Task that says a Consent cannot be interpreted, or is not signed: opened, kept and closed with the Consent, one for each."""
+"""The Task that says a Consent cannot be interpreted, or is not signed: one for each, opened and closed with it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from fhir_profiles import Resource
 from service.access.consent.compile import Compiled
 from service.access.consent.evidence import UNSIGNED
 from service.access.context import parse
+from service.access.labels import stamped
 from service.access.new_version import new_version
 from service.search.restriction import EVERYTHING
 from service.store import read
@@ -29,7 +31,8 @@ async def review(step: Step, reference: str, patient: str, made: Compiled, autho
     is_open = former is not None and former.get("status") in OPEN
     if made.problems and made.until > step.ctx.now_us:
         told = " ".join([_UNSIGNED if made.problems == (UNSIGNED,) else _TEXT, *made.problems])
-        task = former if former is not None and is_open else _task(step, fhir_id, reference, patient)
+        owner = (await read.references(step.ctx.store, [author])).get(author, step.ctx.caller.organization)
+        task = former if former is not None and is_open else _task(step, fhir_id, reference, patient, owner)
         if is_open and task.get("description") == told:
             return
         task = {**task, "description": told}
@@ -37,17 +40,18 @@ async def review(step: Step, reference: str, patient: str, made: Compiled, autho
         task = {**former, "status": "completed"}
     else:
         return
+    task = stamped(task, step.change.writes[-1].labels)  # what hides the Consent hides its review
     task["lastModified"] = _instant(step.ctx.now_us)
-    step.change.writes.append(
-        new_version(
-            task,
-            found.version if found is not None else ABSENT,
-            step.ctx.store.keys,
-            source_org=author,
-            now_us=step.ctx.now_us,
-            base_url=step.ctx.settings.base_url,
-        )
+    write = new_version(
+        task,
+        found.version if found is not None else ABSENT,
+        step.ctx.store.keys,
+        source_org=author,
+        now_us=step.ctx.now_us,
+        base_url=step.ctx.settings.base_url,
     )
+    # It gives nobody the member, its author neither: it would outlive the author's assignment.
+    step.change.writes.append(replace(write, panel=()))
     step.change.audit.append(step.ctx.audit("U" if is_open else "C", "update", f"Task/{fhir_id}", (patient,)))
 
 
@@ -55,9 +59,8 @@ def task_id(reference: str) -> str:
     return "cr-" + derived_id(CODE, reference)
 
 
-def _task(step: Step, fhir_id: str, reference: str, patient: str) -> Resource:
-    keepers = step.new.get("organization") or [{}]
-    owner = keepers[0].get("reference") or step.ctx.caller.organization
+def _task(step: Step, fhir_id: str, reference: str, patient: str, owner: str) -> Resource:
+    """owner: who wrote the Consent, since nobody else can mend it."""
     task: Resource = {
         "resourceType": "Task",
         "id": fhir_id,

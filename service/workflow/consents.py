@@ -30,8 +30,8 @@ BATCH = 200
 MAX_ABOVE = 10
 """Organizations above an organization that are looked at."""
 _NOT_YOURS = (
-    "A Consent is written by an organization that has the member now: yours has not. What it wrote before it may set to "
-    "inactive or entered-in-error."
+    "A Consent is written by an organization that has the member now: yours has not. What it wrote before it may set "
+    "to inactive or entered-in-error."
 )
 
 Written = dict[str, tuple[Resource | None, int]]

@@ -3,6 +3,9 @@
 What counts: every answer (read, search, history, $everything, $match, notice) with outcome 0 that held data about the
 member which another organization than the recipient's wrote. `required`: what 45 CFR 164.528 wants accounted for, that
 is not for treatment, payment or operations (six years), or by consent to 42 CFR Part 2 data (2.25: three years).
+
+Who asks over the API or a page does not hear where labelled data of others went to others: that would tell what a label
+hides. The operator's command (`enlace audit disclosures`) lists all.
 """
 
 import csv
@@ -74,25 +77,52 @@ class Accounting:
 
 
 async def account(
-    store: Store, patient: str, now_us: int, *, since_us: int = 0, until_us: int | None = None, most: int = MOST
+    store: Store,
+    patient: str,
+    now_us: int,
+    *,
+    since_us: int = 0,
+    until_us: int | None = None,
+    most: int = MOST,
+    asker: str = "",
 ) -> Accounting:
-    """Newest first. Names and addresses are those of today; who asks is for the caller to have checked."""
+    """Newest first. Names and addresses are those of today; who asks is for the caller to have checked.
+
+    asker: the organization for which it is, "" for the operator.
+    """
     since_us = max(since_us, now_us - YEARS * YEAR_US)
     until_us = now_us + 1 if until_us is None else until_us
     rows, cut = await disclosed.of_patient(store, store.keys.resource(patient), since_us, until_us, most)
-    mine = [(row, _given(row, patient)) for row in rows]
+    own = store.keys.resource(asker) if asker else 0
+    mine = [(row, _given(row, patient, None if asker in ("", row.organization) else own)) for row in rows]
     authors = await written.references(store, (author for _, given in mine for _, _, author in given))
     parties = await read.heads(store, sorted({row.organization for row, _ in mine if row.organization}), EVERYTHING)
     known = {reference: parse(found.body) for reference, found in parties.items() if found.body}
-    found = [_disclosure(row, given, patient, authors, known) for row, given in mine if given]
+    found = [
+        _disclosure(row, given, patient, authors, known, consented=not _by_others(row, given, asker, own))
+        for row, given in mine
+        if given
+    ]
     kept = [one for one in found if not one.consents or one.at_us >= now_us - YEARS_CONSENTED * YEAR_US]
     return Accounting(patient, since_us, tuple(kept), cut)
 
 
-def _given(row: StoredAudit, patient: str) -> list[tuple[str, int, int]]:
-    """(type, how many, key of the author) of what the row shows of this patient."""
+def _given(row: StoredAudit, patient: str, own: int | None) -> list[tuple[str, int, int]]:
+    """(type, how many, key of the author) of what the row shows of this patient.
+
+    own: key of who asks: labelled data that others wrote is left out. None: all.
+    """
     number = row.patients.index(patient) if patient in row.patients else -1
-    return [(str(rtype), int(count), int(author)) for at, rtype, count, author in row.more["d"] if at == number]
+    return [
+        (str(rtype), int(count), int(author))
+        for at, rtype, count, author, *labels in row.more["d"]
+        if at == number and (own is None or int(author) == own or not any(labels))
+    ]
+
+
+def _by_others(row: StoredAudit, given: list[tuple[str, int, int]], asker: str, own: int) -> bool:
+    """Then the Consents are not told either: they are consulted for what bears a label."""
+    return asker not in ("", row.organization) and all(author != own for _, _, author in given)
 
 
 def _disclosure(
@@ -101,12 +131,14 @@ def _disclosure(
     patient: str,
     authors: dict[int, str],
     known: dict[str, Resource],
+    *,
+    consented: bool,
 ) -> Disclosure:
     counts: dict[str, int] = {}
     for rtype, count, _ in given:
         counts[rtype] = counts.get(rtype, 0) + count
     party = known.get(row.organization, {})
-    consents = row.more.get("consents") or ()
+    consents = (row.more.get("consents") if consented else None) or ()
     consents = tuple(consents.get(patient, ()) if isinstance(consents, dict) else consents)
     return Disclosure(
         row,

@@ -27,7 +27,7 @@ StepFunction = Callable[[Step], Awaitable[None]]
 
 
 def _table() -> dict[tuple[str, str], tuple[tuple[StepFunction, ...], tuple[StepFunction, ...]]]:
-    from service.workflow import alerts, consents, emergency_reviews, referrals
+    from service.workflow import alerts, care_teams, consents, emergency_reviews, referrals
 
     return {
         ("create", "ServiceRequest"): ((referrals.check_request,), ()),
@@ -42,6 +42,7 @@ def _table() -> dict[tuple[str, str], tuple[tuple[StepFunction, ...], tuple[Step
         ),
         ("update", "Communication"): ((alerts.check_acknowledge,), ()),
         ("delete", "Task"): ((emergency_reviews.check_untouched, referrals.check_task_deletion), ()),
+        ("update", "CareTeam"): ((care_teams.check_members,), ()),
         ("create", "Consent"): ((consents.check_party,), (consents.written,)),
         ("update", "Consent"): ((consents.check_party,), (consents.written,)),
         ("delete", "Consent"): ((consents.check_party, consents.deleted), ()),

@@ -99,6 +99,11 @@ def test_a_stop_has_time_for_the_drain_and_the_rest(services: dict[str, dict[str
         assert drain > 4, "the proxy needs two checks to notice"
 
 
+def test_receipts_of_the_audit_outlive_their_container(services: dict[str, dict[str, Any]]) -> None:
+    assert services["worker"]["volumes"] == ["receipts:/app/var"]
+    assert not any(entry.startswith("/app/var") for entry in services["worker"]["tmpfs"])
+
+
 def test_the_database_keeps_checksums_and_its_data(services: dict[str, dict[str, Any]]) -> None:
     postgres = services["postgres"]
     assert postgres["image"].startswith("postgres:15")

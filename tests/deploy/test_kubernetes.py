@@ -96,15 +96,23 @@ def test_each_pod_is_under_the_restricted_standard(manifest: Manifest, pod: Mani
 @pytest.mark.parametrize(("manifest", "pod"), STAYING, ids=lambda one: one.get("metadata", {}).get("name", ""))
 def test_a_rolling_update_loses_no_request(manifest: Manifest, pod: Manifest) -> None:
     spec, (container,) = manifest["spec"], pod["containers"]
-    assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    # Nobody asks the worker; its volume can be in one place only.
+    asked = manifest["metadata"]["name"] != "worker"
+    assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": int(not asked), "maxSurge": int(asked)}
     drain = int(DATA["ENLACE_DRAIN_SECONDS"])
     assert pod["terminationGracePeriodSeconds"] > drain + GRACE_S + 5
     ready = container["readinessProbe"]
     assert ready["periodSeconds"] * ready["failureThreshold"] < drain
-    asked = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("readiness", "liveness", "startup")}
-    assert asked == {"readiness": "/readyz", "liveness": "/healthz", "startup": "/healthz"}
+    paths = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("readiness", "liveness", "startup")}
+    assert paths == {"readiness": "/readyz", "liveness": "/healthz", "startup": "/healthz"}
     ports = {port["name"]: str(port["containerPort"]) for port in container["ports"]}
     assert ports[ready["httpGet"]["port"]] in ("8000", DATA["ENLACE_HEALTH_PORT"])
+
+
+def test_receipts_of_the_audit_outlive_their_pod() -> None:
+    (worker,) = (pod for one, pod in PODS if one["metadata"]["name"] == "worker")
+    claims = {volume["name"]: volume.get("persistentVolumeClaim", {}).get("claimName") for volume in worker["volumes"]}
+    assert ("PersistentVolumeClaim", claims["var"]) in {(one["kind"], one["metadata"]["name"]) for one in MANIFESTS}
 
 
 def test_selectors_find_their_pods() -> None:

@@ -159,8 +159,12 @@ def _albert(theatre: Theatre, played: Stage, text: str) -> None:
 def _susan(theatre: Theatre, played: Stage, text: str) -> None:
     assert theatre.read(played.made["opioids"])["meta"]["security"][0]["code"] == "OPIOIDUD"
     assert theatre.read(played.made["left"])["priority"] == "stat"
-    for unseen in ("opioids", "goal-safe", "patient", "task-housing"):
+    for unseen in ("opioids", "goal-safe", "task-housing"):
         assert re.search(rf"GET /fhir/{played.made[unseen]} -> 404\n", text), unseen
+    assert (
+        "no birth date, no number" in " ".join(text.split())
+        and theatre.read(played.made["form"])["status"] == "inactive"
+    )
 
 
 _AFTERWARDS = {"sonja": _sonja, "felix": _felix, "albert": _albert, "susan": _susan}

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fhir_profiles import Resource
-from service.access.consent.purposes import SYSTEM as PURPOSE_OF_USE
 from service.access.consent.rules import ACT
+from service.search.purposes import SYSTEM as PURPOSE_OF_USE
 
 TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
 POLICY = "https://enlace.example.org/fhir/policy/ascmi-"

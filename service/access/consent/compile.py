@@ -23,10 +23,10 @@ from typing import Any
 from fhir_profiles import Resource
 from service.access.consent.evidence import UNSIGNED, self_serving
 from service.access.consent.provisions import Frame, Problems, Source, frame
-from service.access.consent.purposes import includes
 from service.access.consent.rules import GENERAL, SENSITIVE, Rule
 from service.search import dates
 from service.search.clearance import DataKind, Specificity, grade
+from service.search.purposes import includes
 from service.search.references import normal_reference
 
 SCOPE = "http://terminology.hl7.org/CodeSystem/consentscope"

@@ -10,10 +10,9 @@ from typing import Any, TypeVar
 
 from fhir_profiles import Resource
 from fhir_profiles.catalog import catalog
-from service.access.consent import purposes
 from service.access.consent.rules import ACT, CONFIDENTIALITY, GENERAL, SENSITIVE, Roles, bits_of
 from service.access.labels import GROUPS, OPEN_CONFIDENTIALITY
-from service.search import dates
+from service.search import dates, purposes
 from service.search.clearance import DataKind
 from service.search.keys import Keys
 from service.search.references import normal_reference

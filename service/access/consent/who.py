@@ -2,9 +2,9 @@
 
 from functools import lru_cache
 
-from service.access.consent.purposes import purposes_of as purposes_of
 from service.caller import Caller
 from service.search.keys import Keys
+from service.search.purposes import purposes_of as purposes_of
 
 
 def actors_of(caller: Caller, keys: Keys) -> tuple[int, ...]:

@@ -75,6 +75,18 @@ def hidden(party: Party, name: str, words: str) -> Act:
     return act
 
 
+def viewed(party: Party) -> Act:
+    """The minimum view of a member whose Task the party owns."""
+
+    async def act(s: Stage) -> None:
+        view = await s.read(party, "patient")
+        if "name" not in view or view.keys() & {"birthDate", "identifier", "gender", "extension"}:
+            raise StoryFailed(f"{party.name} should see the member's name and how to reach them, and nothing else")
+        s.shown.saw(f"{party.name} sees the member's name and how to reach them: no birth date, no number.")
+
+    return act
+
+
 def hospital(event: str, name: str, words: str, *, ago: float, **fields: Any) -> Act:
     """words: must stand in the alert that follows; name: under which the story remembers it. "" means no alert."""
 

@@ -5,7 +5,7 @@ facts/california.md C.8 story 3: a community need that Medi-Cal does not pay for
 
 from service.cli.seed.directory import CBOS, ECM_PROVIDERS, HOSPITALS, LEAD_CARE_MANAGERS, PLANS
 from service.cli.stories import records as make
-from service.cli.stories.acts import achieved, hidden, plan_file, seen, write
+from service.cli.stories.acts import achieved, hidden, plan_file, seen, viewed, write
 from service.cli.stories.referral import Service, closed, delivered, moved, not_without_output, refer
 from service.cli.stories.stage import Stage
 from service.cli.stories.story import Person, Story, StoryFailed, cbo, manager, plan, step
@@ -61,7 +61,7 @@ STORY = Story(
         step(
             PANTRY.name,
             "The food bank sees what it is asked for, and nothing else of him.",
-            hidden(cbo(PANTRY), "patient", "his record"),
+            viewed(cbo(PANTRY)),
             hidden(cbo(PANTRY), "diabetes", "the diagnosis"),
             hidden(cbo(PANTRY), "a1c", "the laboratory value"),
         ),

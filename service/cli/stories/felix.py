@@ -19,7 +19,7 @@ from service.cli.seed.directory import (
 )
 from service.cli.seed.parts import TERMINOLOGY, filled, own, ref
 from service.cli.stories import records as make
-from service.cli.stories.acts import achieved, hidden, plan_file, registered, write
+from service.cli.stories.acts import achieved, hidden, plan_file, registered, viewed, write
 from service.cli.stories.records import Make
 from service.cli.stories.referral import Service, closed, delivered, moved, refer
 from service.cli.stories.stage import Stage
@@ -141,7 +141,7 @@ STORY = Story(
             moved("transition", SAFE_STEPS, "accepted"),
             moved("meals", KITCHEN, "accepted"),
             hidden(cbo(KITCHEN), "task-transition", "the other referrals"),
-            hidden(cbo(SAFE_STEPS), "patient", "his record"),
+            viewed(cbo(SAFE_STEPS)),
         ),
         step(
             f"{HOME_HEALTH.name} and {CBAS.name}",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fhir_profiles import Resource
+from service.access.consent.ascmi import Form, consent_of
 from service.cli.seed.consents import POLICY
 from service.cli.seed.forms import ASSESSMENT, answers
 from service.cli.seed.outreach import CATEGORY as OUTREACH
@@ -78,6 +79,17 @@ def consent(*, to: str = "") -> Make:
             verification=[{"verified": True, "verificationDate": s.now()}],
             provision=provision,
         )
+
+    return make
+
+
+def form(*boxes: str, partners: tuple[str, ...]) -> Make:
+    """The ASCMI form with these boxes ticked, signed now for a year, to these organizations."""
+
+    def make(s: Stage) -> Resource:
+        member, keeper = s.patient["reference"], s.provider["reference"]
+        asked = Form("ab-133", member, s.now(), member, keeper, True, dict.fromkeys(boxes, True), partners, s.day(364))
+        return consent_of(asked) | {"verification": [{"verified": True, "verifiedWith": s.patient}]}
 
     return make
 

@@ -24,6 +24,7 @@ from service.cli.stories.acts import (
     hospital,
     plan_file,
     seen,
+    viewed,
     write,
 )
 from service.cli.stories.referral import Service, closed, delivered, moved, refer, request, task
@@ -136,7 +137,7 @@ STORY = Story(
             MARIA.name,
             f"Grab bars, a shower bench and a ramp: she refers Sonja to {SAFE_STEPS.name}.",
             refer("home", MODIFICATION, SAFE_STEPS),
-            hidden(cbo(SAFE_STEPS), "patient", "Sonja's record"),
+            viewed(cbo(SAFE_STEPS)),
             hidden(cbo(SAFE_STEPS), "parkinson", "the diagnosis"),
         ),
         step(

@@ -5,7 +5,17 @@ facts/california.md C.8 story 4: populations of focus 1 and 3; data about substa
 
 from service.cli.seed.directory import CBOS, ECM_PROVIDERS, HOSPITALS, LEAD_CARE_MANAGERS, PLANS
 from service.cli.stories import records as make
-from service.cli.stories.acts import achieved, acknowledged, follow_up, followed_up, hidden, hospital, plan_file, seen
+from service.cli.stories.acts import (
+    achieved,
+    acknowledged,
+    follow_up,
+    followed_up,
+    hidden,
+    hospital,
+    plan_file,
+    seen,
+    viewed,
+)
 from service.cli.stories.acts import write as by
 from service.cli.stories.records import SUBSTANCE_USE
 from service.cli.stories.referral import Service, closed, delivered, moved, refer
@@ -29,6 +39,10 @@ async def _nothing_found(s: Stage) -> None:
             if any(word in str(one) for word in words):
                 raise StoryFailed(f"the food bank should find nothing about substance use, but a {query} tells it")
     s.shown.saw("Nothing that the food bank can find of her says a word about it.")
+
+
+async def _taken_back(s: Stage) -> None:
+    await s.change(TESS, "form", status="inactive")
 
 
 STORY = Story(
@@ -91,7 +105,7 @@ STORY = Story(
             "The food bank looks for more than it needs. There is nothing.",
             hidden(cbo(PANTRY), "opioids", "the diagnosis of substance use"),
             hidden(cbo(PANTRY), "goal-safe", "the labelled goal"),
-            hidden(cbo(PANTRY), "patient", "her record"),
+            viewed(cbo(PANTRY)),
             hidden(cbo(PANTRY), "task-housing", "the referral for housing"),
             hidden(cbo(PANTRY), "arrival", "that she was in the hospital"),
             _nothing_found,
@@ -108,6 +122,19 @@ STORY = Story(
             moved("housing", NAVIGATORS, "accepted", "on-hold", reason="On the list for a room"),
             moved("housing", NAVIGATORS, "in-progress"),
             delivered("housing", NAVIGATORS, "Moved into a room with a door; lease signed."),
+        ),
+        step(
+            TESS.name,
+            "Susan ticks the box for substance use on the form, for her plan: its next request finds the goal.",
+            by(TESS, "form", make.form("substance-use", partners=(PLANS[0].reference,))),
+            seen(PLAN, "goal-safe", "the labelled goal"),
+            hidden(cbo(PANTRY), "goal-safe", "it, for the form does not name the food bank"),
+        ),
+        step(
+            TESS.name,
+            "She takes it back, and the next request of the plan finds nothing.",
+            _taken_back,
+            hidden(PLAN, "goal-safe", "the labelled goal"),
         ),
         step(
             TESS.name,

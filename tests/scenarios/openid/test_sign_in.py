@@ -58,7 +58,7 @@ def world(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     write_world(url)
     look(url, _roles)
     with running(url, home, ENLACE_EGRESS_ALLOW=f"localhost:{port}") as service:
-        facts = {"port": port, "redirect_uri": f"{service.base}/login/callback", "secret": SECRET}
+        facts = {"port": port, "redirect_uri": f"{service.base}/login/callback/north", "secret": SECRET}
         command = [str(node), str(HERE / "provider.mjs"), json.dumps(facts)]
         log = home / "provider.log"
         with log.open("wb") as output:
@@ -78,7 +78,7 @@ def _connected(world: World, home: Path) -> World:
     given = ("--issuer", world.issuer, "--client-id", "enlace", "--client-secret-file", str(secret))
     world.service.cli("identity", "add", NAME, "--organization", "Organization/north", *given)
     said = world.service.cli("identity", "check", NAME)
-    assert f"{world.service.base}/login/callback" in said
+    assert f"{world.service.base}/login/callback/north" in said
     world.service.cli("identity", "person", NAME, "ada@north", "Practitioner/ada")
     assert "ada@north" in world.service.cli("identity", "people")
     return world
@@ -128,7 +128,7 @@ def test_a_code_that_came_by_is_worth_nothing(world: World) -> None:
         answers: list[str] = []
 
         def keep(request: httpx.Request) -> None:
-            if request.url.path == "/login/callback" and not answers:
+            if request.url.path == "/login/callback/north" and not answers:
                 answers.append(str(request.url))
                 assert "you are not known" not in thief.get(str(request.url)).text
 

@@ -82,6 +82,8 @@ def asked(row: FhirRow, rtype: str) -> Asked:
         case "$match", _:
             number = {"system": "http://example.org/mrn", "value": "mrn-a"}
             return Asked(url, {"resourceType": "Patient", "identifier": [number]})
+        case "$explain-access", _:
+            return Asked(f"{url}?resource={rtype}/a&actor={ECM2}")
         case "transaction", _:
             entry = {"request": {"method": "GET", "url": f"{rtype}/a"}}
             return Asked(url, {"resourceType": "Bundle", "type": "batch", "entry": [entry]})
@@ -108,6 +110,7 @@ FHIR = {
     "$everything /{type}/{id}/$everything": "404 404 404",
     "$break-glass /{type}/{id}/$break-glass": "403 403 403",
     "$disclosures /{type}/{id}/$disclosures": "404 403 403",
+    "$explain-access /$explain-access": "404 404 404",
     "$match /{type}/$match": "200 200 200",
     "search-type /{type}": "200 200 200",
     "search-type /{type}/_search": "200 200 200",
@@ -176,7 +179,8 @@ async def test_g08_fhir_routes(row: FhirRow, secret: Store, app: FastAPI, bearer
 # --- all others ------------------------------------------------------------------------------------------------------
 
 SAME = {
-    "GET /": 200, "GET /login": 200, "POST /login": 415, "GET /login/callback": 403, "GET /login/organization": 403,
+    "GET /": 200, "GET /login": 200, "POST /login": 415, "GET /login/callback/{organization}": 403,
+    "GET /login/organization": 403,
     "POST /login/organization": 415, "GET /login/{provider}": 404, "POST /logout": 303, "GET /auth/authorize": 400,
     "POST /auth/authorize": 303, "GET /inbox/list": 401, "GET /inbox/events": 401,
     "POST /inbox/{id}/acknowledge": 303, "POST /inbox/{id}/unacknowledge": 303, "GET /sees": 303,

@@ -104,6 +104,19 @@ async def test_a_failed_refetch_for_an_unknown_kid_leaves_the_fresh_keys() -> No
     assert site.asked == 2
 
 
+async def test_nobody_waits_for_a_fetch_that_an_unknown_kid_caused() -> None:
+    """Whoever sends strange kids while the site is down must not turn away those whose keys are still good."""
+    site = Site("a")
+    sets = KeySets(site.fetch)
+    await sets.of(CLIENT, "a", 0)
+    site.down = OSError()
+    stranger, honest = await asyncio.gather(
+        sets.of(CLIENT, "b", 31 * SECOND), sets.of(CLIENT, "a", 31 * SECOND), return_exceptions=True
+    )
+    assert isinstance(stranger, ClientRefused)
+    assert isinstance(honest, list) and kids(honest) == ["a"]
+
+
 async def test_a_url_that_publishes_a_private_key_is_refused() -> None:
     async def fetch(_url: str) -> Fetched:
         return Fetched({"keys": [{"kty": "RSA", "kid": "a", "d": "AQAB"}]})

@@ -96,6 +96,7 @@ def test_key_set_urls_that_are_refused(url: str) -> None:
         ({"role": "system"}, "role"),
         ({"person": "Patient/1"}, "person"),
         ({"purpose": "treat"}, "purpose"),
+        ({"purpose": "CARE"}, "v3-ActReason"),
         ({"scope": ""}, "scope"),
         ({"scope": "system/Task.dus"}, "letters"),
         ({"scope": "system/Task.rs?status:not=x"}, "equality"),

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 
 from service.auth.issuer_file import CLAIMS, Issuer, read_issuer
 from service.auth.key_sets import Fetched, KeySets
-from service.auth.resource_server import MAX_LIFE_S, ResourceServer
+from service.auth.resource_server import MAX_LIFE_S, ResourceServer, standing
 from service.caller import Caller, Role
 from service.errors import FhirError
 from service.main import build
@@ -20,7 +20,7 @@ from service.settings import Settings, SettingsError, load
 from service.store.engine import Store, open_store
 from tests.frozen_clock import FrozenClock
 from tests.service.auth.smart_client import ec_key, jwt, part, public_jwk, rsa_key
-from tests.service.world import build_world
+from tests.service.world import build_world, change_of, make
 
 ISSUER = "https://idp.example.org/realms/ecm"
 FHIR = "https://enlace.example.org/fhir"
@@ -300,13 +300,46 @@ async def test_in_this_mode_nothing_is_issued_here(county: Store, clock: FrozenC
         assert (await http.get("/fhir/Patient/a", headers={"Authorization": "Bearer " + "x" * 43})).status_code == 401
         for path in ("/auth/token", "/auth/introspect", "/auth/revoke"):
             assert (await http.post(path, data={"grant_type": "client_credentials"})).status_code == 404
-        for path in ("/auth/jwks", "/auth/authorize", "/.well-known/openid-configuration"):
+        for path in (
+            "/auth/clients",
+            "/auth/clients/c",
+            "/auth/jwks",
+            "/auth/authorize",
+            "/.well-known/openid-configuration",
+        ):
             assert (await http.get(path)).status_code == 404
         smart = (await http.get("/fhir/.well-known/smart-configuration")).json()
         assert (smart["issuer"], smart["token_endpoint"]) == (ISSUER, FILE["token_endpoint"])
         statement = (await http.get("/fhir/metadata")).json()
     urls = re.findall(r'"valueUri": ?"([^"]+)"', json.dumps(statement["rest"][0]["security"]))
     assert urls == [FILE["authorization_endpoint"], FILE["token_endpoint"]]
+
+
+@pytest.mark.parametrize("reference", ["Organization/ecm-1", "Practitioner/lcm-1"])
+async def test_t22_whatever_the_issuer_says_who_is_inactive_here_is_out(
+    county: Store, clock: FrozenClock, tmp_path: Path, reference: str
+) -> None:
+    app = build(county, _settings(county, tmp_path, audience=FHIR))
+
+    async def fetch(_url: str) -> Fetched:
+        return Fetched({"keys": KEYS})
+
+    app.state.enlace.issuer._key_sets = KeySets(fetch)
+    now_s = clock.now_us() // 1_000_000
+    bearer = {"Authorization": f"Bearer {signed(iat=now_s, exp=now_s + 300)}"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
+        assert (await http.get("/fhir/Patient/a", headers=bearer)).status_code == 200
+        known = await county.fetch("SELECT version FROM resource WHERE key = ?", (county.keys.resource(reference),))
+        expect = int(known[0][0]) if known else 0
+        await county.commit(change_of(county, make(reference, active=False), expect=expect))
+        refused = await http.get("/fhir/Patient/a", headers=bearer)
+        assert refused.status_code == 401 and 'error="invalid_token"' in refused.headers["WWW-Authenticate"]
+
+
+def test_what_an_organization_is_part_of_comes_from_the_directory() -> None:
+    """As with our own tokens: what a Consent permits those above it permits the caller."""
+    known = Caller("c", Role.MCP, "Organization/o")
+    assert standing(known, (True, True, ("a", "b"))).above == ("Organization/a", "Organization/b")
 
 
 def test_every_mistake_in_the_file_is_named(tmp_path: Path) -> None:

@@ -137,6 +137,7 @@ def test_what_does_not_exist_is_one_sentence(environment: str, tmp_path: Path) -
     assert "cannot be read" in fails("adt", "send", str(tmp_path / "absent.hl7"))
     assert "enlace seed" in fails("adt", "simulate", "--seconds", "0.1")
     keys = ["--jwks", str(members), "--scope", "system/Task.rs", "--organization", "Organization/x"]
+    keys += ["--purpose", "TREAT"]
     fails("client", "add", "x", "--role", "cbo", *keys)
 
 
@@ -152,6 +153,7 @@ def test_json_is_json(environment: str, tmp_path: Path) -> None:
     plan = {"system": "https://enlace.example.org/fhir/sid/plan", "value": "made-up-plan"}
     look(environment, lambda store: put(store, make("Organization/plan", identifier=[plan])))
     facts = ["--organization", "Organization/cbo", "--role", "cbo", "--jwks", str(keys), "--scope", "system/Task.rs"]
+    facts += ["--purpose", "TREAT"]
     source = ["--application", "EPIC", "--facility", "MERCY", "--organization", "Organization/mercy"]
     look(environment, lambda store: put(store, make("Organization/cbo"), make("Organization/mercy")))
     assert enlace("adt", "source", "add", "mercy", *source)[0] == 0

@@ -126,3 +126,20 @@ async def test_what_a_consent_opened_is_accounted_for_by_it(shared: Store, app_c
     assert (await (await app_client()).get(url)).status_code == 200
     found = await account(shared, "Patient/a", shared.clock.now_us())
     assert found.disclosures[0].basis == "consent: Consent/c" and found.disclosures[0].required
+
+
+async def test_g10_what_leaves_beside_an_audit_event_or_as_provenance(shared: Store, app_client: AppClient) -> None:
+    client = await app_client()
+    await client.get("/Condition/p2")
+    await client.get("/Condition/a")
+    answer = await client.get("/AuditEvent?entity=Condition/p2&_include=AuditEvent:entity")
+    assert '"NORDSCLCD"' in answer.text and answer.headers["link"] == LINK and len(outcomes(answer.json())) == 1
+    answer = await client.get("/AuditEvent?entity=Condition/a&_include=AuditEvent:entity")
+    assert "link" not in answer.headers and not outcomes(answer.json())
+    answer = await client.get("/Provenance?target=Condition/p2")
+    assert answer.headers["link"] == LINK and len(outcomes(answer.json())) == 1
+    one = await client.get(f"/Provenance/{answer.json()['entry'][0]['resource']['id']}")
+    assert one.status_code == 200 and one.headers["link"] == LINK
+    assert "link" not in (await client.get("/Provenance?target=Condition/a")).headers
+    newest = (await account(shared, "Patient/a", shared.clock.now_us())).disclosures[0]
+    assert (newest.kinds, newest.consents) == ((("Condition", 1),), ("Consent/c",))

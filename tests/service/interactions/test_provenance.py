@@ -69,6 +69,28 @@ async def test_foreign_is_absent(weighed: tuple[Any, str], app_client: AppClient
     assert (await none.get(f"/Provenance/{one['id']}")).status_code == 403
 
 
+@pytest.mark.parametrize(("role", "organization"), [("ecm-provider", ECM1), ("mcp", PLAN1), ("cbo", CBO1)])
+async def test_who_sees_the_version_sees_it(world: Store, app_client: AppClient, role: str, organization: str) -> None:
+    """Also of the directory, which is in nobody's panel; the Patient's, where it is a minimum view, is not there."""
+    client = await app_client(role, organization)
+    for reference in (ECM2, "Task/a", "Patient/a"):
+        assert len(await found(client, f"target={reference}")) == (
+            0 if (role, reference) == ("cbo", "Patient/a") else 1
+        )
+
+
+async def test_it_is_audited_as_what_it_tells_of(world: Store, app_client: AppClient) -> None:
+    client = await app_client()
+    (one,) = await found(client, "target=Condition/a")
+    assert (await client.get(f"/Provenance/{one['id']}")).status_code == 200
+    rows = await world.fetch(
+        "SELECT a.kind FROM audit_patient p JOIN audit a ON a.slot = p.slot AND a.seq = p.seq "
+        "WHERE p.patient = ? ORDER BY a.at_us, a.seq",
+        (world.keys.resource("Patient/a"),),
+    )
+    assert [row[0] for row in rows] == ["search-type", "read"]
+
+
 @pytest.mark.parametrize("fhir_id", ["v0", "v9223372036854775807", "v9999999999999999999", "v", "v1x"])
 async def test_what_is_no_version_is_absent(world: Store, app_client: AppClient, fhir_id: str) -> None:
     assert (await (await app_client()).get(f"/Provenance/{fhir_id}")).status_code == 404

@@ -25,7 +25,6 @@ async def ids(client, url: str) -> list[str]:  # type: ignore[no-untyped-def]
         ("mcp", PLAN1, None, "Observation", []),
         ("cbo", CBO1, None, "Task", ["a"]),
         ("cbo", CBO1, None, "ServiceRequest", ["a"]),
-        ("cbo", CBO1, None, "Patient", []),
         ("cbo", CBO1, None, "Procedure", ["a"]),
         ("cbo", CBO1, None, "Condition", []),
         ("hospital", "Organization/h", None, "Patient", []),
@@ -72,6 +71,14 @@ async def test_post_search_is_the_same_search(world: Store, app_client: AppClien
     assert wrong.status_code == 415
 
 
+async def test_l08_who_is_shown_a_view_asks_for_it_by_id_alone(world: Store, app_client: AppClient) -> None:
+    """Also a bare list or a count: its order and its changes would tell of what is hidden."""
+    cbo = await app_client("cbo", CBO1)
+    for query in ("", "?_total=accurate&_count=1", "?_summary=count", "?gender=female", "?_id=a&_sort=_lastUpdated"):
+        assert (await cbo.get(f"/Patient{query}")).status_code == 400, query
+    assert await ids(cbo, "/Patient?_id=a,b") == ["a"], "of its own referral, not of a foreign one"
+
+
 async def test_includes_need_the_scope_of_what_is_included(world: Store, app_client: AppClient) -> None:
     every, few = await app_client(), await app_client(scopes="system/Task.rs")
     url = "/Task?_id=a&_include=Task:patient&_include=Task:focus&_include=Task:owner"
@@ -81,8 +88,9 @@ async def test_includes_need_the_scope_of_what_is_included(world: Store, app_cli
     assert {e["search"]["mode"] for e in entries[1:]} == {"include"}
     assert len((await few.get(url)).json()["entry"]) == 1
     cbo = await app_client("cbo", CBO1)
-    seen = {e["resource"]["resourceType"] for e in (await cbo.get(url)).json()["entry"]}
-    assert seen == {"Task", "ServiceRequest", "Organization"}
+    seen = {e["resource"]["resourceType"]: e["resource"] for e in (await cbo.get(url)).json()["entry"]}
+    assert set(seen) == {"Task", "ServiceRequest", "Organization", "Patient"}
+    assert set(seen["Patient"]) == {"resourceType", "id", "meta", "name"}, "a minimum view (security.md 2.1, 2.3)"
     refused = await few.get("/Task?_revinclude=Provenance:target")
     assert refused.status_code == 403
 

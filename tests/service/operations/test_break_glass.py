@@ -167,3 +167,14 @@ async def test_it_can_be_switched_off(world: Store, app_client: AppClient, app: 
     shared.behaviour = replace(shared.behaviour, break_glass=False)
     answer = await take(await app_client("lcm", ECM1, LCM1))
     assert answer.status_code == 403 and "switched off" in answer.text
+
+
+@pytest.mark.parametrize("scopes", ["user/*.rs", "user/Patient.cruds", "user/Task.cruds"])
+async def test_an_app_that_may_only_read_does_not_open_more(world: Store, app_client: AppClient, scopes: str) -> None:
+    """The person let it read what the person sees; what the person sees is not the app's to widen."""
+    app = await app_client("lcm", ECM1, LCM1, scopes)
+    answer = await take(app)
+    assert answer.status_code == 403 and "insufficient_scope" in answer.headers["WWW-Authenticate"]
+    assert await world.fetch("SELECT id FROM break_glass") == []
+    able = await app_client("lcm", ECM1, LCM1, "user/Patient.r user/Task.c")
+    assert (await take(able)).status_code == 200

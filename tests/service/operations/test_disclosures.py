@@ -12,8 +12,9 @@ from service.store.change import AuditRow, Change
 from service.store.engine import Store
 from service.workflow.disclosures import YEAR_US, account, to_csv
 from tests.frozen_clock import FrozenClock
+from tests.service.access.consent.consents import consent, rule
 from tests.service.conftest import AppClient
-from tests.service.world import ECM1, ECM2, LCM1, PLAN1
+from tests.service.world import ECM1, ECM2, LCM1, PLAN1, episode, put
 
 ADDRESS = {"line": ["1 Made-up Way"], "city": "Fresno", "state": "CA", "postalCode": "93701"}
 
@@ -100,7 +101,7 @@ async def test_six_years_and_three_by_consent(world: Store, clock: FrozenClock) 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@x", "\tx", "=cmd|' /C calc'!A0"])
 async def test_a20_no_cell_is_a_formula(world: Store, name: str) -> None:
-    from tests.service.world import make, put
+    from tests.service.world import make
 
     await put(world, make("Organization/bad", name=name, active=True, address=[ADDRESS]), source="Organization/op")
     await world.commit(Change(audit=[given(world.keys.resource(PLAN1), organization="Organization/bad")]))
@@ -108,3 +109,23 @@ async def test_a20_no_cell_is_a_formula(world: Store, name: str) -> None:
     (row,) = csv.DictReader(io.StringIO(text, newline=""))
     assert row["recipient"] == f"'{name}" and row["address"] == "1 Made-up Way, Fresno, CA 93701"
     assert row["what"] == "1 Patient" and row["basis"] == "treatment, payment or operations"
+
+
+async def test_what_a_label_hides_is_not_told_by_the_accounting(world: Store, app_client: AppClient) -> None:
+    """ECM 1 wrote it, the third may have it; ECM 2 has the member, and no Consent opens it."""
+    third = "Organization/cbo-2"
+    await put(world, episode("EpisodeOfCare/a2", "Patient/a", ECM2), episode("EpisodeOfCare/a3", "Patient/a", third))
+    body = consent("Consent/c", rule("permit", to=(third,), label=("SUD",)))
+    author, other = await app_client(), await app_client("ecm-provider", ECM2)
+    assert (await author.post("/Consent", json={k: v for k, v in body.items() if k != "id"})).status_code == 201
+    reader = await app_client("ecm-provider", third)
+    before = await told(other)
+    assert (await reader.get("/Condition/sud-a")).status_code == 200
+    assert await told(other) == before
+    assert len((await reader.get("/Condition?patient=Patient/a")).json()["entry"]) >= 2
+    seen = (await told(other))[0]
+    assert {e["what"].get("display") for e in seen["entity"]} >= {"1 Condition"}, "without the labelled one"
+    for entitled in (author, reader):
+        assert [e["what"].get("display") for e in (await told(entitled))[0]["entity"]].count("2 Condition") == 1
+    whole = await account(world, "Patient/a", world.clock.now_us())
+    assert [dict(one.kinds).get("Condition") for one in whole.disclosures] == [2, 1]

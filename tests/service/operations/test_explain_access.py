@@ -106,7 +106,7 @@ async def test_what_the_asker_does_not_see_is_not_named(world: Store, app_client
     assert "EpisodeOfCare/hidden" not in str(told)
 
 
-@pytest.mark.parametrize("scopes", ["system/Task.cruds", "system/Condition.rs?_id=a"])
+@pytest.mark.parametrize("scopes", ["system/Task.cruds", "system/Condition.rs?code=none"])
 async def test_scopes_narrow_what_is_asked_about(world: Store, app_client: AppClient, scopes: str) -> None:
     narrow = await app_client("ecm-provider", ECM1, scopes=scopes)
     for resource in ("Condition/sud-a", "Condition/absent"):

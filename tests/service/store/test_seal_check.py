@@ -1,5 +1,6 @@
 """G12: tampering with the audit of seven kinds is found, by chains, seals and receipts; what is whole stays whole."""
 
+import itertools
 import os
 import random
 from collections.abc import AsyncIterator, Callable
@@ -22,6 +23,8 @@ KEY, WRONG = b"k" * 32, b"w" * 32
 TIMES = 1000 if os.environ.get("ENLACE_TEST_DEEP") else 42
 COUNT = 12
 """Rows of a chain between two seals."""
+NUMBER = itertools.count()
+"""No two rows say the same: to exchange such would be no tampering."""
 TABLES = ("audit", "audit_patient", "audit_seal")
 
 
@@ -29,7 +32,9 @@ async def write(store: Store, count: int = COUNT) -> None:
     for n in range(count):
         patients = tuple(f"Patient/p{k}" for k in range(n % 3))
         detail = '{"net":"10.0.0.1"}' if n % 2 else ""
-        row = AuditRow("R", "read", 0, "me", "Organization/o", f"Task/t{n}", patients, f"r{n}", detail=detail)
+        row = AuditRow(
+            "R", "read", 0, "me", "Organization/o", f"Task/t{n}", patients, f"r{next(NUMBER)}", detail=detail
+        )
         await store.commit(Change(audit=[row]))
 
 

@@ -12,7 +12,8 @@ from service.store.engine import Store
 from service.web.rendering import breakable
 from service.web.sees import writes
 from tests.service.web.browsing import Browser, text_of
-from tests.service.web.county import EVIL, episode, patient, put
+from tests.service.web.county import CBO, ECM, EVIL, episode, patient, put
+from tests.service.world import task
 
 NAMES = {
     "ecm-provider": ("Made-up Care Collective", 4),
@@ -50,14 +51,41 @@ async def test_the_list_and_the_resource_and_their_audit_rows(sandbox: Browser, 
     shown = re.search(r"<pre[^>]*><code>(.*?)</code>", one.text, re.S)
     assert shown and json.loads(shown[1].replace("&#34;", '"'))["id"] == "rosa"
     rows = await store.fetch("SELECT kind, actor, target FROM audit ORDER BY slot, seq")
-    read, listed = rows[-1], rows[-2]
+    place = next(place for place, row in enumerate(rows) if row[0] == "read")
+    read, listed, counted = rows[place], rows[place - 1], rows[place + 1 :]
     assert read == ("read", "ehr", "Patient/rosa")
+    assert counted and {(row[0], row[1]) for row in counted} == {("search-type", "ehr")}
     assert (listed[0], listed[1]) == ("search-type", "ehr") and listed[2].startswith("Patient?")
+
+
+async def test_what_is_seen_of_one_member(sandbox: Browser, store: Store) -> None:
+    await sandbox.sign_in("Made-up Care Collective")
+    page = await sandbox.get("/sees/Patient/rosa")
+    seen = dict(re.findall(r'/sees/(\w+)\?member=rosa">[\w<>]+</a>: (\d+)', page.text))
+    token = await issue_sandbox_token(store, "sandbox", "ecm-provider", None, 60)
+    assert seen
+    for rtype, number in seen.items():
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = await sandbox.get(f"/fhir/{rtype}?patient=Patient/rosa&_summary=count", headers=headers)
+        assert str(answer.json()["total"]) == number
+        listed = await sandbox.get(f"/sees/{rtype}?member=rosa")
+        assert "Only of one member" in text_of(listed) and len(re.findall(rf"/sees/{rtype}/", listed.text)) == int(
+            number
+        )
+
+
+async def test_a_community_organization_finds_the_members_of_its_referrals(sandbox: Browser, store: Store) -> None:
+    await put(store, task("Task/steps-rosa", "Patient/rosa", "ServiceRequest/none", ECM, CBO))
+    await sandbox.sign_in("Made-up Steps")
+    page = await sandbox.get("/sees/Patient")
+    assert set(re.findall(r'/sees/Patient/([\w-]+)"', page.text)) == {"rosa"} and "1970-02-03" not in page.text
+    one = await sandbox.get("/sees/Patient/rosa")
+    assert one.status_code == 200 and "1970-02-03" not in one.text and "SUBSETTED" in one.text
 
 
 async def test_what_is_not_theirs_is_not_there(sandbox: Browser, store: Store) -> None:
     await sandbox.sign_in("Made-up Steps")
-    assert "Not seen by this role" in text_of(await sandbox.get("/sees/Patient"))
+    assert "None yet" in text_of(await sandbox.get("/sees/Patient"))
     foreign, absent = await sandbox.get("/sees/Patient/rosa"), await sandbox.get("/sees/Patient/nobody")
     assert foreign.status_code == absent.status_code == 404
     assert text_of(foreign) == text_of(absent)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -28,6 +29,7 @@ AT_HASH = b64(sha256(b"opaque").digest()[:16])
 ROLE = "https://enlace.example.org/fhir/CodeSystem/team-role"
 KEY = b"k" * 64
 SECRET = "s3:c+r%t"
+CALLBACK = "/login/callback/ecm-1"
 with warnings.catch_warnings():  # the library warns of what it makes here
     warnings.simplefilter("ignore")
     SHORT = RSAKey.generate_key(1024, {"kid": "s"})
@@ -88,7 +90,8 @@ class Visitor(Browser):
         return answer.headers["location"]
 
     async def back(self, address: str, **changes: str | None) -> httpx.Response:
-        return await self.get("/login/callback", params=self.provider.sign_in(address, **changes))
+        [to] = parse_qs(urlsplit(address).query)["redirect_uri"]
+        return await self.get(urlsplit(to).path, params=self.provider.sign_in(address, **changes))
 
     async def through(self, path: str = "/login/p1") -> httpx.Response:
         return await self.back(await self.to_provider(path))
@@ -254,9 +257,9 @@ async def test_a_state_is_used_once(visitor: Visitor, store: Store) -> None:
     address = await visitor.to_provider()
     answer = visitor.provider.sign_in(address)
     cookie = visitor.cookies["enlace-login"]
-    assert (await visitor.get("/login/callback", params=answer)).status_code == 303
+    assert (await visitor.get(CALLBACK, params=answer)).status_code == 303
     visitor.cookies.set("enlace-login", cookie, domain="enlace.test")
-    again = await visitor.get("/login/callback", params=answer)
+    again = await visitor.get(CALLBACK, params=answer)
     assert again.status_code == 403 and WORDS["state"] in text_of(again)
     assert await sessions(store) == 1
 
@@ -268,9 +271,22 @@ async def test_a_state_of_another_browser(visitor: Visitor, store: Store, provid
         answer = provider.sign_in(address)
         await visitor.to_provider()
         for browser, status in ((visitor, 403), (thief, 303)):
-            given = await browser.get("/login/callback", params=answer)
+            given = await browser.get(CALLBACK, params=answer)
             assert given.status_code == status
     assert await sessions(store) == 1
+
+
+async def test_a_code_of_another_provider_is_handed_to_nobody(visitor: Visitor, store: Store) -> None:
+    """Mix-up: p1 leads the browser on to the provider of another organization, whose answer comes back to that
+    organization's address, with the state of p1 and without `iss`. The code in it would open the person's session."""
+    await register_provider(store, "p2", name="Another", organization="Organization/ecm-2")
+    answer = visitor.provider.sign_in(await visitor.to_provider(), iss=None)
+    sent = len(visitor.provider.sent)
+    mixed = await visitor.get("/login/callback/ecm-2", params=answer)
+    assert mixed.status_code == 403 and WORDS["state"] in text_of(mixed)
+    assert ("POST", "/token") not in visitor.provider.sent[sent:]
+    assert (await visitor.get(CALLBACK, params=answer)).status_code == 403, "and it is used up"
+    assert "callback%2Fecm-2" in await visitor.to_provider("/login/p2")
 
 
 async def test_a_sign_in_takes_ten_minutes_at_most(visitor: Visitor, clock: FrozenClock) -> None:
@@ -281,7 +297,7 @@ async def test_a_sign_in_takes_ten_minutes_at_most(visitor: Visitor, clock: Froz
 
 async def test_one_answer_with_two_states(visitor: Visitor) -> None:
     given = visitor.provider.sign_in(await visitor.to_provider())
-    answer = await visitor.get("/login/callback", params=[*given.items(), ("code", "another")])
+    answer = await visitor.get(CALLBACK, params=[*given.items(), ("code", "another")])
     assert answer.status_code == 403 and WORDS["state"] in text_of(answer)
 
 
@@ -422,7 +438,7 @@ async def test_rights_that_end_act_on_the_next_request(visitor: Visitor, store: 
 
 
 async def test_a30_too_many_tries(visitor: Visitor) -> None:
-    statuses = [(await visitor.get("/login/callback?state=x")).status_code for _ in range(121)]
+    statuses = [(await visitor.get(f"{CALLBACK}?state=x")).status_code for _ in range(121)]
     assert statuses == [403] * 120 + [429]
 
 

@@ -8,7 +8,22 @@ import pytest
 from service.store.engine import Store
 from tests.service.access.consent.consents import consent, rule
 from tests.service.conftest import AppClient
-from tests.service.world import ECM1, ECM2, LCM2, PLAN2, change_of, episode, make, patient, put, ref, request, task
+from tests.service.world import (
+    CBO2,
+    ECM1,
+    ECM2,
+    LCM2,
+    PLAN2,
+    change_of,
+    episode,
+    make,
+    patient,
+    put,
+    ref,
+    request,
+    task,
+)
+from tests.service.world import SUD as LABEL
 
 POSTGRESQL_IN_DEEP = True
 SUD = "Condition/sud-a"
@@ -142,7 +157,9 @@ async def test_who_lost_the_member_revokes_and_does_nothing_else(world: Store, a
     assert revoked.status_code == 200, revoked.text
 
 
-async def test_only_its_author_changes_a_consent(world: Store, theirs: httpx.AsyncClient, app_client: AppClient) -> None:
+async def test_only_its_author_changes_a_consent(
+    world: Store, theirs: httpx.AsyncClient, app_client: AppClient
+) -> None:
     ours = await app_client()
     made = await ours.post("/Consent", json=body_of(rule("deny", to=(ECM2,), label=("HIV",))))
     place, match = f"/Consent/{made.json()['id']}", {"If-Match": made.headers["ETag"]}
@@ -152,3 +169,42 @@ async def test_only_its_author_changes_a_consent(world: Store, theirs: httpx.Asy
     patch = [{"op": "replace", "path": "/status", "value": "inactive"}]
     headers = {**match, "Content-Type": "application/json-patch+json"}
     assert (await theirs.patch(place, json=patch, headers=headers)).status_code == 403
+
+
+async def test_who_shares_a_care_team_does_not_join_one_that_a_consent_names(
+    world: Store, theirs: httpx.AsyncClient, app_client: AppClient
+) -> None:
+    async def joined() -> int:
+        team = await theirs.get("/CareTeam/a")
+        body = {**team.json(), "participant": [*team.json()["participant"], {"member": ref(ECM2)}]}
+        return (await theirs.put("/CareTeam/a", json=body, headers={"If-Match": team.headers["ETag"]})).status_code
+
+    ours = await app_client()
+    named = body_of(rule("permit", to=("CareTeam/a",), label=("SUD",)))
+    made = await ours.post("/Consent", json=named)
+    assert await joined() == 403 and not await sees(theirs)
+    team = await theirs.get("/CareTeam/a")
+    note = {**team.json(), "note": [{"text": "as before"}]}
+    assert (await theirs.put("/CareTeam/a", json=note, headers={"If-Match": team.headers["ETag"]})).status_code == 200
+    over = {**made.json(), "status": "inactive"}
+    place, match = f"/Consent/{made.json()['id']}", {"If-Match": made.headers["ETag"]}
+    assert (await ours.put(place, json=over, headers=match)).status_code == 200
+    assert await joined() == 200, "a team that opens nothing is shared"
+
+
+async def test_a_review_gives_nobody_the_member_and_hides_with_its_consent(
+    world: Store, theirs: httpx.AsyncClient, app_client: AppClient
+) -> None:
+    ours, other = await app_client(), await app_client("cbo", CBO2)
+    unclear = rule("permit", code=[{"text": "x"}])
+    body = body_of(unclear, organization=[ref(CBO2)], meta=LABEL)
+    made = await ours.post("/Consent", json=body)
+    assert made.status_code == 201, made.text
+    assert len((await ours.get("/Task", params={"code": REVIEW})).json()["entry"]) == 1
+    assert "entry" not in (await theirs.get("/Task", params={"code": REVIEW})).json()
+    assert "entry" not in (await other.get("/Task", params={"code": REVIEW})).json()
+    assert (await other.get("/Patient/a")).status_code == 404
+    given = await world.fetch(
+        "SELECT 1 FROM panel WHERE source IN (SELECT key FROM resource WHERE fhir_id LIKE 'cr-%')"
+    )
+    assert not given

@@ -3,8 +3,8 @@
 from random import Random
 from typing import Any
 
-from service.access.consent.purposes import KNOWN
 from service.access.consent.who import purposes_of
+from service.search.purposes import KNOWN
 from tests.service.access.consent.consents import consent, of_class, of_data, rule
 
 Resource = dict[str, Any]

@@ -11,7 +11,7 @@ from service.access.consent.provisions import Source
 from service.access.consent.rules import ACT, GENERAL, SENSITIVE, Asker, Facts, Permit, Relation, bits_of
 from service.access.consent.who import actors_of, purposes_of
 from service.caller import Caller, Role
-from service.search.clearance import Specificity, grade
+from service.search.clearance import GRADES, Specificity, grade
 from service.search.dates import MAX_US, MIN_US
 from service.search.keys import Keys
 from tests.service.access.consent.consents import actors, consent, of_class, of_data, rule
@@ -92,7 +92,8 @@ def test_each_value_is_a_row_and_labels_are_bits_of_one() -> None:
         (rule("permit"), {GENERAL}),
         (rule("deny"), {GENERAL | SENSITIVE}),
         (rule("permit", label=("N",)), {GENERAL}),
-        (rule("permit", label=("R",)), {GENERAL}),
+        (rule("permit", label=("R",)), {GENERAL | GRADES["R"]}),
+        (rule("permit", label=("V",)), {GENERAL | GRADES["R"] | GRADES["V"]}),
         (rule("deny", label=("V",)), {SENSITIVE}),
         (rule("deny", label=("R",)), {SENSITIVE}),
         (rule("deny", label=("L",)), {GENERAL}),
@@ -371,3 +372,13 @@ def test_a_consent_for_a_purpose_covers_what_lies_below_it_only() -> None:
 def test_open_periods_reach_as_far_as_time() -> None:
     (row,) = made(rule("permit")).rules
     assert (row.start_us, row.end_us) == (MIN_US, MAX_US)
+
+
+def test_a_confidentiality_alone_is_opened_by_a_consent_that_names_it() -> None:
+    r, v = GRADES["R"], GRADES["V"]
+    for named, opens in ((("R",), {r: True, v: False}), (("V",), {r: True, v: True}), (("SUD",), {r: False, v: False})):
+        rules = one(rule("permit", label=named))
+        assert {bit: seen(rules, label=bit) for bit in (r, v)} == opens, named
+    for named in ("R", "V"):
+        assert not seen(one(rule("permit", label=(named,))), label=1 << 15), "what is not known to us stays closed"
+        assert not seen(one(rule("permit", label=(named,))), label=SUD), "nor does it open a group"

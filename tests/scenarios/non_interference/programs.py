@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from fhir_profiles.catalog import SearchParameter, catalog
-from tests.service.access.non_interference.facts import SHAPES, varied
+from tests.scenarios.non_interference.facts import SHAPES, varied
 from tests.service.world import CBO1, ECM1, request, task
 
 Resource = dict[str, Any]

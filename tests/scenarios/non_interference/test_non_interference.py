@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests import postgres_server
-from tests.service.access.non_interference.running import CALLERS, Places, build_base, made_pair, run
+from tests.scenarios.non_interference.running import CALLERS, Places, build_base, made_pair, run
 
 DEEP = bool(os.environ.get("ENLACE_TEST_DEEP"))
 PAIRS = int(os.environ.get("ENLACE_TEST_PAIRS", "34" if DEEP else "1"))

@@ -16,8 +16,8 @@ from service.main import build
 from service.settings import load
 from service.store.engine import Store, open_store
 from tests.frozen_clock import FrozenClock
-from tests.service.access.non_interference.facts import HIDDEN, SHAPES, Op, Slot
-from tests.service.access.non_interference.programs import Step, program
+from tests.scenarios.non_interference.facts import HIDDEN, SHAPES, Op, Slot
+from tests.scenarios.non_interference.programs import Step, program
 from tests.service.world import (
     CBO1,
     ECM1,
