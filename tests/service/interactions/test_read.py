@@ -65,7 +65,7 @@ async def test_a_labelled_resource_is_its_authors_alone_even_when_deleted(world:
 SEEN = {
     "ecm-provider": {"Patient", "Task", "ServiceRequest", "Observation", "Condition", "CareTeam", "Procedure"},
     "mcp": {"Patient", "Task", "ServiceRequest", "CareTeam", "EpisodeOfCare", "Coverage"},
-    "cbo": {"Task", "ServiceRequest", "Procedure"},
+    "cbo": {"Patient", "Task", "ServiceRequest", "Procedure"},  # of the Patient a minimum view
     "referrer": set(),
     "hospital": set(),
 }

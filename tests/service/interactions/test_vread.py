@@ -3,7 +3,7 @@
 from service.store.engine import Store
 from tests.service.conftest import AppClient
 from tests.service.interactions.foreign import same_answers
-from tests.service.world import condition, observation
+from tests.service.world import condition, episode, observation, put
 
 
 async def test_each_version_by_number(world: Store, app_client: AppClient) -> None:
@@ -31,10 +31,12 @@ async def test_the_version_that_deleted_is_gone(world: Store, app_client: AppCli
 
 
 async def test_former_versions_keep_their_own_labels(world: Store, app_client: AppClient) -> None:
-    """What was labelled then is not shown to others because its label was taken off since."""
-    author, other = await app_client(), await app_client("lcm", "Organization/ecm-9", "Practitioner/lcm-1")
+    """What was labelled then is not shown to others because the operator took its label off since."""
+    await put(world, episode("EpisodeOfCare/nine", "Patient/a", "Organization/ecm-9"))
+    author, other = await app_client(), await app_client("ecm-provider", "Organization/ecm-9")
+    operator = await app_client("admin", "Organization/op")
     open_body = condition("Condition/sud-a", "Patient/a")
-    assert (await author.put("/Condition/sud-a", json=open_body)).status_code == 200
+    assert (await operator.put("/Condition/sud-a", json=open_body)).status_code == 200
     assert (await other.get("/Condition/sud-a")).status_code == 200
     assert (await other.get("/Condition/sud-a/_history/1")).status_code == 404
     assert len((await other.get("/Condition/sud-a/_history")).json()["entry"]) == 1
