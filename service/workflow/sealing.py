@@ -33,12 +33,14 @@ class Sealer:
         self._named: set[tuple[int, int]] = set()
 
     async def run(self) -> None:
-        due_s = time.monotonic() + EVERY_S
-        while not self._stop.is_set():
+        """Until stopped; what was committed before is sealed then."""
+        due_s, stopping = time.monotonic() + EVERY_S, False
+        while not stopping:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), LOOK_S)
+            stopping = self._stop.is_set()
             try:
-                due = time.monotonic() >= due_s or self._stop.is_set()
+                due = time.monotonic() >= due_s or stopping
                 if await self.seal(1 if due else ROWS) or due:
                     due_s = time.monotonic() + EVERY_S
             except Unavailable:

@@ -118,7 +118,7 @@ def test_members_appear_to_their_provider_and_plan_at_once(
     assert mine("other") == {theirs}
     assert mine("poppy") == {ours, theirs}
     assert mine("rival") == set()
-    assert mine("pilar") == {ours, theirs}, "the file names her for both"
+    assert mine("pilar") == {ours}, "the file names her for both; here she acts for the clinic"
     assert mine("quinn") == set()
     with county.service.client(county.tokens["cbo"]) as client:
         assert client.get("/Patient").json().get("entry", []) == []
