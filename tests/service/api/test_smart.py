@@ -29,6 +29,8 @@ from service.store.engine import Store, open_store
 from tests.frozen_clock import FrozenClock
 from tests.service.auth.smart_client import CLIENT, TOKEN_URL, claims, ec_key, header, jwks_text, jwt, key_set, rsa_key
 
+POSTGRESQL_IN_DEEP = True
+
 BASE = "https://enlace.example.org"
 JWKS_URL = "https://ehr.example.org/jwks.json"
 SECOND = 1_000_000

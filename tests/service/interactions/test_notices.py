@@ -13,6 +13,8 @@ from service.workflow.disclosures import account
 from tests.service.conftest import AppClient
 from tests.service.world import ECM1, ECM2, SUD, condition, make, put, ref
 
+POSTGRESQL_IN_DEEP = True
+
 TEXT = "42 CFR part 2 prohibits unauthorized use or disclosure of these records."
 PART2 = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "42CFRPart2"}]}
 LINK = f'<http://127.0.0.1:8000/notices/part2>; rel="{RELATION}"'

@@ -10,6 +10,8 @@ from service.store.engine import Store
 from tests.service.conftest import AppClient
 from tests.service.world import CBO1, ECM1, ECM2, LCM1, PLAN1, SUD, access_token, episode, put
 
+POSTGRESQL_IN_DEEP = True
+
 JSON = dict[str, Any]
 
 

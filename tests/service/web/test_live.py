@@ -14,6 +14,8 @@ from service.store.engine import Store
 from tests.service.web.browsing import Browser
 from tests.service.web.county import alert, put, settings
 
+POSTGRESQL_IN_DEEP = True
+
 ANA = "Practitioner/ana"
 
 

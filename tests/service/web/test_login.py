@@ -8,6 +8,8 @@ from tests.frozen_clock import FrozenClock
 from tests.service.web.browsing import BASE, Browser, Forms, shown, text_of
 from tests.service.web.county import SECOND, register, settings
 
+POSTGRESQL_IN_DEEP = True
+
 
 async def kinds(store: Store) -> list[tuple[str, int, str, str]]:
     rows = await store.fetch("SELECT kind, outcome, actor, reason FROM audit ORDER BY slot, seq")
