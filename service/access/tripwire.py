@@ -163,10 +163,7 @@ def verdict_of(one: Found, relation: Relation, facts: RawFacts, seen: Restrictio
         if row.patient == one.patient and row.basis == "care-team" and row.subject in seen.actors
         and row.start_us <= now < row.end_us
     }  # fmt: skip
-    opened = 0
-    for patient, bits in seen.opened:
-        opened |= bits if patient == one.patient else 0
-    asker = Asker(relation, frozenset({*seen.actors, *teams}), seen.purposes, now, opened)
+    asker = Asker(relation, frozenset({*seen.actors, *teams}), seen.purposes, now)
     refers_to = frozenset(data for data, key in facts.referred if key == one.key)
     referred_by = frozenset(data for data, key in facts.refers if key == one.key)
     known = Facts(one.key, one.rtype, one.patient, one.labels, one.source_org, refers_to, referred_by)

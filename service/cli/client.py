@@ -123,8 +123,11 @@ def shown(client: RegisteredClient) -> dict[str, Any]:
     }
 
 
-def with_store(work: "Callable[[Store, Settings], Awaitable[T]]") -> T:
-    """Opens the store of the environment for one command. What fails is one sentence and exit code 1."""
+def with_store(work: "Callable[[Store, Settings], Awaitable[T]]", *refusals: type[Exception]) -> T:
+    """Opens the store of the environment for one command. What fails is one sentence and exit code 1.
+
+    refusals: what else the work may say no with, in words for people.
+    """
     from service.store.database import Unavailable
     from service.store.engine import open_store
     from service.store.schema import SchemaError
@@ -137,9 +140,10 @@ def with_store(work: "Callable[[Store, Settings], Awaitable[T]]") -> T:
         finally:
             await store.close()
 
+    refused: tuple[type[Exception], ...] = (BadClient, SettingsError, SchemaError, Unavailable, *refusals)
     try:
         return asyncio.run(run())
-    except (BadClient, SettingsError, SchemaError, Unavailable) as error:
+    except refused as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
 

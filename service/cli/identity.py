@@ -1,16 +1,15 @@
 """`enlace identity`: OpenID Providers of organizations, and who of their people is which Practitioner."""
 
-import asyncio
 import json
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from service.cli.client import with_store
 from service.cli.listing import table
-from service.settings import Settings, SettingsError, load
+from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.store.engine import Store
@@ -202,25 +201,9 @@ def remove(provider: Which, subject: Subject) -> None:
 
 
 def _with_store(work: "Callable[[Store, Settings], Awaitable[T]]") -> T:
-    """Opens the store of the environment for one command. What fails is one sentence and exit code 1."""
     from service.auth.identities import BadIdentity
-    from service.store.database import Unavailable
-    from service.store.engine import open_store
-    from service.store.schema import SchemaError
 
-    async def run() -> T:
-        settings = load(os.environ)
-        store = await open_store(settings.database_url.get_secret_value())
-        try:
-            return await work(store, settings)
-        finally:
-            await store.close()
-
-    try:
-        return asyncio.run(run())
-    except (BadIdentity, SettingsError, SchemaError, Unavailable) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    return with_store(work, BadIdentity)
 
 
 def _shown(provider: "Provider") -> dict[str, Any]:

@@ -161,7 +161,9 @@ async def _consent(ctx: Context, found: Found, facts: RawFacts, seen: Context) -
     verdict = tripwire.verdict_of(found, relation, facts, seen.seen)
     names = await _named(ctx, [one.consent for one in verdict.reasons if one.consent])
     permitted = isinstance(verdict, Permit)
-    return steps + [_step("rule", permitted, _sentence(one), names.get(one.consent)) for one in verdict.reasons]
+    return steps + [
+        _step("rule", permitted, _sentence(one, permitted), names.get(one.consent)) for one in verdict.reasons
+    ]
 
 
 async def _named(ctx: Context, keys: list[int]) -> dict[int, str]:
@@ -173,8 +175,9 @@ async def _named(ctx: Context, keys: list[int]) -> dict[int, str]:
     return {key: reference for key, reference in found.items() if reference in seen}
 
 
-def _sentence(reason: Reason) -> str:
-    return _RULES.get(reason.rule, f"Rule {reason.number} of the Consent decides.")
+def _sentence(reason: Reason, permitted: bool) -> str:
+    """All reasons of a verdict point its way."""
+    return _RULES.get(reason.rule, f"Rule {reason.number} of the Consent {'permits' if permitted else 'denies'} it.")
 
 
 def _step(name: str, fits: bool, text: str, reference: str | None = None, period: PanelFact | None = None) -> Resource:

@@ -25,6 +25,8 @@ GENERAL = 1 << 40
 """What every resource needs, labelled or not."""
 SPAN = 16
 """Weights are below it."""
+EMERGENCY = 14
+"""Weight of what an emergency access opens (service/store/break_glass.py): a permit above every Consent's word."""
 
 
 class Specificity(IntEnum):

@@ -51,8 +51,6 @@ class Restriction:
     narrowed: Mapping[str, tuple[Reach, ...]] = field(default_factory=dict)
     views: bool = False
     """Whether See.VIEW also reaches what is shown as a minimum view: where it is read or included, nowhere else."""
-    opened: tuple[tuple[int, int], ...] = ()
-    """(key of a Patient, label bits) that a broken glass opens: Consents are not asked about these bits."""
     grace_us: int = 0
     """For so long after its end an assignment is still read by; never where something is written."""
 

@@ -6,7 +6,7 @@ Panel row and clearance rows bear their end, so that the access ends by itself: 
 import json
 from typing import NamedTuple
 
-from service.search.clearance import DataKind
+from service.search.clearance import EMERGENCY, DataKind
 from service.search.restriction import Restriction
 from service.store.change import Statement
 from service.store.dialect import marks
@@ -14,8 +14,6 @@ from service.store.engine import Store
 from service.store.visible import panel_row
 
 BASIS = "break-glass"
-GRADE = 14
-"""Weight of its clearance rows: above every Consent's, deny or permit (service/search/clearance.py), and a permit."""
 
 
 class Taken(NamedTuple):
@@ -49,7 +47,8 @@ def opened(store: Store, taken: Taken, labels: int) -> list[Statement]:
     patient, person, source = (keys.resource(one) for one in (taken.patient, taken.actor, taken.source))
     columns = ", ".join(Taken._fields)
     panel = (person, patient, source, BASIS, BASIS, taken.start_us, taken.end_us)
-    rule = (patient, source, 0, person, 0, "", labels, "", int(DataKind.ANY), 0, GRADE, taken.start_us, taken.end_us)
+    any_data = int(DataKind.ANY)
+    rule = (patient, source, 0, person, 0, "", labels, "", any_data, 0, EMERGENCY, taken.start_us, taken.end_us)
     return [
         Statement(f"INSERT INTO break_glass ({columns}) VALUES ({marks(len(taken))})", tuple(taken)),
         Statement(

@@ -122,7 +122,7 @@ async def history(
 async def _coalesced(store: Store, key: int, rtype: str, restriction: Restriction) -> Found | None:
     # Exactly equal rights share a statement; the rule table is compared by identity, and the batch keeps it alive.
     r = restriction
-    rights = (r.subjects, r.own, r.actors, r.purposes, r.unrestricted, r.views, r.grace_us, r.opened)
+    rights = (r.subjects, r.own, r.actors, r.purposes, r.unrestricted, r.views, r.grace_us)
     name = (rtype, *rights, id(r.types), id(r.narrowed))
     batch = store.batches.get(name)
     if not isinstance(batch, _Heads) or batch.types is not r.types or batch.narrowed is not r.narrowed:

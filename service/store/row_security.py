@@ -14,7 +14,7 @@ from service.store.visible import ASSIGNED, OWNED, PARTY_EDGES, _party, panel_ro
 from service.store.visible_consent import consented
 
 SETTINGS = (
-    "subjects", "own", "actors", "purposes", "open", "panel", "party", "owned", "view", "since", "until", "opened"
+    "subjects", "own", "actors", "purposes", "open", "panel", "party", "owned", "view", "since", "until"
 )  # fmt: skip
 """Each is `enlace.<name>`: arrays as text, instants as numbers; the instant asked for lies from since to until."""
 READS = ("ix", "ix_date", "ix_num", "ix_str", "ref", "panel", "clearance")
@@ -57,11 +57,6 @@ def _bound(sql: str, names: str) -> str:
 def _consent_function() -> str:
     """A function, called where the relation holds already: its text in each policy would be planned each time."""
     sql = _bound(consented("w", _ANYBODY)[0], _ACTORS)
-    opened = (
-        " AND NOT EXISTS (SELECT 1 FROM jsonb_array_elements(current_setting('enlace.opened')::jsonb) o "
-        "WHERE (o->>0)::int8 = w.patient AND (cb.column1 & (o->>1)::int8) <> 0)"
-    )
-    sql = sql.replace("<> 0 AND COALESCE(", f"<> 0{opened} AND COALESCE(")
     return (
         "CREATE OR REPLACE FUNCTION enlace_consented(key int8, rtype text, patient int8, labels int8, source_org int8) "
         "RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE COST 1000 AS $f$ SELECT "
@@ -146,11 +141,10 @@ def rights(restriction: Restriction, *, exact: bool = False) -> tuple[str, ...]:
     def of(*rules: See) -> str:
         return "{" + ",".join(sorted(rtype for rtype, rule in types.items() if rule in rules)) + "}"
 
-    opened = "[" + ",".join(f"[{patient},{bits}]" for patient, bits in restriction.opened) + "]"
     return (
         ints(restriction.subjects), ints(restriction.own), ints(restriction.actors),
         "{" + ",".join(restriction.purposes) + "}", of(See.OPEN), of(See.PANEL), of(See.PARTY),
-        of(See.PANEL, See.PARTY, See.OWN, See.VIEW), of(See.VIEW), str(since), str(until), opened,
+        of(See.PANEL, See.PARTY, See.OWN, See.VIEW), of(See.VIEW), str(since), str(until),
         str(since - restriction.grace_us),
     )  # fmt: skip
 

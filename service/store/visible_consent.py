@@ -24,7 +24,6 @@ def consented(alias: str, restriction: Restriction, *, vid: str = "") -> Sql:
     nothing in general costs one step into an index; the rest is asked bit by bit.
     """
     fits, params = _fits(alias, restriction)
-    opened, open_params = _opened(alias, restriction)
     quiet = (
         f"{alias}.labels = 0 AND NOT EXISTS (SELECT 1 FROM clearance cd WHERE cd.patient = {alias}.patient "
         f"AND (cd.labels & {GENERAL}) <> 0 AND (cd.grade & 1) = 1)"
@@ -34,11 +33,11 @@ def consented(alias: str, restriction: Restriction, *, vid: str = "") -> Sql:
         f"WHERE cl.patient = {alias}.patient AND (cl.labels & cb.column1) <> 0 AND {fits} GROUP BY cl.consent) cg"
     )
     missing = (
-        f"SELECT 1 FROM (VALUES {_BITS}) cb WHERE (cb.column1 & ({alias}.labels | {GENERAL})) <> 0{opened} "
+        f"SELECT 1 FROM (VALUES {_BITS}) cb WHERE (cb.column1 & ({alias}.labels | {GENERAL})) <> 0 "
         f"AND COALESCE(({deciding}), CASE WHEN cb.column1 = {GENERAL} THEN 0 ELSE 1 END) % 2 = 1"
     )
     known = f"{alias}.labels >= 0 AND {alias}.labels < {_BEYOND} AND ({alias}.labels & {_UNKNOWN | GENERAL}) = 0"
-    return f"(({quiet}) OR ({known} AND NOT EXISTS ({missing})))", [*open_params, *params]
+    return f"(({quiet}) OR ({known} AND NOT EXISTS ({missing})))", params
 
 
 def _fits(alias: str, restriction: Restriction) -> Sql:
@@ -66,11 +65,3 @@ def _fits(alias: str, restriction: Restriction) -> Sql:
     )
     params: list[Any] = [now, now, "", *purposes, *actors, *actors, now, now, *actors]
     return sql, params
-
-
-def _opened(alias: str, restriction: Restriction) -> Sql:
-    """What a broken glass opens is not asked for."""
-    if not restriction.opened:
-        return "", []
-    each = " OR ".join([f"({alias}.patient = ? AND (cb.column1 & ?) <> 0)"] * len(restriction.opened))
-    return f" AND NOT ({each})", [value for pair in restriction.opened for value in pair]

@@ -24,7 +24,7 @@ from service.access.consent.rules import (
     Rule,
     Verdict,
 )
-from service.search.clearance import LABEL_BITS, DataKind
+from service.search.clearance import EMERGENCY, LABEL_BITS, DataKind
 
 _LABELS = (1 << LABEL_BITS) - 1
 
@@ -38,14 +38,11 @@ def decide(asker: Asker, facts: Facts, rules: Iterable[Rule]) -> Verdict:
     fitting = [rule for rule in rules if _fits(rule, asker, facts)]
     grounds, against = [RELATION], []
     for bit in _needed(facts.labels):
-        if bit & asker.opened:
-            grounds.append(BREAK_GLASS)
-            continue
         rule = _deciding(bit, fitting)
         if rule is None and bit != GENERAL:
             against.append(NOT_NAMED)
         elif rule is not None:
-            (against if rule.denies else grounds).append(Reason("consent", rule.consent, rule.number))
+            (against if rule.denies else grounds).append(_reason(rule))
     if against:
         return Deny(tuple(dict.fromkeys(against)))
     view = {Obligation.MIN_VIEW} if asker.relation is Relation.VIEW else set()
@@ -72,6 +69,10 @@ def _deciding(bit: int, fitting: Iterable[Rule]) -> Rule | None:
                 standing[rule.consent] = rule
     # Of equals the same one is named whatever their order.
     return max(standing.values(), key=lambda rule: (rule.weight, rule.consent), default=None)
+
+
+def _reason(rule: Rule) -> Reason:
+    return BREAK_GLASS if rule.weight == EMERGENCY else Reason("consent", rule.consent, rule.number)
 
 
 def _fits(rule: Rule, asker: Asker, facts: Facts) -> bool:

@@ -43,16 +43,12 @@ class Obligation(StrEnum):
 
 @dataclass(frozen=True)
 class Asker:
-    """Who asks, for what, when. actors: keys, those of the patient's CareTeams that the caller is in now included.
-
-    opened: bits that a broken glass opens for this patient.
-    """
+    """Who asks, for what, when. actors: keys, those of the patient's CareTeams that the caller is in now included."""
 
     relation: Relation
     actors: frozenset[int] = frozenset()
     purposes: tuple[str, ...] = ()
     now_us: int = 0
-    opened: int = 0
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,4 @@ def asker(store: Store, r: Random) -> Restriction:
     above = tuple(r.sample(ORGANIZATIONS, r.choice((0, 0, 1))))
     caller = Caller("c", role, r.choice(ORGANIZATIONS), person, purpose=r.choice(PURPOSES), above=above)
     made = restriction(caller, store.keys, store.clock.now_us(), env="production")
-    if r.random() < 0.2:
-        made = replace(made, opened=((store.keys.resource(r.choice(PATIENTS)), r.choice((1, 3)) | GENERAL),))
     return replace(made, views=True, grace_us=r.choice((0, 0, 2 * HOUR)))

@@ -5,7 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
-from service.store import credentials
+from service.search.clearance import GENERAL, Rule, Specificity, grade
+from service.store import clearance, credentials
+from service.store.change import Change
 from service.store.engine import Store
 from tests.service.conftest import AppClient
 from tests.service.world import CBO1, ECM1, ECM2, LCM1, PLAN1, SUD, access_token, episode, put
@@ -120,3 +122,18 @@ async def test_a_persons_clients_elsewhere_are_not_listed(world: Store, app_clie
     person = await app_client("lcm", ECM1, LCM1)
     told = await asked(person, "Condition/a", LCM1)
     assert {parts(one, "organization")[0]["valueString"] for one in told} == {ECM1}
+
+
+@pytest.mark.parametrize(("denies", "said"), [(True, "denies it"), (False, "permits it")])
+async def test_a_consent_is_said_to_permit_or_to_deny(
+    world: Store, app_client: AppClient, denies: bool, said: str
+) -> None:
+    await access_token(world, "mcp", PLAN1)
+    patient, consent = world.keys.resource("Patient/a"), world.keys.resource("Consent/c")
+    made = grade(0, Specificity.RECIPIENT, denies=denies)
+    rule = Rule(patient, consent, 3, 0, 0, "", GENERAL, "", 0, 0, made, 0, 2**62)
+    await world.commit(Change(statements=clearance.replaced(consent, [rule])))
+    (told,) = await asked(await app_client("admin", "Organization/op"), "Task/a", PLAN1)
+    assert parts(told, "decision")[0]["valueCode"] == ("deny" if denies else "permit")
+    texts = [text["valueString"] for one in parts(told, "rule") for text in parts(one, "text")]
+    assert any(text.startswith("Rule 3 of the Consent") and said in text for text in texts), texts

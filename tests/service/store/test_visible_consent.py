@@ -11,7 +11,7 @@ from service.access.consent.compile import compiled
 from service.access.consent.decide import decide
 from service.access.consent.provisions import Source
 from service.access.consent.rules import GENERAL, SENSITIVE, Asker, Facts, Permit, Relation
-from service.search.clearance import LABEL_BITS
+from service.search.clearance import EMERGENCY, LABEL_BITS, Rule
 from service.search.restriction import Restriction
 from service.store import clearance
 from service.store.change import Change, Statement
@@ -115,17 +115,29 @@ async def new_rules(store: Store, rng: random.Random) -> list[Any]:
             made = compiled(body, Source(store.keys)).rules
             rules += made
             change.statements += clearance.replaced(store.keys.resource(f"Consent/{body['id']}"), made)
+        if rng.random() < 0.3:
+            glass = emergency(store, rng, member)
+            rules.append(glass)
+            change.statements += clearance.replaced(glass.consent, [glass])
     await store.commit(change)
     return rules
+
+
+def emergency(store: Store, rng: random.Random, member: str) -> Rule:
+    """As service/store/break_glass.py writes it: for one actor, above every Consent."""
+    key, actor = store.keys.resource, rng.choice((*PEOPLE, *ORGANIZATIONS))
+    labels = rng.choice((SENSITIVE, SENSITIVE | GENERAL, 1))
+    now_us = store.clock.now_us()
+    return Rule(
+        key(member), key(f"BreakGlass/{member}"), 0, key(actor), 0, "", labels, "", 0, 0, EMERGENCY, 0, now_us + 1
+    )
 
 
 def some_restriction(store: Store, rng: random.Random) -> Restriction:
     names = [*rng.sample(ORGANIZATIONS, rng.randint(1, 2)), *rng.sample(PEOPLE, rng.randint(0, 1))]
     actors = tuple(store.keys.resource(name) for name in names)
-    key = store.keys.resource(rng.choice(PATIENTS))
-    opened = ((key, rng.choice((SENSITIVE, SENSITIVE | GENERAL, 1))),) if rng.random() < 0.1 else ()
     now_us = store.clock.now_us()
-    return Restriction(subjects=actors, actors=actors, purposes=random_purposes(rng), now_us=now_us, opened=opened)
+    return Restriction(subjects=actors, actors=actors, purposes=random_purposes(rng), now_us=now_us)
 
 
 def permitted(facts: Facts, world: World, restriction: Restriction, rules: Any) -> bool:
@@ -136,7 +148,6 @@ def permitted(facts: Facts, world: World, restriction: Restriction, rules: Any) 
         frozenset({*restriction.actors, *teams}),
         restriction.purposes,
         restriction.now_us,
-        dict(restriction.opened).get(patient_key, 0),
     )
     return isinstance(decide(asker, facts, rules), Permit)
 
@@ -182,7 +193,7 @@ async def test_the_condition_is_answered_by_the_rows_of_the_patient(store: Store
     """One step into the index by patient; no table is read whole."""
     if store.db.name != "sqlite":
         return
-    condition, params = consented("r", Restriction(actors=(1,), purposes=("TREAT",), now_us=1, opened=((1, 2),)))
+    condition, params = consented("r", Restriction(actors=(1,), purposes=("TREAT",), now_us=1))
     rows = await store.fetch(f"EXPLAIN QUERY PLAN SELECT r.key FROM resource r WHERE r.key = 1 AND {condition}", params)
     steps = [str(row[3]) for row in rows]
     assert sum("SEARCH cd USING PRIMARY KEY (patient=?)" in step for step in steps) == 1, steps

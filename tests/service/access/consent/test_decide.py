@@ -22,7 +22,7 @@ from service.access.consent.rules import (
     Relation,
     Rule,
 )
-from service.search.clearance import GENERAL, LABEL_BITS, DataKind, Specificity, grade
+from service.search.clearance import EMERGENCY, GENERAL, LABEL_BITS, DataKind, Specificity, grade
 
 SUD, MH = labels.SUD, labels.BITS["mental-health"]
 ASKER = Asker(Relation.PANEL, frozenset({7}), ("TREAT",), 50)
@@ -66,7 +66,7 @@ def test_every_bit_is_asked_for() -> None:
         assert permits(whole, facts=facts)
         assert not permits(replace(whole, labels=whole.labels & ~facts.labels), facts=facts)
     for beyond in (1 << LABEL_BITS, GENERAL, -1):
-        assert not permits(replace(whole, labels=-1), replace(ASKER, opened=-1), replace(FACTS, labels=beyond))
+        assert not permits(replace(whole, labels=-1, grade=EMERGENCY), facts=replace(FACTS, labels=beyond))
 
 
 def test_within_a_consent_depth_comes_first_and_between_them_it_does_not_count() -> None:
@@ -90,7 +90,8 @@ def test_reasons_name_the_rule_that_decided() -> None:
     assert decide(ASKER, replace(FACTS, labels=SUD | MH), []) == Deny((NOT_NAMED,))
     assert decide(replace(ASKER, relation=Relation.NONE), FACTS, [RULE]) == Deny((NO_RELATION,))
     assert decide(replace(ASKER, relation=Relation.AUTHOR), FACTS, [deny]).reasons == (AUTHOR,)
-    assert decide(replace(ASKER, opened=SUD), FACTS, [deny]).reasons == (RELATION, BREAK_GLASS)
+    glass = replace(RULE, consent=1, grade=EMERGENCY)
+    assert decide(ASKER, FACTS, [deny, glass]).reasons == (RELATION, BREAK_GLASS)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,8 @@ def test_reasons_name_the_rule_that_decided() -> None:
     ],
 )
 def test_what_goes_with_a_permit(bits: int, obligations: set[Obligation]) -> None:
-    found = decide(replace(ASKER, opened=bits), replace(FACTS, labels=bits), [])
+    rule = replace(RULE, labels=bits)
+    found = decide(ASKER, replace(FACTS, labels=bits), [rule])
     assert isinstance(found, Permit) and found.obligations == obligations
-    view = decide(replace(ASKER, opened=bits, relation=Relation.VIEW), replace(FACTS, labels=bits), [])
+    view = decide(replace(ASKER, relation=Relation.VIEW), replace(FACTS, labels=bits), [rule])
     assert isinstance(view, Permit) and view.obligations == obligations | {Obligation.MIN_VIEW}

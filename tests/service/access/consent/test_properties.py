@@ -13,7 +13,6 @@ from service.access.consent.compile import compiled
 from service.access.consent.decide import decide
 from service.access.consent.provisions import Source
 from service.access.consent.rules import (
-    GENERAL,
     PART_2,
     SENSITIVE,
     Asker,
@@ -223,11 +222,11 @@ def test_p12_nothing_raises(random: Random, value: Any, element: str) -> None:
         "",
         random.choice((None, KEYS.resource(A))),
         random.getrandbits(64) - 2**63,
-        opened := random.getrandbits(64),
+        random.getrandbits(64),
     )
     wild = [
         Rule(*(random.getrandbits(8) for _ in range(5)), "", random.getrandbits(63), "", *(-1, 0, -5, -1, 2**63))
         for _ in range(3)
     ]
-    asker = Asker(random.choice(list(Relation)), frozenset(), ("",), NOW_US, opened & ~GENERAL)
+    asker = Asker(random.choice(list(Relation)), frozenset(), ("",), NOW_US)
     assert isinstance(decide(asker, facts, [*made.rules, *wild]), Permit | Deny)
