@@ -71,7 +71,7 @@ def asked_of(found: Sequence[Found], seen: Restriction) -> Asked:
         frozenset(one.patient for one in found if one.patient is not None),
         frozenset({*seen.subjects, *seen.own, *seen.actors}),
         frozenset(one.key for one in found),
-        frozenset(one.key for one in found if one.rtype in _NAMING),
+        frozenset(one.key for one in found if one.rtype in _NAMING or seen.types.get(one.rtype) is See.VIEW),
     )
 
 

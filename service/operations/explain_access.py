@@ -7,7 +7,7 @@ the answer would say in whose care a member is, and that may be what a label hid
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fhir_profiles import Resource
 from fhir_profiles.json_text import write_json
@@ -113,7 +113,8 @@ async def _told(ctx: Context, found: Found, actor: Caller) -> Resource:
     by_store = await store_read.head(
         ctx.store, found.rtype, found.fhir_id, seen.for_reading(seen.restriction, views=True)
     )
-    facts = await raw_facts(ctx.store, tripwire.asked_of([found], seen.seen))
+    asked = replace(tripwire.asked_of([found], seen.seen), parties=frozenset({found.key}))
+    facts = await raw_facts(ctx.store, asked)
     granted = allowed and by_store is not None
     verdict = [_code("decision", "permit" if granted else "deny")]
     steps = [*_client(actor), _scope(actor, found.rtype, allowed, seen), _role(actor, found.rtype)]

@@ -34,7 +34,10 @@ class PanelFact(NamedTuple):
 
 @dataclass(frozen=True)
 class Asked:
-    """Keys: of patients, of who asks under whatever name, of the resources, and of those that may name a party."""
+    """Keys: of patients, of who asks under whatever name, of the resources, and of those where Tasks may count.
+
+    Without the last, panel rows that come from Tasks are left out.
+    """
 
     patients: frozenset[int]
     names: frozenset[int]
@@ -79,6 +82,8 @@ _PANEL = (
     "SELECT 1, p.patient, p.subject, p.source, p.start_us, p.end_us{six}, p.basis, p.role "
     "FROM panel p WHERE p.patient IN {list} AND p.subject IN {list}"
 )
+_ASSIGNED = f"{_PANEL} AND p.basis <> 'task'"
+"""A member has one row of each open Task beside a handful of others."""
 _RULES = (
     "SELECT 2, c.patient, c.consent, c.number, c.actor, c.also, c.labels, c.data_kind, c.data, c.grade, c.start_us, "
     "c.end_us, c.purpose, c.rtype FROM clearance c WHERE c.patient IN {list}"
@@ -102,7 +107,7 @@ _RELATED = (
 @lru_cache
 def _sql(postgresql: bool, parties: bool) -> str:
     """parties: also whom the resources name. One text for any number of keys: it is prepared once."""
-    return _joined(postgresql, (_PANEL, _RULES, *((_NAMED, _THROUGH) if parties else ())))
+    return _joined(postgresql, (_PANEL, _RULES, _NAMED, _THROUGH) if parties else (_ASSIGNED, _RULES))
 
 
 @lru_cache
