@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from fhir_profiles.topics import watched
 from service.clock import instant
 from service.search.clearance import high_water
 from service.search.keys import Keys
@@ -262,6 +263,8 @@ def _plan_write(write: Write, plan: _Plan, keys: Keys, slot: Slot, heads: dict[i
         labels = high_water(labels | plan.rules.get(rule, 0))
     facts = (write.patient, labels, write.source_org)
     plan.add("version", (vid, key, write.rtype, write.fhir_id, version, op, *facts, kept, body))
+    if write.rtype in watched():
+        plan.add("outbox", (vid,))
     head_row = (key, write.rtype, write.fhir_id, vid, version, int(deleted), *facts)
     (plan.moved_heads if head else plan.new_heads).append(head_row)
     if head:
@@ -343,7 +346,7 @@ def _plan_audit(row: AuditRow, plan: _Plan, keys: Keys, slot: Slot, now_us: int)
 
 
 # Parents first. Index rows are sorted by key, so that concurrent groups lock in one order.
-_ORDER = ("version", "ix", "ix_date", "ix_str", "ix_num", "ref", "panel", "job", "audit", "audit_patient")
+_ORDER = ("version", "outbox", "ix", "ix_date", "ix_str", "ix_num", "ref", "panel", "job", "audit", "audit_patient")
 _ONCE = {
     "job": "ON CONFLICT (dedupe) DO NOTHING",
     "panel": "ON CONFLICT DO NOTHING",

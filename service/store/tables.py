@@ -1,4 +1,5 @@
-"""The tables of resources and work, as SQLModel classes; tables_access.py has those of rights, credentials and audit.
+"""The tables of resources and work, as SQLModel classes; tables_access.py has those of rights, credentials and audit,
+tables_notify.py those of notification.
 
 Together the one definition from which migrations and statements are made. Times are INT8 microseconds since
 1970-01-01T00:00:00Z. Keys are signed 64-bit hashes (service/search/keys.py).
@@ -9,6 +10,7 @@ from sqlalchemy.types import Double
 from sqlmodel import Field, SQLModel
 
 from service.store import tables_access as tables_access  # its classes register themselves
+from service.store import tables_notify as tables_notify
 from service.store.table_columns import blob, int8, rowid, small, text
 from service.store.table_columns import key as key_column
 

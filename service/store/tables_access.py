@@ -129,6 +129,8 @@ class Client(SQLModel, table=True):
     redirect_uris: str | None = text(nullable=True)
     """JSON list; compared character by character."""
     suspended_us: int | None = int8(nullable=True)
+    endpoints: str | None = text(nullable=True)
+    """JSON list: hosts to which it may be notified, mail domains as @example.org, telephone numbers as +1..."""
 
 
 class Token(SQLModel, table=True):
