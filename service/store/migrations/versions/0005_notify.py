@@ -17,6 +17,7 @@ serves_from = "0001"
 INT8: Any = sa.BigInteger()
 INT2: Any = sa.SmallInteger()
 BLOB: Any = sa.LargeBinary()
+ROWID: Any = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 TEXT: Any = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
@@ -86,7 +87,7 @@ def _people() -> None:
     _table(
         "notice",
         ("id",),
-        {"id": INT8, **dict.fromkeys(("recipient", "kind", "priority", "channel", "target"), TEXT)}
+        {"id": ROWID, **dict.fromkeys(("recipient", "kind", "priority", "channel", "target"), TEXT)}
         | {"key": INT8, "vid": INT8, "state": TEXT, "at_us": INT8, "due_us": INT8, "lease_until_us": INT8}
         | {"attempts": INT2, "settled_us": INT8, "digest": INT8, "reason": TEXT, "receipt": TEXT},
     )
