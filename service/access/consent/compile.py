@@ -77,7 +77,8 @@ def compiled(consent: Resource, source: Source) -> Compiled:
         problems.append(f"Consent.provision: it makes more than {MAX_RULES} rules. Divide it into several Consents.")
     if problems:
         rows = [row for row in rows if row["grade"] & 1][:MAX_RULES]
-        rows.append(_row(period, SENSITIVE, grade(0, Specificity.UNREADABLE, denies=True)))
+        # Deeper than any exception: else a deny within would stand for the Consent, and it weighs less.
+        rows.append(_row(period, SENSITIVE, grade(MAX_DEPTH, Specificity.UNREADABLE, denies=True)))
     until = max((row["end_us"] for row in rows), default=dates.MIN_US)
     if not problems and self_serving(consent, rows, source):
         problems, rows = [UNSIGNED], [row for row in rows if row["grade"] & 1]

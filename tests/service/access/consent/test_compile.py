@@ -76,7 +76,7 @@ def test_a_row_says_what_the_provision_says() -> None:
     ],
 )
 def test_what_is_named_is_what_makes_it_specific(provision: Resource, specificity: Specificity) -> None:
-    assert max(row.grade for row in made(provision).rules) == grade(0, specificity, denies=True)
+    assert max(row.weight for row in made(provision).rules) == grade(0, specificity, denies=True)
 
 
 def test_each_value_is_a_row_and_labels_are_bits_of_one() -> None:
@@ -192,7 +192,7 @@ def test_what_is_not_understood_is_named_and_denies(provision: Resource, place: 
     found = made(provision)
     assert [problem.partition(":")[0] for problem in found.problems] == [place]
     last = found.rules[-1]
-    assert last.labels == SENSITIVE and last.actor == 0 and last.grade == grade(0, Specificity.UNREADABLE, denies=True)
+    assert last.labels == SENSITIVE and last.actor == 0 and last.grade == grade(5, Specificity.UNREADABLE, denies=True)
     assert all(row.denies for row in found.rules)
     assert not seen(one(provision), one(rule("permit", to=(ONE,), label=("SUD",)))) and "urn:x" not in str(found)
 

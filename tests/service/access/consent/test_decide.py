@@ -59,6 +59,27 @@ def test_of_which_data_a_rule_speaks(kind: int, data: int, wanted: bool) -> None
     assert permits(replace(RULE, data_kind=kind, data=data)) is wanted
 
 
+@pytest.mark.parametrize(
+    ("named", "wanted"),
+    [
+        ({"patient": 5}, True),
+        ({"patient": 6}, False),
+        ({"actor": 7}, True),
+        ({"actor": 8}, False),
+        ({"also": 7}, True),
+        ({"also": 8}, False),
+        ({"actor": 7, "also": 8}, False),
+        ({"actor": 8, "also": 7}, False),
+        ({"purpose": "TREAT"}, True),
+        ({"purpose": "HPAYMT"}, False),
+        ({"rtype": "Condition"}, True),
+        ({"rtype": "Observation"}, False),
+    ],
+)
+def test_each_thing_that_a_rule_names_must_fit(named: dict[str, Any], wanted: bool) -> None:
+    assert permits(replace(RULE, **named)) is wanted
+
+
 def test_every_bit_is_asked_for() -> None:
     whole = replace(RULE, labels=(1 << LABEL_BITS) - 1)
     for number in range(LABEL_BITS):

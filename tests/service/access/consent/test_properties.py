@@ -196,6 +196,16 @@ def test_p11_what_is_not_understood_never_permits(random: Random, unknown: dict[
         assert not permits(asker, facts, [*rules_of(*others), *made.rules])
 
 
+def test_an_exception_of_a_consent_that_is_not_understood_does_not_stand_for_it() -> None:
+    """The exception weighs less than what stands for the whole: another Consent that names the recipient would win."""
+    root = rule("deny", rule("deny"), modifierExtension=[{"url": "urn:x", "valueBoolean": True}])
+    named = rule("permit", to=("Organization/one",), label=("SUD", "42CFRPart2"))
+    unread, other = consent("Consent/c", root), consent("Consent/o", named)
+    asker = Asker(Relation.PANEL, frozenset({KEYS.resource("Organization/one")}), ("TREAT",), NOW_US)
+    facts = replace(some_facts(Random(1)), labels=PART_2, source_org=0)
+    assert permits(asker, facts, rules_of(other)) and not permits(asker, facts, rules_of(other, unread))
+
+
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(("permit", "deny", "SUD", ACT)),
     lambda inner: (
