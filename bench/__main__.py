@@ -15,7 +15,7 @@ from statistics import median
 
 import psutil
 
-from bench import guards, http_rounds, messages, overload
+from bench import deliveries, guards, http_rounds, matching, messages, overload
 from bench.county import County, build
 from bench.processes import service, static_server
 from bench.results import Row, table
@@ -23,7 +23,7 @@ from service.store.engine import open_store
 from service.store.migrate import migrate
 from tests import postgres_server
 
-PARTS = ("start", "guards", "http", "visible", "overload", "acks", "drain")
+PARTS = ("start", "guards", "http", "visible", "overload", "acks", "drain", "matching", "delivery")
 START_S, IDLE_MB = 3.0, 200.0
 
 
@@ -39,9 +39,22 @@ class Counts:
     drain: int = 2_000
     starts: int = 3
     overload_s: float = 60.0
+    deliveries: int = 200
+    matches: int = 2_000
 
 
-QUICK = Counts(tasks=10_000, plans=500, rounds=2, seconds=1.0, visible_s=4.0, drain=300, starts=1, overload_s=10.0)
+QUICK = Counts(
+    tasks=10_000,
+    plans=500,
+    rounds=2,
+    seconds=1.0,
+    visible_s=4.0,
+    drain=300,
+    starts=1,
+    overload_s=10.0,
+    deliveries=50,
+    matches=500,
+)
 
 
 @contextlib.contextmanager
@@ -78,6 +91,7 @@ async def _load(url: str, county: County) -> None:
     store = await open_store(url)
     try:
         await build(store, county)
+        await store.db.execute("DELETE FROM outbox")  # nobody is to be told of it while something else is measured
         if store.db.name == "postgresql":
             await store.db.execute("ANALYZE")
     finally:
@@ -114,6 +128,10 @@ def measure(name: str, counts: Counts, parts: set[str], only: str) -> list[Row]:
         if "drain" in parts:
             for sources in (8, 1):
                 rows.append(messages.drained(county, url, folder, server_of, total=counts.drain, sources=sources))
+        if "matching" in parts:
+            rows += matching.measure(county, url, server_of, writes=counts.matches, rounds=counts.rounds)
+        if "delivery" in parts:
+            rows += deliveries.measure(county, url, folder, server_of, writes=counts.deliveries)
     return rows
 
 

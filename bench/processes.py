@@ -62,11 +62,14 @@ def environment(url: str, folder: Path, port: int, mllp_port: int) -> dict[str, 
 
 
 @contextlib.contextmanager
-def service(url: str, folder: Path, *arguments: str) -> Iterator[Server]:
-    """`python -m service.cli serve --all`, or what `arguments` say instead; its log goes to a file in the folder."""
+def service(url: str, folder: Path, *arguments: str, **env: str) -> Iterator[Server]:
+    """`python -m service.cli serve --all`, or what `arguments` say instead; its log goes to a file in the folder.
+
+    env: further settings.
+    """
     port, mllp_port = free_port(), free_port()
     command = [sys.executable, "-m", "service.cli", *(arguments or ("serve", "--all"))]
-    with _started(command, environment(url, folder, port, mllp_port), folder / "server.log") as process:
+    with _started(command, environment(url, folder, port, mllp_port) | env, folder / "server.log") as process:
         started = time.perf_counter()
         if arguments[:1] == ("adt-listener",):
             _wait(process, lambda: _connects(mllp_port))

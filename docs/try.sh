@@ -7,6 +7,7 @@ else
   export ENLACE_SECRET_KEY_FILE="${ENLACE_SECRET_KEY_FILE:-$PWD/var/secret.key}"
   export ENLACE_AUDIT_KEY_FILE="${ENLACE_AUDIT_KEY_FILE:-$PWD/var/audit.key}"
   export ENLACE_AUDIT_RECEIPTS="${ENLACE_AUDIT_RECEIPTS:-$PWD/var/audit-receipts.jsonl}"
+  export ENLACE_EGRESS_ALLOW="${ENLACE_EGRESS_ALLOW:-127.0.0.1:9009}"
   mkdir -p var/try
   cd var/try
   # zsh takes a pasted "# 200" for words of the command otherwise

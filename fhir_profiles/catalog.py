@@ -11,6 +11,8 @@ from itertools import takewhile
 from pathlib import Path as File
 from typing import Any, NamedTuple
 
+from fhir_profiles.topics import topics
+
 HERE = File(__file__).parent
 SERVED_KINDS = frozenset({"token", "reference", "date", "string", "uri", "number", "quantity", "composite", "special"})
 HEAD_PARAMETERS = ("_id", "_lastUpdated")
@@ -124,10 +126,23 @@ class Catalog:
 @cache
 def catalog() -> Catalog:
     """The one catalog of this process; raises CatalogError where the data files contradict each other."""
-    statement = _json("capability_statement.json")
+    statement = _with_topics(_json("capability_statement.json"))
     compiled = _json("search_parameters/compiled.json")
     compartment = _json("search_parameters/patient_compartment.json")
     return build(statement, compiled, compartment)
+
+
+_BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
+TOPIC = f"{_BACKPORT}/capabilitystatement-subscriptiontopic-canonical"
+
+
+def _with_topics(statement: dict[str, Any]) -> dict[str, Any]:
+    """The statement that names each topic of subscription_topics/ where Subscription is served."""
+    named = [{"url": TOPIC, "valueCanonical": url} for url in topics()]
+    for number, block in enumerate(blocks := statement["rest"][0]["resource"]):
+        if block["type"] == "Subscription":
+            blocks[number] = {"extension": named, **block}
+    return statement
 
 
 def build(statement: dict[str, Any], compiled: dict[str, Any], compartment: dict[str, list[str]]) -> Catalog:

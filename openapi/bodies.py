@@ -2,7 +2,16 @@
 
 from fhir_profiles.catalog import TypeEntry
 from openapi.components import FHIR_JSON, Json, request_content, schema
-from openapi.examples import BREAK_GLASS, FHIRPATH_PATCH, JSON_PATCH, MATCH, MERGE_PATCH, TRANSACTION, search_form
+from openapi.examples import (
+    BREAK_GLASS,
+    FHIRPATH_PATCH,
+    JSON_PATCH,
+    MATCH,
+    MERGE_PATCH,
+    RESEND,
+    TRANSACTION,
+    search_form,
+)
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -23,6 +32,8 @@ def body_of(kind: str, entry: TypeEntry | None) -> Json | None:
             return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": MATCH}}}
         case "break-glass":
             return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": BREAK_GLASS}}}
+        case "resend":
+            return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": RESEND}}}
         case _:
             return None
 

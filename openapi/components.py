@@ -219,9 +219,22 @@ PARAMETERS: Json = {
         "query", "actor", "Id of a client, or reference of an Organization or a Practitioner.", required=True,
         example="Organization/1",
     ),
+    "before": _in("query", "before", "The id of an attempt: those before it are listed.", example="4711"),
+    "content": _in(
+        "query", "content", "How much is told; never more than the Subscription has.",
+        kind={"enum": ["empty", "id-only", "full-resource"]},
+    ),
     "end": _in("query", "end", "The last day of care.", example="2026-03-31"),
+    "eventsSinceNumber": _in("query", "eventsSinceNumber", "The first event number, included.", example="1"),
+    "eventsUntilNumber": _in("query", "eventsUntilNumber", "The last event number, included.", example="20"),
+    "id-listed": _in("query", "id", "Ids of Subscriptions, repeated or separated by commas; unset: all."),
+    "number": _in("query", "number", "Only attempts at this event.", example="7"),
+    "outcome": _in("query", "outcome", "Only attempts that ended so.", kind={"enum": ["ok", "failed", "refused"]}),
     "resource": _in("query", "resource", "Reference of the resource.", required=True, example="Task/7f3c9a52"),
     "start": _in("query", "start", "The first day of care.", example="2026-03-01"),
+    "status-listed": _in(
+        "query", "status", "Subscription.status, repeated or separated by commas; unset: any.", example="active,error"
+    ),
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from fhir_profiles.catalog import HERE as PROFILES
 from fhir_profiles.catalog import TypeEntry, catalog
+from openapi import notifications
 from openapi.components import Json
 
 BASE = "https://fhir.example.org/fhir"
@@ -57,6 +58,13 @@ BREAK_GLASS: Json = {
     "parameter": [
         {"name": "reason", "valueString": "Made-up: found unconscious, the hospital asks for the medicines."},
         {"name": "minutes", "valueInteger": 30},
+    ],
+}
+RESEND: Json = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {"name": "eventsSinceNumber", "valueString": "12"},
+        {"name": "eventsUntilNumber", "valueString": "20"},
     ],
 }
 MATCH: Json = {
@@ -128,6 +136,7 @@ def components() -> Json:
         "TransactionResponse": {"summary": "Both were created", "value": TRANSACTION_RESPONSE},
         "CapabilityStatement": {"summary": "Shortened", "value": capabilities()},
         "Parameters": {"summary": "What an operation said", "value": SAID},
+        **notifications.examples(BASE),
     }
 
 

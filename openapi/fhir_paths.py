@@ -7,6 +7,7 @@ from openapi.bodies import body_of
 from openapi.components import BEARER, FHIR_JSON, OAUTH, Json, content, header, parameter, refusals, schema
 from openapi.examples import HISTORY, SEARCH
 from openapi.interactions import INTERACTIONS, Interaction, key_of, path_of
+from openapi.notifications import EVENTS, STATUS
 from openapi.queries import TEXT, searched
 from service.api.fhir import ROWS, Row, served
 from service.errors import Category as C
@@ -21,6 +22,10 @@ ALWAYS = (
 """TOO_LARGE: the URL has a limit, whatever the interaction."""
 MINIMAL = " Empty with `return=minimal`."
 VERSION_HEADERS = ("ETag", "Last-Modified", "X-Request-Id")
+ON_BOTH = frozenset({"$validate", "$status", "$get-ws-binding-token"})
+"""Operations that stand on a type and on a resource."""
+OWN_EXAMPLES = {"transaction": "TransactionResponse", "$status": STATUS, "$events": EVENTS}
+"""Of Bundles of what is no resource of the type."""
 NOT_OF_AUDIT = frozenset({"_elements", "_sort", "_summary", "_total", "If-None-Match", "If-Modified-Since"})
 
 
@@ -85,7 +90,7 @@ def _id(row: Row, name: str) -> str:
     """Unique: one operation may stand on a type and on a resource, be asked for by GET and by POST."""
     first, *rest = key_of(row).removeprefix("$").split("-")
     words = first + "".join(word.capitalize() for word in rest)
-    one = "One" if row.interaction.startswith("$") and "{id}" in row.path and words == "validate" else ""
+    one = "One" if "{id}" in row.path and row.interaction in ON_BOTH else ""
     twice = row.method != "GET" and any(
         (other.method, other.interaction) == ("GET", row.interaction) for other in ROWS if other is not row
     )
@@ -148,6 +153,6 @@ def _examples(schema_name: str, row: Row, entry: TypeEntry | None) -> tuple[str,
         return ("NoProblem", "Problem")
     if schema_name != "Bundle":
         return (schema_name,)
-    if row.interaction == "transaction":
-        return ("TransactionResponse",)
+    if row.interaction in OWN_EXAMPLES:
+        return (OWN_EXAMPLES[row.interaction],)
     return ((entry.name if entry else "Patient") + (HISTORY if row.interaction.startswith("history") else SEARCH),)

@@ -38,6 +38,9 @@ _SEARCHED = (*_PAGED, "_elements", "_sort", "_summary", "_total", "Prefer-handli
 _TIMES = (*_PAGED, "_at", "_since")
 _EVERYTHING = ("start", "end", "_since", "_type")
 OPERATIONS = "https://hl7.org/fhir/R4/"
+BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/"
+OURS = "https://enlace.example.org/fhir/OperationDefinition/"
+_RANGE = ("eventsSinceNumber", "eventsUntilNumber")
 
 INTERACTIONS: dict[str, Interaction] = {
     "read": Interaction(
@@ -112,6 +115,51 @@ INTERACTIONS: dict[str, Interaction] = {
     "$match": Interaction(
         "Say who might be this", "s", {200: ("A Bundle of type searchset, the surest first.", "Bundle")},
         (C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "match", f"{OPERATIONS}patient-operation-match.html",
+    ),
+    "$status": Interaction(
+        "Say how delivery stands of", "r", {200: ("A searchset of status Parameters.", "Bundle")},
+        (C.NOT_FOUND, C.GONE), ("id-listed", "status-listed", *_SHOWN), "nothing",
+        f"{BACKPORT}backport-subscription-status",
+    ),
+    "$events": Interaction(
+        "Tell events once more of", "r", {200: ("A Bundle of type history, oldest first.", "Bundle")},
+        (C.NOT_FOUND, C.GONE), ("content", *_RANGE, *_SHOWN), "nothing",
+        f"{BACKPORT}backport-subscription-events",
+    ),
+    "$deliveries": Interaction(
+        "List attempts at delivery of", "r", {200: ("Attempts, newest first.", "Parameters")},
+        (C.NOT_FOUND, C.GONE), ("_count", "before", "number", "outcome", *_SHOWN), "nothing",
+        f"{OURS}subscription-deliveries",
+    ),
+    "$get-ws-binding-token": Interaction(
+        "Get a token for a websocket of", "r", {200: ("The token, for once and 5 minutes.", "Parameters")},
+        (C.NOT_FOUND, C.GONE, C.RULE), ("id-listed", *_SHOWN), "nothing",
+        f"{BACKPORT}backport-subscription-get-ws-binding-token",
+    ),
+    "$resend": Interaction(
+        "Send events once more of", "u", {200: ("How many are sent again.", "Parameters")},
+        (C.NOT_FOUND, C.GONE, C.RULE), _SHOWN, "resend",
+        f"{OURS}subscription-resend",
+    ),
+    "$test-event": Interaction(
+        "Send a test event of", "u", {200: ("It is on its way.", "Parameters")},
+        (C.NOT_FOUND, C.GONE, C.RULE), _SHOWN, "nothing",
+        f"{OURS}subscription-test-event",
+    ),
+    "$pause": Interaction(
+        "Pause the deliveries of", "u", {200: ("It is paused.", "Parameters")},
+        (C.NOT_FOUND, C.GONE), _SHOWN, "nothing",
+        f"{OURS}subscription-pause",
+    ),
+    "$resume": Interaction(
+        "Resume the deliveries of", "u", {200: ("It is not paused.", "Parameters")},
+        (C.NOT_FOUND, C.GONE), _SHOWN, "nothing",
+        f"{OURS}subscription-resume",
+    ),
+    "$rotate-secret": Interaction(
+        "Replace the secret of", "u", {200: ("The new secret, this once.", "Parameters")},
+        (C.NOT_FOUND, C.GONE, C.RULE), _SHOWN, "nothing",
+        f"{OURS}subscription-rotate-secret",
     ),
     "$break-glass": Interaction(
         "Open the record in an emergency of one", "r", {200: ("Until when it is open.", "Parameters")},

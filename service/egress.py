@@ -8,15 +8,20 @@ import asyncio
 import ipaddress
 import re
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 TIMEOUT_S = 5.0
 MAX_BYTES = 64 * 1024
+CONNECTIONS = 300
+"""Open at a time; more than the deliveries of one process, so that none waits for a slow receiver of another's."""
 
 # IPv4 that is not the public internet: https://www.iana.org/assignments/iana-ipv4-special-registry
 _IPV4_REFUSED = tuple(
@@ -144,33 +149,60 @@ async def resolve(host: str, port: int) -> list[str]:
 class Egress:
     """The one outbound client of a process. Made once, closed at the end; connections are kept and reused."""
 
-    def __init__(self, allow: Iterable[str] = (), *, resolver: Resolve = resolve, timeout_s: float = TIMEOUT_S):
+    def __init__(
+        self,
+        allow: Iterable[str] = (),
+        *,
+        resolver: Resolve = resolve,
+        timeout_s: float = TIMEOUT_S,
+        tls: "ssl.SSLContext | None" = None,
+    ):
+        """tls: for a client certificate (mutual TLS); None: the system's authorities, and no certificate."""
         self._allow = frozenset(entry.lower() for entry in allow)
         self._resolve = resolver
         self._timeout_s = timeout_s
+        self._tls = tls
         self._client: httpx.AsyncClient | None = None
 
     async def request(
-        self, method: str, url: str, *, content: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        url: str,
+        *,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        keep_body: bool = True,
     ) -> Answer:
-        """Send one request. Raises EgressRefused (the guard) or EgressFailed (network, time, size)."""
+        """Send one request. Raises EgressRefused (the guard) or EgressFailed (network, time, size).
+
+        timeout_s: for the whole of it, from the look-up to the last byte read. keep_body False: only the status and the
+        headers count; up to 64 KB are read, so that the connection can be used again, and what is more is not waited
+        for.
+        """
         check_url(url, self._allow)
         client = self._client or self._open()
+        whole_s = timeout_s or self._timeout_s
+        # identity: 64 KB of gzip could be 64 MB of text.
+        sent = {"Accept-Encoding": "identity", **(headers or {})}
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._send(client, method, url, content, headers or {})
+            request = client.build_request(method, url, content=content, headers=sent, timeout=whole_s)
+            async with asyncio.timeout(whole_s):
+                return await self._send(client, request, keep_body)
         except TimeoutError:
             raise EgressFailed("timeout") from None
+        except ValueError:  # a header that HTTP cannot carry
+            raise EgressFailed("request-form") from None
 
-    async def _send(
-        self, client: "httpx.AsyncClient", method: str, url: str, content: bytes | None, headers: Mapping[str, str]
-    ) -> Answer:
+    async def _send(self, client: "httpx.AsyncClient", request: "httpx.Request", keep_body: bool) -> Answer:
+        import aiohttp
         import httpx
 
-        # identity: 64 KB of gzip could be 64 MB of text.
-        sent = {"Accept-Encoding": "identity", **headers}
         try:
-            async with client.stream(method, url, content=content, headers=sent) as response:
+            async with _answering(client, request) as response:
+                if not keep_body:
+                    await _drop(response)
+                    return Answer(response.status_code, dict(response.headers), b"")
                 if response.headers.get("content-encoding", "identity").lower() != "identity":
                     raise EgressFailed("content-encoding")
                 body = bytearray()
@@ -181,7 +213,8 @@ class Egress:
                 return Answer(response.status_code, dict(response.headers), bytes(body))
         except httpx.TimeoutException as error:
             raise EgressFailed("connect" if isinstance(error, httpx.ConnectTimeout) else "timeout") from None
-        except (httpx.HTTPError, OSError, ValueError) as error:
+        # aiohttp's own: the transport does not translate what a peer that speaks no HTTP causes.
+        except (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
             refused = _refusal_within(error)
             if refused:
                 raise refused from None
@@ -196,7 +229,8 @@ class Egress:
 
         # The connector asks _Guard for the addresses and connects to what it answers, without a second look-up; a
         # literal address was checked in check_url. No DNS cache: the answer is checked each time it is used.
-        connector = aiohttp.TCPConnector(resolver=_guard(self._lookup), use_dns_cache=False, limit=100)
+        tls = True if self._tls is None else self._tls
+        connector = aiohttp.TCPConnector(resolver=_guard(self._lookup), use_dns_cache=False, limit=CONNECTIONS, ssl=tls)
         session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
         self._client = httpx.AsyncClient(
             transport=AiohttpTransport(client=session),
@@ -219,6 +253,23 @@ class Egress:
         if self._client is not None:
             await self._client.aclose()
             self._client = None
+
+
+@asynccontextmanager
+async def _answering(client: "httpx.AsyncClient", request: "httpx.Request") -> AsyncIterator["httpx.Response"]:
+    response = await client.send(request, stream=True)
+    try:
+        yield response
+    finally:
+        await response.aclose()
+
+
+async def _drop(response: "httpx.Response") -> None:
+    left = MAX_BYTES
+    async for chunk in response.aiter_raw():
+        left -= len(chunk)
+        if left < 0:
+            return
 
 
 def _refusal_within(error: BaseException | None) -> EgressRefused | None:

@@ -1,9 +1,13 @@
-"""Files that hold a key: made for the owner only, looked at before they are used."""
+"""Files that hold a key or a certificate: made for the owner only, looked at before they are used."""
 
 import os
 import secrets
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ssl
 
 SANDBOX_MARK = b"sandbox-"
 """First bytes of a key that the sandbox made for itself: production refuses it."""
@@ -40,3 +44,28 @@ def make_key(path: Path) -> None:
     finally:
         os.close(handle)
         draft.unlink()
+
+
+def certificate_problems(certificate: Path | None, key: Path | None) -> list[str]:
+    """What is wrong with the client certificate of the settings and its key, a sentence each."""
+    if certificate is None and key is None:
+        return []
+    if certificate is None or key is None:
+        given, missing = ("KEY", "CERTIFICATE") if certificate is None else ("CERTIFICATE", "KEY")
+        return [f"ENLACE_CLIENT_{missing}_FILE must name a file where ENLACE_CLIENT_{given}_FILE does."]
+    try:
+        client_context(certificate, key)
+    except (OSError, ValueError):
+        sentence = "and the file of ENLACE_CLIENT_KEY_FILE must be a PEM certificate and its key, without a passphrase."
+        return [f"ENLACE_CLIENT_CERTIFICATE_FILE {sentence}"]
+    return []
+
+
+def client_context(certificate: Path, key: Path) -> "ssl.SSLContext":
+    """TLS that believes the system's authorities and shows this certificate. Raises OSError, ValueError."""
+    import ssl
+
+    context = ssl.create_default_context()
+    # A passphrase would be asked for on the terminal; "" makes that an error instead.
+    context.load_cert_chain(certificate, key, password=lambda: "")
+    return context

@@ -120,10 +120,37 @@ ADT_RETRACTED = _row("adt.retracted", INFO, "An alert was retracted.", "inbox tr
 JOB_DONE = _row("job.done", DEBUG, "A job was done.", "job queue attempts ms")
 JOB_FAILED = _row("job.failed", WARNING, "A job failed and will be tried again.", "job queue attempts retry_s error at")
 JOB_DEAD = _row("job.dead", ERROR, "A job failed for good and waits for a person.", "job queue attempts error at")
-DELIVERY_SENT = _row("delivery.sent", DEBUG, "A notification was delivered.", "job channel status ms")
+DELIVERY_SENT = _row("delivery.sent", DEBUG, "A notification was delivered.", "subscription channel status ms")
 DELIVERY_FAILED = _row(
-    "delivery.failed", WARNING, "A notification could not be delivered.", "job channel status reason attempts"
+    "delivery.failed", WARNING, "A notification could not be delivered.", "subscription channel status reason attempts"
 )
+NOTIFY_GIVEN_UP = _row(
+    "notify.given-up", ERROR, "A subscription goes to error: its client starts it again.", "subscription reason last"
+)
+NOTIFY_TURN_LOST = _row(
+    "notify.turn-lost", INFO, "Another worker took over a subscription, or it was deleted.", "subscription"
+)
+NOTIFY_TURN_FAILED = _row(
+    "notify.turn-failed", ERROR, "Work on a subscription failed and will be tried again.", "subscription error at"
+)
+NOTIFY_FAILED = _row("notify.failed", ERROR, "A part of the notifier failed and goes on.", "part error at")
+NOTIFY_CHANNEL_BROKEN = _row("notify.channel-broken", ERROR, "A channel failed by our fault.", "channel error at")
+NOTICE_FAILED = _row(
+    "notice.failed", WARNING, "A notice to a person could not be sent.", "channel kind reason attempts"
+)
+NOTICE_BROKEN = _row("notice.broken", ERROR, "A notice was put off by a fault of ours.", "kind error at")
+NOTIFY_UNREAD = _row(
+    "notify.unread", ERROR, "A version cannot be read: it is left out of notification.", "type vid part error at"
+)
+NOTIFY_SUBSCRIPTION_UNREAD = _row(
+    "notify.subscription-unread",
+    ERROR,
+    "A subscription cannot be read: it hears of nothing.",
+    "subscription topic error at",
+)
+WEBSOCKET_OPENED = _row("websocket.opened", DEBUG, "A websocket was opened.", "open")
+WEBSOCKET_CLOSED = _row("websocket.closed", INFO, "A websocket ended.", "reason bound")
+WEBSOCKET_FAILED = _row("websocket.failed", ERROR, "A websocket failed by our fault.", "error at")
 EGRESS_REFUSED = _row("egress.refused", WARNING, "An outbound request was refused by the guard.", "reason purpose")
 
 COMMIT_RETRIED = _row("commit.retried", INFO, "A commit lost a race and was decided again.", "attempts reason changes")

@@ -44,6 +44,7 @@ class Counters:
     group_size: Histogram = field(default_factory=lambda: Histogram(SIZES))
     group_seconds: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     in_flight: int = 0
+    websockets: int = 0
     answers: dict[str, int] = field(default_factory=dict)
     """acknowledgement code (AA, AE, ...; none) -> HL7 v2 messages answered"""
     received: dict[str, int] = field(default_factory=dict)
@@ -52,6 +53,11 @@ class Counters:
     """(kind, outcome: done retried dead) -> jobs"""
     job_latency: dict[str, Histogram] = field(default_factory=dict)
     """kind -> seconds of an attempt"""
+
+    attempts: dict[tuple[str, str], int] = field(default_factory=dict)
+    """(channel, outcome: ok failed refused) -> attempts at telling a subscriber"""
+    delivered: int = 0
+    """events that arrived"""
 
 
 COUNTERS = Counters()
@@ -101,3 +107,12 @@ def job_ended(kind: str, outcome: str, seconds: float) -> None:
     if found is None:
         found = COUNTERS.job_latency[kind] = Histogram(SECONDS)
     found.observe(seconds)
+
+
+def delivery_attempted(channel: str, outcome: str) -> None:
+    """One attempt at a notification; outcome: ok, failed, refused."""
+    COUNTERS.attempts[channel, outcome] = COUNTERS.attempts.get((channel, outcome), 0) + 1
+
+
+def events_delivered(count: int) -> None:
+    COUNTERS.delivered += count

@@ -1,6 +1,8 @@
 """What a URL in a setting says: whether it stays near, and with which name and password it logs in."""
 
 import ipaddress
+import re
+from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 DEFAULT_PASSWORDS = frozenset(
@@ -8,6 +10,9 @@ DEFAULT_PASSWORDS = frozenset(
 )
 NEAR_NAMES = ("localhost", ".localhost", ".local", ".internal", ".svc", ".cluster.local")
 """Names that no public address answers to; so does every name without a dot."""
+
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_MAILBOX = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\Z")
 
 
 def stays_near(url: str) -> bool:
@@ -44,3 +49,39 @@ def login(url: str) -> tuple[str, str | None]:
         return unquote(parts.username), unquote(parts.password or "")
     except ValueError:
         return "", ""
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """A mail server by its URL. tls: from the first byte; otherwise by STARTTLS."""
+
+    host: str
+    port: int
+    tls: bool
+    user: str
+    password: str = field(repr=False)
+
+    @property
+    def loopback(self) -> bool:
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+def smtp_server(url: str) -> MailServer | None:
+    """smtps:// (port 465) or smtp:// (port 587), with user and password or without; None: no such URL."""
+    try:
+        parts = urlsplit(url)
+        tls, host, port = parts.scheme == "smtps", parts.hostname, parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("smtp", "smtps") or not host or parts.path.strip("/") or parts.query or parts.fragment:
+        return None
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    return MailServer(host, port or (465 if tls else 587), tls, user, password)
+
+
+def mailbox(text: str) -> bool:
+    """Whether it is one plain address, without a name, quotes, comments: nothing a mail header could read otherwise."""
+    return bool(_MAILBOX.match(text)) and len(text) <= 254

@@ -6,22 +6,32 @@ Source: contract.md "Settings", decisions.md 26 and 36. pydantic-settings ignore
 
 import difflib
 from collections.abc import Iterable, Mapping
-from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
-from service.key_files import key_problem, make_key
+from service.key_files import certificate_problems, client_context, key_problem, make_key
+from service.setting_forms import FORMS
 from service.setting_urls import default_password, hostname, login, stays_near
+
+if TYPE_CHECKING:
+    import ssl
 
 PREFIX = "ENLACE_"
 IGNORED = "ENLACE_TEST_"
 """Names that steer the tests; the service never reads them."""
 
-IDLE = ("smtp_url", "sms_url", "ig_packages")
+IDLE = ("ig_packages",)
 """Settings whose part is not built yet: the start says so in the log, `enlace doctor` too."""
 
 
@@ -99,9 +109,25 @@ class Settings(BaseModel):
         (), description="`host:port` exceptions from the rules for outbound requests, comma-separated; sandbox only."
     )
     smtp_url: SecretStr | None = Field(
-        None, description="Mail server, `smtps://user:password@host:465`. Not in use yet."
+        None,
+        description="Mail server, `smtps://user:password@host:465`, or `smtp://` on port 587, where STARTTLS is "
+        "demanded (in a sandbox, mail to the own machine goes without); unset: no e-mail.",
     )
-    sms_url: SecretStr | None = Field(None, description="HTTPS endpoint of the SMS gateway. Not in use yet.")
+    mail_from: str = Field(
+        "", description="Address from which mail is sent; unset: enlace@ the host of the public URL."
+    )
+    sms_url: SecretStr | None = Field(
+        None, description="HTTPS endpoint of the SMS gateway, to which each message is sent as JSON; unset: no SMS."
+    )
+    sms_token: SecretStr | None = Field(None, description="Bearer token for the SMS gateway.")
+    client_certificate_file: Path | None = Field(
+        None,
+        description="PEM file of the certificate that deliveries by HTTPS show to receivers that ask for one (mutual "
+        "TLS), with its chain.",
+    )
+    client_key_file: Path | None = Field(
+        None, description="PEM file with the key of ENLACE_CLIENT_CERTIFICATE_FILE, without a passphrase."
+    )
     ig_packages: Listed = Field(
         (), description="Paths of FHIR packages (.tgz) with profiles, comma-separated. Not in use yet."
     )
@@ -181,56 +207,14 @@ class Settings(BaseModel):
             return ("*",) if self.sandbox else ()
         return tuple(origin for origin in self.cors_origins if origin != "none")
 
-    @field_validator("time_zone")
+    @field_validator(*FORMS)
     @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except Exception as error:
-            raise ValueError("must be an IANA time zone such as America/Los_Angeles") from error
-        return value
-
-    @field_validator("database_url", "database_reader_url")
-    @classmethod
-    def _known_store(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(("sqlite:///", "postgresql://")):
-            raise ValueError("must begin with sqlite:/// or postgresql://")
-        return value
-
-    @field_validator("public_url")
-    @classmethod
-    def _http_url(cls, value: str) -> str:
-        if value and not (value.startswith(("http://", "https://")) and hostname(value)):
-            raise ValueError("must be an absolute http or https URL such as https://enlace.example.org")
-        return value
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _origin_list(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for entry in value:
-            parts = urlsplit(entry)
-            named = parts.scheme in ("http", "https") and hostname(entry) and not (parts.path.strip("/") or parts.query)
-            if entry not in ("*", "none") and not named:
-                raise ValueError("must list origins such as https://app.example.org, without a path, or be * or none")
-        return value
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for entry in value:
-            try:
-                ip_network(entry)
-            except ValueError:
-                raise ValueError("must list addresses or networks such as 10.0.0.0/8") from None
-        return value
-
-    @field_validator("egress_allow")
-    @classmethod
-    def _host_ports(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for entry in value:
-            host, _, port = entry.rpartition(":")
-            if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-                raise ValueError("must list host:port entries such as 127.0.0.1:9000")
+    def _form(cls, value: SecretStr | str | tuple[str, ...] | None, info: ValidationInfo) -> object:
+        fits, sentence = FORMS[str(info.field_name)]
+        plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+        for text in (plain,) if isinstance(plain, str) else plain or ():
+            if text and not fits(text):
+                raise ValueError(sentence)
         return value
 
     def check(self) -> None:
@@ -238,6 +222,7 @@ class Settings(BaseModel):
         problems = [] if self.sandbox else list(_production_problems(self))
         if self.auth_mode == "resource-server" and self.issuer_file is None:
             problems.append("ENLACE_ISSUER_FILE must name a file where ENLACE_AUTH_MODE is resource-server.")
+        problems += certificate_problems(self.client_certificate_file, self.client_key_file)
         if problems:
             raise SettingsError(problems)
 
@@ -245,6 +230,20 @@ class Settings(BaseModel):
     def idle(self) -> tuple[str, ...]:
         """Names of the variables that are set and do nothing yet."""
         return tuple(variable(name) for name in IDLE if getattr(self, name))
+
+    @property
+    def sender(self) -> str:
+        """From whom mail comes."""
+        return self.mail_from or f"enlace@{hostname(self.base_url)}"
+
+    def client_tls(self) -> "ssl.SSLContext | None":
+        """TLS with the client certificate, for deliveries; None: there is none. Raises SettingsError."""
+        problems = certificate_problems(self.client_certificate_file, self.client_key_file)
+        if problems:
+            raise SettingsError(problems)
+        if self.client_certificate_file is None or self.client_key_file is None:
+            return None
+        return client_context(self.client_certificate_file, self.client_key_file)
 
     def secret_key(self) -> bytes:
         """Key of cursors, links and hashes; made by a sandbox when the file is missing. Raises SettingsError."""
@@ -331,8 +330,6 @@ def _production_problems(settings: Settings) -> Iterable[str]:
         yield "ENLACE_EGRESS_ALLOW must be empty in production: requests go out to public addresses only."
     if settings.sms_url and not settings.sms_url.get_secret_value().startswith("https://"):
         yield "ENLACE_SMS_URL must be an https URL in production."
-    if settings.smtp_url and not settings.smtp_url.get_secret_value().startswith("smtps://"):
-        yield "ENLACE_SMTP_URL must begin with smtps:// in production: mail goes out under TLS only."
     if settings.otel_endpoint and not stays_near(settings.otel_endpoint):
         yield "ENLACE_OTEL_ENDPOINT must be an https URL in production, or http to an address of your own network."
     if "*" in settings.origins:

@@ -35,6 +35,12 @@ class Settings:
     """For so long an ECM provider still reads of a member whose assignment ended."""
     break_glass: bool = True
     """Whether people may open a record in an emergency."""
+    egress_allow: tuple[str, ...] = ()
+    """`host:port` to which requests may go beside public addresses: in the sandbox only."""
+    channels: frozenset[str] = frozenset({"rest-hook", "websocket"})
+    """Those that a Subscription may ask for here."""
+    mail_encrypted: bool = False
+    """Whether e-mail leaves encrypted, so that it may carry whole resources."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,9 @@ PLAN_TYPES = (
     "Goal",
 )
 PARTY_TYPES = ("Task", "ServiceRequest", "Communication")
-OWN_TYPES = ("Procedure", "DocumentReference", "Observation", "QuestionnaireResponse")
+OWN_TYPES = ("Procedure", "DocumentReference", "Observation", "QuestionnaireResponse", "Subscription")
+OWN_LISTS = ("Group", "Subscription")
+"""Without a patient, and nobody's business but their author's."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,12 @@ def _all_types() -> Rights:
 
 def _care() -> Rights:
     """The ECM provider's systems and people: the whole record of assigned members; what is theirs in the directory."""
-    sees = _open() | dict.fromkeys(_clinical(), See.PANEL) | {"Group": See.OWN}
+    sees = _open() | dict.fromkeys(_clinical(), See.PANEL) | dict.fromkeys(OWN_LISTS, See.OWN)
     return Rights(sees, frozenset((*_clinical(), *OPEN_TYPES)))
 
 
 def _plan() -> Rights:
-    sees = _open() | dict.fromkeys(PLAN_TYPES, See.PANEL) | {"Group": See.OWN}
+    sees = _open() | dict.fromkeys(PLAN_TYPES, See.PANEL) | dict.fromkeys(OWN_LISTS, See.OWN)
     writes = (
         "Patient",
         "Coverage",
@@ -81,7 +83,7 @@ def _plan() -> Rights:
         "Task",
         "ServiceRequest",
         "Communication",
-        "Group",
+        *OWN_LISTS,
     )
     return Rights(sees, frozenset((*writes, *OPEN_TYPES)))
 
@@ -94,8 +96,8 @@ def _cbo() -> Rights:
 
 def _referrer() -> Rights:
     """Whom it refers: its own Patients whole, of those referred to it a minimum view."""
-    sees = _open() | dict.fromkeys(PARTY_TYPES, See.PARTY) | {"Patient": See.VIEW}
-    return Rights(sees, frozenset(("Patient", "ServiceRequest", "Task", "Communication")))
+    sees = _open() | dict.fromkeys(PARTY_TYPES, See.PARTY) | {"Patient": See.VIEW, "Subscription": See.OWN}
+    return Rights(sees, frozenset(("Patient", "ServiceRequest", "Task", "Communication", "Subscription")))
 
 
 _ROWS = {
@@ -141,7 +143,9 @@ def _key(keys: Keys, reference: str) -> int:
     return keys.resource(reference)
 
 
-_OPERATOR = dict.fromkeys(OPEN_TYPES, See.OPEN)
+_OPERATOR = dict.fromkeys((*OPEN_TYPES, "Subscription"), See.OPEN)
+"""Deliveries are the operator's to mend, so it sees who subscribes to what: of a member that
+names an id in a filter at most."""
 
 
 def check_write(caller: Caller, rtype: str) -> None:

@@ -40,14 +40,31 @@ _PREFLIGHT = [
 ]
 
 
+class Origins:
+    """Which origins are let in: those named, `*` among them: any, and those of the apps."""
+
+    def __init__(self, origins: tuple[str, ...], registered: Registered | None = None):
+        self._registered, self._apps, self._asked_s = registered, frozenset[bytes](), -float(KEPT_S)
+        self._any = ANY in origins
+        self._origins = frozenset(origin.rstrip("/").lower().encode() for origin in origins)
+
+    async def let_in(self, origin: bytes) -> bool:
+        return self._any or origin.lower() in self._origins or origin.lower() in await self._of_apps()
+
+    async def _of_apps(self) -> frozenset[bytes]:
+        now_s = time.monotonic()
+        if self._registered is not None and now_s - self._asked_s >= KEPT_S:
+            self._asked_s = now_s
+            with suppress(Unavailable, TooCostly):  # those that were known stay: the store says no to whatever follows
+                self._apps = frozenset(origin for uri in await self._registered() if (origin := origin_of(uri)))
+        return self._apps
+
+
 class Cors:
     """A layer around the application. origins: those that are let in beside the apps'; `*` among them: any."""
 
     def __init__(self, app: ASGIApp, origins: tuple[str, ...], registered: Registered | None = None):
-        self._app = app
-        self._registered, self._apps, self._asked_s = registered, frozenset[bytes](), -float(KEPT_S)
-        self._any = ANY in origins
-        self._origins = frozenset(origin.rstrip("/").lower().encode() for origin in origins)
+        self._app, self._origins = app, Origins(origins, registered)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         origin = await self._let_in(scope)
@@ -81,16 +98,7 @@ class Cors:
         path = scope["path"]
         if origin is None or path == _PAGE or not (path.startswith(_BELOW) or path == "/fhir"):
             return None
-        named = self._any or origin.lower() in self._origins or origin.lower() in await self._of_apps()
-        return origin if named else None
-
-    async def _of_apps(self) -> frozenset[bytes]:
-        now_s = time.monotonic()
-        if self._registered is not None and now_s - self._asked_s >= KEPT_S:
-            self._asked_s = now_s
-            with suppress(Unavailable, TooCostly):  # those that were known stay: the store says no to whatever follows
-                self._apps = frozenset(origin for uri in await self._registered() if (origin := origin_of(uri)))
-        return self._apps
+        return origin if await self._origins.let_in(origin) else None
 
 
 def origin_of(redirect_uri: str) -> bytes:

@@ -16,7 +16,7 @@ from fhir_profiles.catalog import TypeEntry, catalog
 from service.access.context import Context
 from service.api.body import HttpBody
 from service.api.exchange import exchange
-from service.api.handlers import bundles, histories, operations, reads, searches, writes
+from service.api.handlers import bundles, histories, operations, reads, searches, subscriptions, writes
 from service.api.headers import preconditions, prefers
 from service.api.metadata import metadata
 from service.errors import Category, FhirError
@@ -49,6 +49,23 @@ ROWS = (
     Row("POST", "/{type}/{id}/$disclosures", "$disclosures", operations.disclosures_of_one),
     Row("GET", "/$explain-access", "$explain-access", operations.explain_access_to),
     Row("POST", "/{type}/$match", "$match", operations.match_type),
+    Row("GET", "/{type}/$status", "$status", subscriptions.status_of_type),
+    Row("POST", "/{type}/$status", "$status", subscriptions.status_of_type),
+    Row("GET", "/{type}/{id}/$status", "$status", subscriptions.status_of_one),
+    Row("POST", "/{type}/{id}/$status", "$status", subscriptions.status_of_one),
+    Row("GET", "/{type}/{id}/$events", "$events", subscriptions.events_of_one),
+    Row("POST", "/{type}/{id}/$events", "$events", subscriptions.events_of_one),
+    Row("GET", "/{type}/{id}/$deliveries", "$deliveries", subscriptions.deliveries_of_one),
+    Row("POST", "/{type}/{id}/$deliveries", "$deliveries", subscriptions.deliveries_of_one),
+    Row("GET", "/{type}/$get-ws-binding-token", "$get-ws-binding-token", subscriptions.ws_token_of_type),
+    Row("POST", "/{type}/$get-ws-binding-token", "$get-ws-binding-token", subscriptions.ws_token_of_type),
+    Row("GET", "/{type}/{id}/$get-ws-binding-token", "$get-ws-binding-token", subscriptions.ws_token_of_one),
+    Row("POST", "/{type}/{id}/$get-ws-binding-token", "$get-ws-binding-token", subscriptions.ws_token_of_one),
+    Row("POST", "/{type}/{id}/$resend", "$resend", subscriptions.resend_one),
+    Row("POST", "/{type}/{id}/$test-event", "$test-event", subscriptions.test_one),
+    Row("POST", "/{type}/{id}/$pause", "$pause", subscriptions.pause_one),
+    Row("POST", "/{type}/{id}/$resume", "$resume", subscriptions.resume_one),
+    Row("POST", "/{type}/{id}/$rotate-secret", "$rotate-secret", subscriptions.rotate_secret_of_one),
     Row("POST", "/{type}/_search", "search-type", searches.search_type),
     Row("GET", "/{type}", "search-type", searches.search_type),
     Row("GET", "", "search-system", searches.search_system),

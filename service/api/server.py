@@ -27,8 +27,17 @@ class Server(uvicorn.Server):
         yield
 
 
-def config(app: ASGIApp, trusted_proxies: Sequence[str] = ()) -> uvicorn.Config:
-    """For a socket that is bound already. How many requests are in work is bounded by api/admission.py."""
+WS_MOST_BYTES = 4096
+"""Of a message that a client sends over a websocket: closed with 1009, unread."""
+WS_PING_S = 20
+"""Who answers no ping for so long is gone."""
+
+
+def config(app: ASGIApp, trusted_proxies: Sequence[str] = (), *, websockets: bool = False) -> uvicorn.Config:
+    """For a socket that is bound already. How many requests are in work is bounded by api/admission.py.
+
+    websockets: without compression, whose memory for each connection a client could have us hold.
+    """
     return uvicorn.Config(
         app,
         log_config=None,
@@ -40,7 +49,11 @@ def config(app: ASGIApp, trusted_proxies: Sequence[str] = ()) -> uvicorn.Config:
         timeout_graceful_shutdown=GRACE_S,
         h11_max_incomplete_event_size=16_384,
         backlog=2048,
-        ws="none",
+        ws="websockets-sansio" if websockets else "none",
+        ws_max_size=WS_MOST_BYTES,
+        ws_ping_interval=WS_PING_S,
+        ws_ping_timeout=WS_PING_S,
+        ws_per_message_deflate=False,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from service.access.context import Settings as Behaviour
 from service.api.admission import ClientRates
 from service.auth.resource_server import ResourceServer
+from service.notify.offer import offering
 from service.settings import Settings
 from service.store.engine import Store
 
@@ -24,4 +25,5 @@ class Shared:
         self.rates = ClientRates(self.settings.client_rate)
         base, grace = f"{self.settings.base_url}/fhir", self.settings.ecm_grace_days
         broken = self.settings.break_glass == "on"
-        self.behaviour = Behaviour(self.settings.env, base, self.page_key, ecm_grace_days=grace, break_glass=broken)
+        behaviour = Behaviour(self.settings.env, base, self.page_key, ecm_grace_days=grace, break_glass=broken)
+        self.behaviour = offering(behaviour, self.settings)

@@ -94,6 +94,24 @@ async def may_act(store: Store, provider: Provider, practitioner: str, now_us: i
     return found
 
 
+async def acts_by_directory(store: Store, practitioner: str, now_us: int) -> list[Acting]:
+    """As what a person who is not here now would be let in: for notices. Where no provider speaks for the organization,
+    its entries alone count, and only for the roles that see the least."""
+    if not await _standing(store, practitioner):
+        return []
+    bodies = await identities.practitioner_roles(store, store.keys, practitioner)
+    providers = [provider for provider in await identities.providers(store) if provider.active]
+    found = []
+    for organization, role in offered(map(json.loads, bodies), practitioner, PERSONAL, now_us):
+        line = await _line(store, organization)
+        references = tuple(f"Organization/{one['id']}" for one in line)
+        speaking = [one for one in providers if one.organization in references]
+        allowed = {name for one in speaking for name in one.roles.split()} if speaking else {Role.LCM, Role.CBO}
+        if line and role in allowed:
+            found.append(Acting(organization, role, references[1:], str(line[0].get("name") or "")))
+    return found
+
+
 async def still_acts(store: Store, account_id: str, person: str, organization: str, role: str, now_us: int) -> bool:
     """Whether who came through this account may act for the organization in the role at this moment."""
     account = await identities.account_by_id(store, account_id)

@@ -1,6 +1,6 @@
 """A client as JSON: the members of https://www.rfc-editor.org/rfc/rfc7591#section-2 that we use, and our own. Pure.
 
-Ours: organization, role, person, purpose, kind, active, suspended.
+Ours: organization, role, person, purpose, kind, active, suspended; endpoints, whereto its subscriptions may send.
 """
 
 import json
@@ -23,7 +23,8 @@ _TEXTS = {
 }
 """Members that hold a string, and what new_client calls them."""
 _REQUIRED = ("client_name", "organization", "purpose", "scope")
-CHANGEABLE = ("jwks", "jwks_uri", "redirect_uris", "scope", "suspended")
+_LISTS = ("redirect_uris", "endpoints")
+CHANGEABLE = ("jwks", "jwks_uri", "redirect_uris", "endpoints", "scope", "suspended")
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,12 @@ class Changes:
     keys: tuple[str | None, str | None] | None = None
     redirect_uris: tuple[str, ...] | None = None
     suspended: bool | None = None
+    endpoints: tuple[str, ...] | None = None
 
 
 def read_new(metadata: dict[str, Any]) -> dict[str, Any]:
     """The arguments of new_client; raises BadClient with every member that has not its form."""
-    known = (*_TEXTS, "jwks", "redirect_uris")
+    known = (*_TEXTS, "jwks", *_LISTS)
     problems = _forms(metadata, known)
     for name in _REQUIRED:
         if name not in metadata:
@@ -50,7 +52,7 @@ def read_new(metadata: dict[str, Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {name: metadata[member] for member, name in _TEXTS.items() if member in metadata}
     if "jwks" in metadata:
         facts["jwks"] = _text(metadata["jwks"])
-    return facts | {"redirect_uris": tuple(metadata.get("redirect_uris", ()))}
+    return facts | {name: tuple(metadata.get(name, ())) for name in _LISTS}
 
 
 def read_changes(metadata: dict[str, Any]) -> Changes:
@@ -65,8 +67,8 @@ def read_changes(metadata: dict[str, Any]) -> Changes:
     keys = None
     if {"jwks", "jwks_uri"} & metadata.keys():
         keys = (_text(metadata["jwks"]) if "jwks" in metadata else None, metadata.get("jwks_uri"))
-    uris = tuple(metadata["redirect_uris"]) if "redirect_uris" in metadata else None
-    return Changes(metadata.get("scope"), keys, uris, metadata.get("suspended"))
+    uris, endpoints = (tuple(metadata[name]) if name in metadata else None for name in _LISTS)
+    return Changes(metadata.get("scope"), keys, uris, metadata.get("suspended"), endpoints)
 
 
 def changed(client: RegisteredClient, changes: Changes) -> RegisteredClient:
@@ -77,6 +79,8 @@ def changed(client: RegisteredClient, changes: Changes) -> RegisteredClient:
         client = replace(client, jwks=changes.keys[0], jwks_url=changes.keys[1])
     if changes.redirect_uris is not None:
         client = replace(client, redirect_uris=changes.redirect_uris)
+    if changes.endpoints is not None:
+        client = replace(client, endpoints=changes.endpoints)
     return client
 
 
@@ -93,6 +97,7 @@ def shown(client: RegisteredClient) -> dict[str, Any]:
         "scope": client.scopes,
         "kind": client.kind,
         "redirect_uris": list(client.redirect_uris),
+        "endpoints": list(client.endpoints),
         "token_endpoint_auth_method": "none" if client.kind == "public" else "private_key_jwt",
         "jwks": json.loads(client.jwks) if client.jwks else None,
         "jwks_uri": client.jwks_url,
@@ -116,8 +121,8 @@ def _forms(metadata: dict[str, Any], known: tuple[str, ...]) -> list[str]:
             problems.append("jwks is a JSON object with a member keys.")
         if name == "suspended" and not isinstance(value, bool):
             problems.append("suspended is true or false.")
-        if name == "redirect_uris" and not _strings(value):
-            problems.append("redirect_uris is a list of strings.")
+        if name in _LISTS and not _strings(value):
+            problems.append(f"{name} is a list of strings.")
     return problems
 
 

@@ -19,9 +19,12 @@ KINDS = (BACKEND, CONFIDENTIAL, PUBLIC)
 APP_ROLE = "app"
 """An app has no role of its own: that of the person who uses it counts, and no token without a person is good."""
 MAX_REDIRECTS = 10
+MAX_ENDPOINTS = 50
 
 _ORGANIZATION = re.compile(r"Organization/[A-Za-z0-9.-]{1,64}", re.ASCII)
 _PERSON = re.compile(r"(Practitioner|PractitionerRole)/[A-Za-z0-9.-]{1,64}", re.ASCII)
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_ENDPOINT = re.compile(rf"@?{_LABEL}(?:\.{_LABEL})+|\+[1-9][0-9]{{6,14}}", re.ASCII)
 _MAX_NAME = 100
 _MAX_URI = 2048
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -44,6 +47,7 @@ class Facts:
     redirect_uris: tuple[str, ...] = ()
     keys: int = 0
     """How many of a key set and its URL were given."""
+    endpoints: tuple[str, ...] = ()
 
 
 def problems(facts: Facts) -> Iterator[str]:
@@ -59,6 +63,7 @@ def problems(facts: Facts) -> Iterator[str]:
         yield "The purpose is a code of v3-ActReason below PurposeOfUse, such as TREAT, HPAYMT or HOPERAT."
     if facts.keys > 1:
         yield "Register a key set or its URL, not both."
+    yield from _of_endpoints(facts)
     yield from _of_kind(facts)
 
 
@@ -75,6 +80,19 @@ def _of_kind(facts: Facts) -> Iterator[str]:
             yield "A confidential app registers a key set or its URL: secrets are not given out."
         if facts.kind == PUBLIC and facts.keys:
             yield "A public app keeps no key: leave the key set out, or register it as confidential."
+
+
+def _of_endpoints(facts: Facts) -> Iterator[str]:
+    """Whereto subscriptions of the client may send."""
+    if facts.endpoints and facts.kind != BACKEND:
+        yield "An app has no endpoints: only a backend service subscribes."
+    if len(facts.endpoints) > MAX_ENDPOINTS or len(set(facts.endpoints)) != len(facts.endpoints):
+        yield f"A client registers at most {MAX_ENDPOINTS} endpoints, each once."
+    if not all(len(one) <= 254 and _ENDPOINT.fullmatch(one) for one in facts.endpoints):
+        yield (
+            "An endpoint is a host name such as hooks.example.org, a mail domain such as @example.org or a telephone "
+            "number such as +19165550100, in small letters, without scheme, port or path."
+        )
 
 
 def redirect_problems(uris: Sequence[str], kind: str, *, sandbox: bool) -> Iterator[str]:

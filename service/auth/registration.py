@@ -12,7 +12,7 @@ from service.auth.client_rules import APP_ROLE, BACKEND, Facts
 from service.auth.client_rules import CLIENT_ID as CLIENT_ID
 from service.auth.jwks import BadKeySet, check_registered_url, check_registration
 from service.store import credentials
-from service.store.change import AuditRow, Change
+from service.store.change import AuditRow, Change, Statement
 from service.store.credentials import CredentialStore, RegisteredClient
 
 OPERATOR = "operator"
@@ -42,6 +42,7 @@ def new_client(
     purpose: str = "TREAT",
     kind: str = BACKEND,
     redirect_uris: Sequence[str] = (),
+    endpoints: Sequence[str] = (),
     sandbox: bool = False,
 ) -> RegisteredClient:
     """A checked client, not yet stored. jwks: JSON text. A backend without a key set is for sandbox tokens and logins.
@@ -63,6 +64,7 @@ def new_client(
         created_us=now_us,
         kind=kind,
         redirect_uris=tuple(redirect_uris),
+        endpoints=tuple(endpoints),
     )
     return checked(client, sandbox=sandbox)
 
@@ -79,6 +81,7 @@ def checked(client: RegisteredClient, *, sandbox: bool) -> RegisteredClient:
         client.kind,
         client.redirect_uris,
         keys=(client.jwks is not None) + (client.jwks_url is not None),
+        endpoints=client.endpoints,
     )
     problems = list(client_rules.problems(facts))
     redirects = list(client_rules.redirect_problems(client.redirect_uris, client.kind, sandbox=sandbox))
@@ -119,13 +122,19 @@ def insertion(client: RegisteredClient, actor: str = OPERATOR) -> Change:
 async def deactivate(store: CredentialStore, client: RegisteredClient, actor: str = OPERATOR) -> None:
     """Ends a client for good and, with the next request, all its tokens."""
     statement = credentials.deactivate_client(client.id)
-    await store.commit(Change(statements=[statement], audit=[_row("D", "client-revoke", client, actor)]))
+    await store.commit(_losing(store, client, statement, _row("D", "client-revoke", client, actor)))
 
 
 async def suspend(store: CredentialStore, client: RegisteredClient, actor: str = OPERATOR) -> None:
     """Stops a client and its tokens with the next request, until it is resumed."""
     statement = credentials.suspend_client(client.id, store.clock.now_us())
-    await store.commit(Change(statements=[statement], audit=[_row("U", "client-suspend", client, actor)]))
+    await store.commit(_losing(store, client, statement, _row("U", "client-suspend", client, actor)))
+
+
+def _losing(store: CredentialStore, client: RegisteredClient, statement: Statement, row: AuditRow) -> Change:
+    """A Change by which the client may lose rights: what is just being decided for its subscriptions is not sent."""
+    lost = {credentials.client_key(store.keys, client.id)}
+    return Change(statements=[statement], audit=[row], bump_epochs=lost)
 
 
 async def resume(store: CredentialStore, client: RegisteredClient, actor: str = OPERATOR) -> None:
@@ -135,9 +144,9 @@ async def resume(store: CredentialStore, client: RegisteredClient, actor: str = 
 
 
 async def change(store: CredentialStore, client: RegisteredClient, actor: str = OPERATOR) -> None:
-    """Stores the keys, scopes and redirect URIs of a checked client. Tokens keep the scopes that they were given."""
+    """Stores keys, scopes, redirect URIs and endpoints of a checked client. Tokens keep the scopes that they have."""
     statement = credentials.change_client(client)
-    await store.commit(Change(statements=[statement], audit=[_row("U", "client-change", client, actor)]))
+    await store.commit(_losing(store, client, statement, _row("U", "client-change", client, actor)))
 
 
 def _row(action: str, kind: str, client: RegisteredClient, actor: str) -> AuditRow:

@@ -13,6 +13,7 @@ from service.cli import (
     break_glass,
     client,
     consent,
+    deliveries,
     doctor,
     files,
     health,
@@ -24,6 +25,7 @@ from service.cli import (
     sandbox,
     settings,
     setup,
+    subscriptions,
     token,
 )
 from service.log_events import configure, where
@@ -77,6 +79,8 @@ app.add_typer(labels.app, name="labels")
 app.add_typer(access.app, name="access")
 app.add_typer(break_glass.app, name="break-glass")
 app.add_typer(consent.app, name="consent")
+app.add_typer(subscriptions.app, name="subscriptions")
+app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(sandbox.app, name="sandbox")
 
 

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -49,6 +50,7 @@ async def add_client(
     purpose: str,
     kind: str = BACKEND,
     redirect_uris: "Sequence[str]" = (),
+    endpoints: "Sequence[str]" = (),
     sandbox: bool = False,
 ) -> RegisteredClient:
     """Registers a client; jwks is an https URL or the path of a file. Raises BadClient with every problem of it."""
@@ -67,6 +69,7 @@ async def add_client(
         purpose=purpose,
         kind=kind,
         redirect_uris=redirect_uris,
+        endpoints=endpoints,
         sandbox=sandbox,
         now_us=store.clock.now_us(),
     )
@@ -104,6 +107,18 @@ async def resume_client(store: CredentialStore, name_or_id: str) -> RegisteredCl
     return client
 
 
+async def set_endpoints(
+    store: CredentialStore, name_or_id: str, endpoints: "Sequence[str] | None", *, sandbox: bool
+) -> RegisteredClient:
+    """The client with these endpoints, or as it is. What it subscribed before stays; its next change is checked."""
+    client = await _one(store, name_or_id)
+    if endpoints is None:
+        return client
+    client = registration.checked(replace(client, endpoints=tuple(endpoints)), sandbox=sandbox)
+    await registration.change(store, client)
+    return client
+
+
 def shown(client: RegisteredClient) -> dict[str, Any]:
     """What listings print of a client."""
     keys = client.jwks_url or ("inline" if client.jwks else "none")
@@ -117,6 +132,7 @@ def shown(client: RegisteredClient) -> dict[str, Any]:
         "purpose": client.purpose,
         "kind": client.kind,
         "redirect_uris": list(client.redirect_uris),
+        "endpoints": list(client.endpoints),
         "keys": keys,
         "active": client.active,
         "suspended": client.suspended,
@@ -163,6 +179,10 @@ def add(
     redirect_uri: Annotated[
         list[str] | None, typer.Option(help="Where an app takes people back to; repeatable.")
     ] = None,
+    endpoint: Annotated[
+        list[str] | None,
+        typer.Option(help="Whereto its subscriptions may send: host, @mail.domain or +number; repeatable."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Register a system or an app and print its client id.
@@ -172,6 +192,7 @@ def add(
     """
     facts: dict[str, Any] = {"organization": organization, "role": role, "jwks": jwks, "scope": scope}
     facts |= {"person": person, "purpose": purpose, "kind": kind, "redirect_uris": redirect_uri or ()}
+    facts["endpoints"] = endpoint or ()
 
     async def work(store: "Store", settings: Settings) -> RegisteredClient:
         return await add_client(store, name, **facts, sandbox=settings.env == "sandbox")
@@ -215,6 +236,28 @@ def show(name_or_id: Annotated[str, typer.Argument(help="Client id or name.")]) 
     """
     client = with_store(lambda store, _settings: _one(store, name_or_id))
     typer.echo(json.dumps(shown(client), indent=2))
+
+
+@app.command("endpoints")
+def endpoints(
+    name_or_id: Annotated[str, typer.Argument(help="Client id or name.")],
+    allowed: Annotated[
+        list[str] | None,
+        typer.Argument(help="All hosts, @mail.domains and +numbers that it may have; none: shows them."),
+    ] = None,
+    none: Annotated[bool, typer.Option("--none", help="It may have no endpoint any more.")] = False,
+) -> None:
+    """Show or set whereto the subscriptions of a client may send.
+
+    Example: enlace client endpoints "Plan A EHR" hooks.example.org @example.org
+    """
+    wanted = () if none else tuple(allowed) if allowed else None
+
+    async def work(store: "Store", settings: Settings) -> RegisteredClient:
+        return await set_endpoints(store, name_or_id, wanted, sandbox=settings.env == "sandbox")
+
+    for one in with_store(work).endpoints:
+        typer.echo(one)
 
 
 @app.command("suspend")

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from fhir_profiles.sensitive_codes import listed
 from service.auth.jwks import BadKeySet, check_registered_url, check_registration
+from service.cli import doctor_delivery as delivery
 from service.cli import doctor_machine as machine
 from service.cli.doctor_site import Check, Finding, Level, Site, ago, parted
 from service.search.definition import digest
@@ -278,6 +279,9 @@ CHECKS = (
     Check("settings", "", machine.settings),
     Check("keys", "", machine.keys),
     Check("outbound", "", machine.outbound),
+    Check("mail", "", delivery.mail),
+    Check("sms", "", delivery.sms),
+    Check("certificate", "", delivery.certificate),
     Check("files", "", machine.files),
     Check("disk", "", machine.disk),
     Check("ports", "", machine.ports),

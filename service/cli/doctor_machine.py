@@ -1,4 +1,4 @@
-"""Checks of `enlace doctor` that need no database: settings, keys, disk, ports, descriptors, mail."""
+"""Checks of `enlace doctor` that need no database: settings, keys, disk, ports, descriptors."""
 
 import asyncio
 import contextlib

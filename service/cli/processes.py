@@ -26,6 +26,9 @@ from service.log_events import (
     route_libraries,
 )
 from service.main import build
+from service.notify.channels.table import build as channels
+from service.notify.channels.table import egress_of
+from service.notify.runner import Notifier
 from service.search.definition import digest
 from service.settings import Settings
 from service.store import reindex
@@ -82,12 +85,17 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     app = build(store, settings) if parts.api else None
-    shared: Shared = app.state.enlace if app else Shared(store, settings, page_key=b"")
-    server = Server(config(Gate(app, settings.max_in_flight), settings.trusted_proxies)) if app else None
+    # The same key in every process: secrets of subscribers are sealed with it, and a worker signs by them.
+    shared: Shared = app.state.enlace if app else Shared(store, settings, page_key=settings.secret_key())
+    gate = Gate(app, settings.max_in_flight) if app else None
+    server = Server(config(gate, settings.trusted_proxies, websockets=True)) if gate else None
     tasks: list[asyncio.Task[None]] = []
     worker = Worker(store, shared.behaviour, settings.worker_concurrency) if parts.worker else None
     if worker:
         tasks.append(asyncio.create_task(worker.run()))
+    notifier = await _notifier(settings, shared, stack) if parts.worker else None
+    if notifier:
+        tasks.append(asyncio.create_task(notifier.run()))
     sealer = Sealer(store, settings.audit_key(), settings.audit_receipts) if parts.worker else None
     if sealer:
         tasks.append(asyncio.create_task(sealer.run()))
@@ -120,6 +128,8 @@ async def _run(
         server.should_exit = True
     if worker:
         worker.stop()
+    if notifier:
+        notifier.stop()
     if sealer:
         sealer.stop()
     await asyncio.wait(tasks, timeout=GRACE_S + 5) if tasks else None
@@ -128,6 +138,12 @@ async def _run(
     for task in tasks:
         if task.done() and not task.cancelled() and task.exception():
             raise task.exception() or RuntimeError
+
+
+async def _notifier(settings: Settings, shared: Shared, stack: contextlib.AsyncExitStack) -> Notifier:
+    egress = egress_of(settings)
+    stack.push_async_callback(egress.close)
+    return Notifier(shared.store, shared.behaviour, channels(settings, egress))
 
 
 async def _warm() -> None:

@@ -12,6 +12,7 @@ import typer
 from service.cli.stories import NAMES as STORIES
 from service.settings import Settings, load
 
+DEMO_RECEIVER = "127.0.0.1:9009"
 Host = Annotated[str | None, typer.Option(help="Address to listen on; default ENLACE_HTTP_HOST.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; default ENLACE_HTTP_PORT.")]
 
@@ -97,13 +98,21 @@ def demo(
     if once and not story:
         raise typer.BadParameter("it says when to stop after a story: name one with --story.", param_hint="--once")
     level = "warning" if story and not os.environ.get("ENLACE_LOG_LEVEL") else None
-    settings = settings_with(http_port=port, mllp_port=mllp_port, log_format="console", log_level=level)
+    settings = settings_with(
+        http_port=port, mllp_port=mllp_port, log_format="console", log_level=level, egress_allow=_receiver()
+    )
     try:
         telling = Telling(story, pace, once) if story else None
         _run(play(settings, feed=not no_feed, telling=telling, members=members))
     except StoryFailed as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
+
+
+def _receiver() -> str | None:
+    """Where the receiver of docs/subscriptions.md listens, unless the environment names exceptions or is no sandbox."""
+    said = os.environ.get("ENLACE_EGRESS_ALLOW") or os.environ.get("ENLACE_ENV", "sandbox") != "sandbox"
+    return None if said else DEMO_RECEIVER
 
 
 def _run(work: object) -> None:

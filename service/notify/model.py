@@ -1,11 +1,15 @@
 """What the parts of notification hand each other: plain data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
 import orjson
+
+from service.store.notify_rows import Event as Event
+from service.store.notify_rows import Item as Item
+from service.store.notify_rows import State as State
 
 NEVER_US = 2**62
 
@@ -24,7 +28,7 @@ class Spec:
 
     topic: canonical. channel: rest-hook, email, sms, websocket. endpoint: https URL, mailto: or tel:, "" for websocket.
     mime: as channel.payload. headers: as channel.header. filters: as backport-filter-criteria, all of which must fit.
-    timeout_s, heartbeat_s: 0 for none. max_count: events in one notification.
+    timeout_s, heartbeat_s: 0 for none. max_count: events in one notification. end_us: Subscription.end, 0 for none.
     """
 
     topic: str
@@ -37,6 +41,7 @@ class Spec:
     timeout_s: int = 0
     heartbeat_s: int = 0
     max_count: int = 0
+    end_us: int = 0
 
     def text(self) -> str:
         return orjson.dumps(self).decode()
@@ -49,57 +54,12 @@ def spec_of(text: str) -> Spec:
 
 
 @dataclass(frozen=True)
-class State:
-    """A row of table subscription, field by field (service/store/tables_notify.py)."""
-
-    key: int
-    fhir_id: str
-    client_id: str
-    organization: str
-    scopes: str
-    topic: str
-    channel: str
-    spec: str
-    status: str
-    paused: bool
-    numbered: int
-    delivered: int
-    due_us: int
-    lease_until_us: int
-    failures: int
-    failing_since_us: int
-    error: str
-    beat_us: int
-    secret: bytes
-    secret_before: bytes | None
-    secret_before_until_us: int
-    created_us: int
-
-    @property
-    def reference(self) -> str:
-        return f"Subscription/{self.fhir_id}"
-
-
-@dataclass(frozen=True)
-class Event:
-    """A numbered event, a row of subscription_event."""
-
-    number: int
-    vid: int
-    key: int
-    kind: str
-    emptied: bool
-    at_us: int
-    settled_us: int = 0
-
-
-@dataclass(frozen=True)
 class Told:
     """An event as one notification tells it, after access was decided: what the subscriber may know and no more.
 
     reference: the focus, "" where nothing of it is told. method: POST (created), PUT, DELETE. body: JSON text, None
     where no resource goes along. context: references of additional-context. included: (reference, JSON text) that go
-    along.
+    along. notice: OperationOutcome that states 42 CFR 2.32, where what goes along demands it.
     """
 
     number: int
@@ -109,6 +69,7 @@ class Told:
     body: bytes | None = None
     context: tuple[str, ...] = ()
     included: tuple[tuple[str, bytes], ...] = ()
+    notice: bytes | None = None
 
 
 class Kind(StrEnum):
@@ -169,25 +130,3 @@ class Channel(Protocol):
 
 Channels = Mapping[str, Channel]
 """name (rest-hook, email, sms, in-app) -> its adapter; absent: not configured on this installation."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """A version from the outbox, with what matching asks about. body: None for a deletion. before: the body of the
-    version before it, None where there was none."""
-
-    vid: int
-    key: int
-    rtype: str
-    fhir_id: str
-    version: int
-    op: int
-    patient: int | None
-    labels: int
-    source_org: int
-    body: bytes | None
-    before: bytes | None = field(default=None, repr=False)
-
-    @property
-    def reference(self) -> str:
-        return f"{self.rtype}/{self.fhir_id}"

@@ -39,6 +39,7 @@ class RegisteredClient:
     """A row of `client`. organization, person: relative references. jwks: the key set as JSON text, or jwks_url.
 
     kind: backend, or confidential or public for an app that people use. active: neither suspended nor ended.
+    endpoints: whereto its subscriptions may send: host names, "@" and mail domains, telephone numbers.
     """
 
     id: str
@@ -55,6 +56,7 @@ class RegisteredClient:
     kind: str = "backend"
     redirect_uris: tuple[str, ...] = ()
     suspended: bool = False
+    endpoints: tuple[str, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -119,7 +121,7 @@ _ABOVE = (
 
 _CLIENT_COLUMNS = (
     "id, name, organization, role, scopes, person, purpose, jwks, jwks_url, active, created_us, kind, redirect_uris,"
-    " suspended_us"
+    " suspended_us, endpoints"
 )
 _CLIENT_BY_ID = f"SELECT {_CLIENT_COLUMNS} FROM client WHERE id = ?"
 _CLIENTS = f"SELECT {_CLIENT_COLUMNS} FROM client ORDER BY created_us, id"
@@ -212,7 +214,7 @@ async def organization_head(store: Reads, resource_key: int) -> tuple[bool, byte
 
 
 def insert_client(client: RegisteredClient) -> Statement:
-    sql = f"INSERT INTO client ({_CLIENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)"
+    sql = f"INSERT INTO client ({_CLIENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)"
     return Statement(
         sql,
         (
@@ -228,15 +230,22 @@ def insert_client(client: RegisteredClient) -> Statement:
             int(client.active),
             client.created_us,
             client.kind,
-            _uris(client),
+            _listed(client.redirect_uris),
+            _listed(client.endpoints),
         ),
     )
 
 
 def change_client(client: RegisteredClient) -> Statement:
-    """Writes what may be changed of a client: keys, scopes, redirect URIs."""
-    sql = "UPDATE client SET scopes = ?, jwks = ?, jwks_url = ?, redirect_uris = ? WHERE id = ?"
-    return Statement(sql, (client.scopes, client.jwks, client.jwks_url, _uris(client), client.id))
+    """Writes what may be changed of a client: keys, scopes, redirect URIs, endpoints."""
+    sql = "UPDATE client SET scopes = ?, jwks = ?, jwks_url = ?, redirect_uris = ?, endpoints = ? WHERE id = ?"
+    lists = (_listed(client.redirect_uris), _listed(client.endpoints))
+    return Statement(sql, (client.scopes, client.jwks, client.jwks_url, *lists, client.id))
+
+
+def client_key(keys: Keys, client_id: str) -> int:
+    """Subject of access_epoch that is bumped where a client loses rights: who decides as the client relies on it."""
+    return keys.of("client", client_id)
 
 
 def suspend_client(client_id: str, at_us: int | None) -> Statement:
@@ -246,8 +255,8 @@ def suspend_client(client_id: str, at_us: int | None) -> Statement:
     return Statement("UPDATE client SET suspended_us = ? WHERE id = ? AND suspended_us IS NULL", (at_us, client_id))
 
 
-def _uris(client: RegisteredClient) -> str | None:
-    return json.dumps(client.redirect_uris) if client.redirect_uris else None
+def _listed(texts: tuple[str, ...]) -> str | None:
+    return json.dumps(texts) if texts else None
 
 
 def deactivate_client(client_id: str) -> Statement:
@@ -277,8 +286,8 @@ def forget_expired_tokens(before_us: int) -> Statement:
 
 def _as_client(row: Any) -> RegisteredClient:
     client_id, name, organization, role, scopes, person, purpose, jwks, jwks_url, *rest = row
-    active, created_us, kind, uris, suspended_us = rest
+    active, created_us, kind, uris, suspended_us, endpoints = rest
     running, suspended = active == 1 and suspended_us is None, active == 1 and suspended_us is not None
-    redirects = tuple(json.loads(uris)) if uris else ()
+    redirects, allowed = (tuple(json.loads(text)) if text else () for text in (uris, endpoints))
     facts = (client_id, name, organization, role, scopes, person, purpose, jwks, jwks_url, running, created_us)
-    return RegisteredClient(*facts, kind or "backend", redirects, suspended)
+    return RegisteredClient(*facts, kind or "backend", redirects, suspended, allowed)

@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from fhir_profiles.topics import watched
 from service.log_events import COMMIT_FAILED, log, where
 from service.metrics import group_committed
 from service.search.keys import Keys
@@ -273,7 +274,7 @@ async def _watch(con: Connection) -> None:
 
 def _wakes(change: Change) -> bool:
     """Work for a worker, or what a live page waits for. NOTIFY takes a lock at commit: not for every write."""
-    return bool(change.jobs) or any(write.rtype == "Communication" for write in change.writes)
+    return bool(change.jobs) or any(write.rtype in watched() for write in change.writes)
 
 
 async def _run(con: Connection, step: Step) -> list[Row]:

@@ -78,6 +78,14 @@ async def references(store: Store, keys: Sequence[int]) -> dict[int, str]:
     return {row[0]: f"{row[1]}/{row[2]}" for row in await store.fetch(sql, tuple(keys))}
 
 
+async def versions_now(store: Store, references: Sequence[str]) -> dict[str, int]:
+    """Versions of the heads, 0 where there is none: for Change.relied, never to be told."""
+    keys = {store.keys.resource(reference): reference for reference in references}
+    sql = f"SELECT key, version FROM resource WHERE key IN ({marks(len(keys))})"
+    rows = await store.fetch(sql, tuple(keys)) if keys else []
+    return dict.fromkeys(references, 0) | {keys[key]: int(version) for key, version in rows}
+
+
 async def source_org(store: Store, key: int) -> int:
     """Key of the organization that wrote the resource."""
     rows = await store.fetch("SELECT source_org FROM resource WHERE key = ?", (key,))
@@ -114,6 +122,20 @@ async def history(
         f"FROM version v JOIN resource r ON r.key = v.key WHERE {condition} ORDER BY v.version DESC LIMIT ?"
     )
     return [_found(row) for row in await store.reading(restriction).fetch(sql, (*params, limit))]
+
+
+async def of_vids(store: Store, rtype: str, vids: Sequence[int], restriction: Restriction) -> list[Found]:
+    """These versions of resources of one type, as far as the caller sees the heads and what labels they bear."""
+    condition, params = join(
+        (f"v.vid IN ({marks(len(vids))})", list(vids)),
+        visible("r", rtype, restriction),
+        labels_cleared("v", restriction),
+    )
+    sql = (
+        "SELECT v.key, v.rtype, v.fhir_id, v.version, v.vid, CASE WHEN v.op = 3 THEN 1 ELSE 0 END, v.body, "
+        f"v.patient, v.labels, v.source_org FROM version v JOIN resource r ON r.key = v.key WHERE {condition}"
+    )
+    return [_found(row) for row in await store.reading(restriction).fetch(sql, tuple(params))]
 
 
 # --- coalescing: one statement for all that wait -------------------------------------------------------------------

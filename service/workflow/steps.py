@@ -27,7 +27,7 @@ StepFunction = Callable[[Step], Awaitable[None]]
 
 
 def _table() -> dict[tuple[str, str], tuple[tuple[StepFunction, ...], tuple[StepFunction, ...]]]:
-    from service.workflow import alerts, care_teams, consents, emergency_reviews, referrals
+    from service.workflow import alerts, care_teams, consents, emergency_reviews, referrals, subscriptions
 
     return {
         ("create", "ServiceRequest"): ((referrals.check_request,), ()),
@@ -46,6 +46,9 @@ def _table() -> dict[tuple[str, str], tuple[tuple[StepFunction, ...], tuple[Step
         ("create", "Consent"): ((consents.check_party,), (consents.written,)),
         ("update", "Consent"): ((consents.check_party,), (consents.written,)),
         ("delete", "Consent"): ((consents.check_party, consents.deleted), ()),
+        ("create", "Subscription"): ((subscriptions.created,), ()),
+        ("update", "Subscription"): ((subscriptions.altered,), ()),
+        ("delete", "Subscription"): ((subscriptions.ended,), ()),
     }
 
 

@@ -38,10 +38,11 @@ class Sandbox:
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     folder = tmp_path_factory.mktemp("documents")
     checkout = _copy(folder / "checkout")
-    http, mllp = str(free_port()), str(free_port())
+    http, mllp, hook = str(free_port()), str(free_port()), str(free_port())
     env = {name: value for name, value in os.environ.items() if not name.startswith("ENLACE_")} | {
         "ENLACE_HTTP_PORT": http,
         "ENLACE_MLLP_PORT": mllp,
+        "ENLACE_EGRESS_ALLOW": f"127.0.0.1:{hook}",
         "PYTHONPATH": str(checkout),
     }
     log = folder / "demo.log"
@@ -56,7 +57,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         )  # fmt: skip
     try:
         wait_for(lambda: _ready(demo, log) and (folder / "enlace.socket").exists(), 90)
-        yield Sandbox(checkout, env, {"8000": http, "2575": mllp}, folder)
+        yield Sandbox(checkout, env, {"8000": http, "2575": mllp, "9009": hook}, folder)
     finally:
         commands.kill()
         commands.wait()

@@ -5,8 +5,10 @@ out of it. `curl` is wrapped to keep status and body of each call; the `# 201` b
 """
 
 import json
+import os
 import re
 import shlex
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +74,7 @@ class Session:
         assert self.bash.stdin and self.bash.stdout
         self.bash.stdin.close()
         self.bash.stdout.close()
-        self.bash.kill()
+        os.killpg(self.bash.pid, signal.SIGKILL)  # with what it left in the background
         self.bash.wait()
 
     def play(self, block: Block, later: str) -> None:

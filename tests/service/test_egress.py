@@ -241,6 +241,39 @@ async def test_slow_receiver_times_out() -> None:
             await send(port, timeout_s=0.2)
 
 
+async def test_a_request_may_bring_its_own_time() -> None:
+    async with receiver(http(), hold_s=0.5) as (port, _seen):
+        egress = Egress([f"127.0.0.1:{port}"], timeout_s=0.1)
+        assert (await egress.request("GET", f"http://127.0.0.1:{port}/", timeout_s=5)).status == 200
+        with pytest.raises(EgressFailed, match="timeout"):
+            await egress.request("GET", f"http://127.0.0.1:{port}/")
+        await egress.close()
+
+
+async def test_without_its_body_an_answer_may_be_long_and_packed() -> None:
+    async with receiver(http(b"\x1f" * 500_000, "202 Accepted", "Content-Encoding: gzip")) as (port, _seen):
+        egress = Egress([f"127.0.0.1:{port}"])
+        answer = await egress.request("POST", f"http://127.0.0.1:{port}/", keep_body=False)
+        await egress.close()
+    assert (answer.status, answer.body) == (202, b"")
+
+
+@pytest.mark.parametrize(
+    "reply", [b"\x16\x03\x01 no HTTP\r\n\r\n", b"HTTP/1.1 99999 x\r\n\r\n", b"HTTP/1.1 200 OK\r\n\x00: 1\r\n\r\n"]
+)
+async def test_who_speaks_no_http_is_a_failure(reply: bytes) -> None:
+    async with receiver(reply) as (port, _seen):
+        with pytest.raises(EgressFailed, match=r"network|connect"):
+            await send(port)
+
+
+async def test_a_header_that_http_cannot_carry_is_a_failure() -> None:
+    egress = Egress(["127.0.0.1:9"])
+    with pytest.raises(EgressFailed, match="request-form"):
+        await egress.request("GET", "http://127.0.0.1:9/", headers={"X-A": "\ud800"})
+    await egress.close()
+
+
 async def test_nobody_there(free_port: int) -> None:
     with pytest.raises(EgressFailed, match="connect"):
         await send(free_port)

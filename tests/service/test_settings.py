@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.key_files import SANDBOX_MARK
+from service.setting_urls import smtp_server
 from service.settings import Settings, SettingsError, describe, load
 
 KEY = "k" * 32
@@ -35,6 +36,7 @@ def test_each_name_of_the_contract_and_decisions_is_known() -> None:
         " SECRET_KEY_FILE AUDIT_KEY_FILE AUDIT_RECEIPTS AUTH_MODE EGRESS_ALLOW SMTP_URL SMS_URL IG_PACKAGES"
         " DATABASE_READER_URL WORKER_CONCURRENCY"
         " MAX_IN_FLIGHT CLIENT_RATE DRAIN_SECONDS HEALTH_PORT DISK_RESERVE_MB DATABASE_LIMIT_MB FEED_SILENCE_HOURS"
+        " MAIL_FROM SMS_TOKEN CLIENT_CERTIFICATE_FILE CLIENT_KEY_FILE"
         " BACKUP_AGE_HOURS OTEL_ENDPOINT TRUSTED_PROXIES CORS_ORIGINS ISSUER_FILE ECM_GRACE_DAYS BREAK_GLASS"
     )
     assert {f"ENLACE_{name}" for name in names.split()} == {name for name, _default, _sentence in describe()}
@@ -142,6 +144,7 @@ def test_production_in_order_starts(tmp_path: Path) -> None:
     production(tmp_path, DATABASE_URL="postgresql:///enlace?host=/run/postgresql").check()
     production(tmp_path, DATABASE_READER_URL="postgresql://reader:y8Hr0@db/enlace").check()
     production(tmp_path, SMTP_URL="smtps://enlace:z9@mail.example.org:465").check()
+    production(tmp_path, SMTP_URL="smtp://enlace:z9@mail.example.org").check()  # STARTTLS is demanded there
 
 
 @pytest.mark.parametrize(
@@ -172,7 +175,6 @@ def test_traces_may_go_to_a_collector_nearby(near: str, tmp_path: Path) -> None:
         ("DATABASE_URL", "postgresql://pilot7:pilot7@db/enlace"),
         ("DATABASE_READER_URL", "postgresql://reader@db/enlace"),
         ("DATABASE_READER_URL", "postgresql://enlace:x7Gq9@replica/enlace"),
-        ("SMTP_URL", "smtp://enlace:z9@mail.example.org:25"),
         ("OTEL_ENDPOINT", "http://otel.example.org:4318"),
         ("OTEL_ENDPOINT", "http://203.0.113.7.example.org:4318"),
         ("OTEL_ENDPOINT", "http://8.8.8.8:4318"),
@@ -234,7 +236,47 @@ def test_import_is_cheap() -> None:
 
 def test_what_is_not_built_yet_is_said() -> None:
     assert load({}).idle == ()
-    assert load({"ENLACE_SMTP_URL": "smtps://u:p@mail.example.org:465", "ENLACE_IG_PACKAGES": "a.tgz"}).idle == (
-        "ENLACE_SMTP_URL",
-        "ENLACE_IG_PACKAGES",
+    used = {"ENLACE_SMTP_URL": "smtps://u:p@mail.example.org:465", "ENLACE_SMS_URL": "https://sms.example.org"}
+    assert load(used | {"ENLACE_IG_PACKAGES": "a.tgz"}).idle == ("ENLACE_IG_PACKAGES",)
+
+
+@pytest.mark.parametrize(
+    "url", ["mail.example.org", "http://mail.example.org", "smtps://", "smtps://m:x", "smtp://m/x"]
+)
+def test_a_mail_server_is_a_url_of_its_kind(url: str) -> None:
+    (problem,) = refused({"ENLACE_SMTP_URL": url})
+    assert problem.startswith("ENLACE_SMTP_URL has a bad value: it must name a mail server such as smtps://")
+
+
+def test_mail_servers() -> None:
+    given = smtp_server("smtps://en%40lace:p%40ss@mail.example.org")
+    assert given is not None
+    assert (given.host, given.port, given.tls, given.user, given.password) == (
+        *("mail.example.org", 465, True, "en@lace", "p@ss"),
     )
+    assert "p@ss" not in repr(given) and not given.loopback
+    near = [smtp_server(f"smtp://{host}") for host in ("localhost", "127.0.0.1", "[::1]", "10.0.0.1", "localhost.evil")]
+    assert [one.loopback for one in near if one and one.port == 587] == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    "address", ["enlace", "Enlace <a@b.org>", "a@b.org\nBcc: c@d.org", "a@b.org,c@d.org", "a@b.org?x"]
+)
+def test_the_sender_is_one_address(address: str) -> None:
+    assert refused({"ENLACE_MAIL_FROM": address})[0].startswith("ENLACE_MAIL_FROM has a bad value: it must be one")
+
+
+def test_the_sender_is_of_the_own_host_by_default() -> None:
+    assert load({"ENLACE_PUBLIC_URL": "https://enlace.example.org/x"}).sender == "enlace@enlace.example.org"
+    assert load({"ENLACE_MAIL_FROM": "care@example.org"}).sender == "care@example.org"
+
+
+def test_a_client_certificate_needs_its_key(tmp_path: Path) -> None:
+    for given, missing in (("CERTIFICATE", "KEY"), ("KEY", "CERTIFICATE")):
+        settings = load({f"ENLACE_CLIENT_{given}_FILE": str(tmp_path / "x.pem")})
+        with pytest.raises(SettingsError, match=f"^ENLACE_CLIENT_{missing}_FILE must name"):
+            settings.check()
+    (tmp_path / "x.pem").write_text("no certificate")
+    both = {f"ENLACE_CLIENT_{name}_FILE": str(tmp_path / "x.pem") for name in ("CERTIFICATE", "KEY")}
+    with pytest.raises(SettingsError, match=r"^ENLACE_CLIENT_CERTIFICATE_FILE and .* must be a PEM certificate"):
+        load(both).check()

@@ -103,10 +103,9 @@ def test_ports(lite: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "cannot be used" in lite.ill("ports", ENLACE_HTTP_HOST="192.0.2.1").sentence
 
 
-def test_mail(lite: Patient) -> None:
+def test_outbound(lite: Patient) -> None:
     assert lite.well("outbound")
-    idle = lite.ill("outbound", ENLACE_SMTP_URL="smtps://u:p@mail.example.org:465")
-    assert idle.next == "leave ENLACE_SMTP_URL unset"
+    assert lite.ill("outbound", ENLACE_IG_PACKAGES="a.tgz").next == "leave ENLACE_IG_PACKAGES unset"
 
 
 def test_files(lite: Patient) -> None:

@@ -209,6 +209,7 @@ ADDED: dict[str, list[dict[str, Any]]] = {
         }
     ],
     "List": [{"entry": None, "emptyReason": concept("nilknown", "Nil known")}],
+    "Subscription": [{}],
     "Provenance": [
         {
             "target": [to("Patient/Patient-example")],

@@ -2,7 +2,7 @@
 
 import os
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -11,11 +11,16 @@ from service.access.consent.compile import compiled
 from service.access.consent.decide import decide
 from service.access.consent.provisions import Source
 from service.access.consent.rules import GENERAL, SENSITIVE, Asker, Facts, Permit, Relation
-from service.search.clearance import EMERGENCY, LABEL_BITS, Rule
+from service.access.tripwire import asked_of, verdict_of
+from service.search.clearance import EMERGENCY, LABEL_BITS, DataKind, Rule, Specificity, grade
 from service.search.restriction import Restriction
 from service.store import clearance
 from service.store.change import Change, Statement
+from service.store.columns import COLUMNS
+from service.store.dialect import marks
 from service.store.engine import Store
+from service.store.raw_facts import raw_facts
+from service.store.read import Found
 from service.store.visible_consent import consented
 from tests.service.access.consent.random_consents import (
     ORGANIZATIONS,
@@ -199,3 +204,117 @@ async def test_the_condition_is_answered_by_the_rows_of_the_patient(store: Store
     assert sum("SEARCH cd USING PRIMARY KEY (patient=?)" in step for step in steps) == 1, steps
     assert sum("SEARCH cl USING PRIMARY KEY (patient=?)" in step for step in steps) == 1, steps
     assert not [step for step in steps if step.startswith("SCAN ") and step not in SMALL], steps
+
+
+# --- one rule at a time, against decide() and against what is written here --------------------------------------------
+
+NOW, ORG, TEAM, KEY, REFERRED, REFERRING = 1_000, 7, 70, 1, 2, 3
+FIRST, SECOND = 1, 2
+FITTING = Rule(5, 100, 0, 0, 0, "", FIRST, "", 0, 0, grade(0, Specificity.DATA, denies=False), NOW, NOW + 1)
+DENIES = replace(FITTING, number=1, grade=FITTING.grade + 1)
+ALL = replace(FITTING, labels=GENERAL)
+OTHER = replace(FITTING, consent=200)
+MEMBER = (ORG, 5, TEAM, "care-team", "care-team", NOW, NOW + 1)
+"""Columns of panel: the team that the caller is in."""
+Cases = list[tuple[int, list[Rule], tuple[Any, ...], bool]]
+
+
+def deny(rule: Rule, **changed: Any) -> Rule:
+    return replace(rule, grade=rule.grade + 1, **changed)
+
+
+def one_by_one() -> Cases:
+    """Labels of the resource, rules, the panel row, whether it is permitted."""
+    single: list[tuple[dict[str, Any], bool]] = [
+        ({}, True),
+        *(({"patient": one}, one == 5) for one in (5, 6)),
+        *(({"start_us": one}, one <= NOW) for one in (NOW - 1, NOW, NOW + 1)),
+        *(({"end_us": one}, one > NOW) for one in (NOW - 1, NOW, NOW + 1)),
+        *(({"actor": one}, one in (0, ORG, TEAM)) for one in (0, ORG, TEAM, 8)),
+        *(({"also": one}, one in (0, ORG)) for one in (0, ORG, 8)),
+        *(({"actor": 8, "also": ORG}, False), ({"actor": ORG, "also": 8}, False), ({"actor": ORG, "also": ORG}, True)),
+        *(({"purpose": one}, one != "HPAYMT") for one in ("", "TREAT", "HPAYMT")),
+        *(({"rtype": one}, one != "Task") for one in ("", "Condition", "Task")),
+        *(({"data_kind": DataKind.ANY, "data": one}, True) for one in (0, 8)),
+        *(({"data_kind": DataKind.INSTANCE, "data": one}, one == KEY) for one in (KEY, REFERRED, REFERRING, 9)),
+        *(({"data_kind": DataKind.RELATED, "data": one}, one in (KEY, REFERRING)) for one in (KEY, 2, REFERRING, 9)),
+        *(({"data_kind": DataKind.DEPENDENTS, "data": one}, one in (KEY, REFERRED)) for one in (KEY, REFERRED, 3, 9)),
+        *(({"data_kind": DataKind.AUTHORED_BY, "data": one}, one == 9) for one in (KEY, REFERRED, REFERRING, 9)),
+    ]
+    cases: Cases = [(FIRST, [replace(FITTING, **changed)], MEMBER, wanted) for changed, wanted in single]
+    # What does not fit does not deny either.
+    cases += [(0, [deny(ALL, **changed)], MEMBER, not wanted) for changed, wanted in single]
+    columns = [
+        *((0, one, one == ORG) for one in (ORG, 8)),
+        *((1, one, one == 5) for one in (5, 6)),
+        *((2, one, one == TEAM) for one in (TEAM, 71)),
+        *((3, one, one == "care-team") for one in ("care-team", "episode")),
+        *((5, one, one <= NOW) for one in (NOW - 1, NOW, NOW + 1)),
+        *((6, one, one > NOW) for one in (NOW, NOW + 1)),
+    ]
+    for column, value, wanted in columns:
+        row = (*MEMBER[:column], value, *MEMBER[column + 1 :])
+        cases.append((FIRST, [replace(FITTING, actor=TEAM)], row, wanted))
+    return cases
+
+
+def several() -> Cases:
+    deep = replace(FITTING, number=2, grade=grade(1, Specificity.DATA, denies=False))
+    named = grade(0, Specificity.RECIPIENT, denies=False)
+    glass = replace(OTHER, grade=EMERGENCY, labels=FIRST | GENERAL)
+    sets: list[tuple[int, list[Rule], bool]] = [
+        *((labels, [], labels == 0) for labels in (0, FIRST, SECOND)),
+        *((0, [one], True) for one in (FITTING, DENIES, ALL, replace(ALL, labels=GENERAL | SECOND))),
+        *((labels, [deny(ALL)], False) for labels in (0, FIRST)),
+        (FIRST, [FITTING, deny(ALL, number=1)], False),
+        (FIRST | SECOND, [FITTING], False),
+        (FIRST | SECOND, [FITTING, replace(FITTING, number=1, labels=SECOND)], True),
+        (FIRST | SECOND, [replace(FITTING, labels=FIRST | SECOND)], True),
+        (FIRST | SECOND, [replace(FITTING, labels=FIRST | SECOND), deny(OTHER, labels=SECOND)], False),
+        (FIRST, [FITTING, DENIES], False),
+        (FIRST, [DENIES, deep], True),
+        (FIRST, [DENIES, deep, deny(OTHER)], False),
+        (FIRST, [deep, deny(OTHER)], False),
+        (FIRST, [deny(OTHER), replace(FITTING, grade=named)], True),
+        (FIRST, [replace(OTHER, grade=named + 1), FITTING], False),
+        *((labels, [deny(replace(ALL, labels=GENERAL | FIRST)), glass], True) for labels in (0, FIRST)),
+        (FIRST, [replace(FITTING, grade=grade(3, Specificity.UNREADABLE, denies=True)), OTHER], False),
+    ]
+    return [(labels, rules, MEMBER, wanted) for labels, rules, wanted in sets]
+
+
+async def laid_out(store: Store) -> None:
+    """One resource of patient 5, what it refers to, what refers to it, and an edge beside them."""
+    rows: list[tuple[str, tuple[Any, ...]]] = [
+        ("resource", (KEY, "Condition", "a", 50, 1, 0, 5, 0, 9)),
+        ("resource", (REFERRED, "Condition", "b", 51, 1, 0, 6, 0, 9)),
+        ("resource", (REFERRING, "Condition", "c", 52, 1, 0, 6, 0, 9)),
+        *(("ref", (1, target, vid)) for target, vid in ((REFERRED, 50), (KEY, 52), (9, 51))),
+    ]
+    for table, values in rows:
+        await store.commit(Change(statements=[inserted(table, values)]))
+
+
+def inserted(table: str, values: tuple[Any, ...]) -> Statement:
+    return Statement(f"INSERT INTO {table} ({', '.join(COLUMNS[table])}) VALUES ({marks(len(values))})", values)
+
+
+async def test_each_thing_that_a_rule_names_must_fit(store: Store) -> None:
+    await laid_out(store)
+    restriction = Restriction(actors=(ORG,), purposes=("TREAT",), now_us=NOW)
+    condition, params = consented("r", restriction)
+    for labels, rules, row, wanted in (*one_by_one(), *several()):
+        change = Change(statements=[Statement("DELETE FROM clearance", ()), Statement("DELETE FROM panel", ())])
+        change.statements.append(Statement("UPDATE resource SET labels = ? WHERE key = ?", (labels, KEY)))
+        change.statements += [inserted("panel", row), *(inserted("clearance", tuple(vars(r).values())) for r in rules)]
+        await store.commit(change)
+        subject, patient_key, team_key, basis, _, start_us, end_us = row
+        mine = subject == ORG and patient_key == 5 and basis == "care-team" and start_us <= NOW < end_us
+        asker = Asker(Relation.PANEL, frozenset({ORG, team_key} if mine else {ORG}), ("TREAT",), NOW)
+        facts = Facts(KEY, "Condition", 5, labels, 9, frozenset({REFERRED}), frozenset({REFERRING}))
+        assert isinstance(decide(asker, facts, rules), Permit) is wanted, (labels, rules)
+        found = await store.fetch(f"SELECT 1 FROM resource r WHERE r.key = ? AND {condition}", (KEY, *params))
+        assert bool(found) is wanted, (labels, rules, row)
+        one = Found(KEY, "Condition", "a", 1, 50, False, b"{}", 5, labels, 9)
+        judged = verdict_of(one, Relation.PANEL, await raw_facts(store, asked_of([one], restriction)), restriction)
+        assert isinstance(judged, Permit) is wanted, (labels, rules, row)

@@ -1,0 +1,1 @@
+"""Mutation testing of what decides about access: whether the tests notice when the code says something else."""

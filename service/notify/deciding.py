@@ -1,0 +1,223 @@
+"""Who may hear of what, decided anew each time that something leaves: as the subscriber's own read would be answered.
+
+Nothing is remembered of an earlier decision, so whoever takes a right away need not delete waiting events: they are
+decided again before they are numbered, and again before each later attempt. What is decided relies on the access epochs
+of the patients, on the heads of the resources, on the client's epoch and on its organizations as they were read before;
+the Change that numbers carries them (Telling.rely), so that who loses a right in between is not told.
+Neither emergency access (rows of a person; no person subscribes) nor the grace after an assignment's end counts.
+../shared/facts/security.md 2.3, L41, L42; ../shared/decisions.md 23.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from fhir_profiles.topics import Topic, topics
+from service.access import redisclosure, tripwire
+from service.access.context import Context, Settings, parse
+from service.access.redisclosure import Notice
+from service.access.views import is_view
+from service.access.views import shown as in_view
+from service.auth.client_rules import BACKEND
+from service.auth.scopes import compile_allows, intersect, requested, text_of
+from service.caller import Caller, Role
+from service.notify.model import Content, Event, Spec, State, Told
+from service.notify.topics import context_of
+from service.store import deliveries, epochs, read
+from service.store.change import AuditRow, Change
+from service.store.credentials import client_by_id, client_key, place_now
+from service.store.deliveries import Version
+from service.store.engine import Store
+from service.store.read import Found
+
+_METHODS = {1: "POST", 2: "PUT", 3: "DELETE"}
+
+
+class Barred(StrEnum):
+    """Why nothing goes to a client, in words for `Subscription.error`."""
+
+    ENDED = "The client that made this subscription was revoked."
+    SUSPENDED = (
+        "The client of this subscription is suspended. When the operator has resumed it, set status to requested."
+    )
+    PERSON = "Only the system of an organization is sent notifications, and this client acts for a person."
+    ORGANIZATION = "The organization of the client is not active. When it is again, set status to requested."
+
+
+@dataclass
+class Subscriber(Context):
+    """The client of a subscription, as it may read now. epochs, relied: what that rests on, read before it was."""
+
+    epochs: dict[int, int] = field(default_factory=dict)
+    relied: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Telling:
+    """told: of the events that may be told, by number. shown: what leaves with them, for the audit row.
+
+    notice: of 42 CFR Part 2, and the Consents behind it. patients: whom it is about.
+    """
+
+    told: list[Told]
+    shown: list[Found]
+    notice: Notice = field(default_factory=lambda: Notice([]))
+    patients: tuple[str, ...] = ()
+    epochs: dict[int, int] = field(default_factory=dict)
+    relied: dict[str, int] = field(default_factory=dict)
+
+    def rely(self, change: Change) -> None:
+        """The Change holds only while nobody took away what this was decided by."""
+        change.epochs |= self.epochs
+        change.relied |= self.relied
+
+    def row(self, ctx: Context, kind: str, target: str, **detail: object) -> AuditRow:
+        """The audit row of the disclosure."""
+        row = ctx.audit("R", kind, target, self.patients, shown=self.shown, detail=detail)
+        return self.notice.upon(ctx, row)
+
+
+async def subscriber(store: Store, state: State, behaviour: Settings, now_us: int) -> Subscriber | None:
+    """The client as it stands now; None: suspended, ended, of an inactive organization, or acting for a person."""
+    found = await standing(store, state, behaviour, now_us)
+    return found if isinstance(found, Subscriber) else None
+
+
+async def standing(store: Store, state: State, behaviour: Settings, now_us: int) -> Subscriber | Barred:
+    """The client as it stands now, or why nothing goes to it."""
+    mine = client_key(store.keys, state.client_id)
+    counted = await epochs.several(store, (mine, store.keys.resource(state.organization)))
+    heads = await read.versions_now(store, [state.organization])
+    client = await client_by_id(store, state.client_id)
+    if client is None or client.ended:
+        return Barred.ENDED
+    if client.suspended:
+        return Barred.SUSPENDED
+    if client.person is not None or client.kind != BACKEND or client.role not in _ROLES:
+        return Barred.PERSON
+    if client.organization != state.organization:
+        return Barred.ENDED
+    active, _, above = await place_now(store, client.organization, None)
+    if not active:
+        return Barred.ORGANIZATION
+    # Scopes that the operator took from the client meanwhile do not count.
+    scopes = text_of(intersect(requested(state.scopes), requested(client.scopes)))
+    caller = Caller(
+        client_id=client.id,
+        role=Role(client.role),
+        organization=client.organization,
+        scopes=scopes,
+        allows=compile_allows(scopes),
+        purpose=client.purpose,
+        above=tuple(f"Organization/{one}" for one in above),
+    )
+    strict = replace(behaviour, ecm_grace_days=0, break_glass=False)
+    return Subscriber(store, caller, now_us, strict, state.reference, epochs=counted, relied=heads)
+
+
+_ROLES = frozenset(role.value for role in Role if role is not Role.SYSTEM)
+
+
+async def tell(ctx: Context, spec: Spec, events: Sequence[Event], content: Content) -> Telling:
+    """What the subscriber may hear of these events now. An event that it may not hear of has no Told.
+
+    Raises tripwire.Moved where a right moved while this looked: decide again.
+    """
+    versions = await deliveries.versions(ctx.store, [e.vid for e in events if e.kind != "test" and not e.emptied])
+    patients = {key for one in versions.values() for key in (one.patient, one.of) if key is not None}
+    counted = await epochs.several(ctx.store, patients)
+    found = {one.vid: one for one in await _seen(ctx, list(versions.values()))}
+    topic = topics().get(spec.topic)
+    context = {
+        vid: _context(topic, one, ctx.settings.base_url)
+        if content is not Content.EMPTY and not versions[vid].deleted
+        else ()
+        for vid, one in found.items()
+    }
+    named = await _included(ctx, {ref for several in context.values() for ref in several}, patients)
+    await tripwire.check_found(ctx, [*found.values(), *named.values()])
+    shown = _leaving(content, list(found.values()), list(named.values()))
+    notice = await redisclosure.notice(ctx, shown)
+    protected = {one.reference for one in redisclosure.protected(ctx, shown)}
+    told = []
+    for event in events:
+        if event.kind == "test":
+            told.append(await _test(ctx, event, content))
+        elif event.vid in found and not event.emptied:
+            kept = [named[ref] for ref in context[event.vid] if ref in named]
+            one = _told(ctx, event, versions[event.vid], found[event.vid], kept, content)
+            states = protected & {one.reference, *(reference for reference, _ in one.included)}
+            told.append(replace(one, notice=redisclosure.outcome(notice.issues)) if states and one.body else one)
+    more = {one.reference: one.head for one in versions.values() if one.vid in found}
+    who = await read.references(ctx.store, sorted({one.patient for one in shown if one.patient is not None}))
+    base_epochs, base_relied = (ctx.epochs, ctx.relied) if isinstance(ctx, Subscriber) else ({}, {})
+    return Telling(told, shown, notice, tuple(who.values()), base_epochs | counted, base_relied | more)
+
+
+async def _seen(ctx: Context, versions: Sequence[Version]) -> list[Found]:
+    """Those versions that the subscriber may read, as they were: by relation, Consents, labels and scopes."""
+    by_type: dict[str, list[int]] = {}
+    for one in versions:
+        by_type.setdefault(one.rtype, []).append(one.vid)
+    found = []
+    for rtype, vids in by_type.items():
+        if ctx.caller.allows("r", rtype):
+            found += await read.of_vids(ctx.store, rtype, vids, ctx.restriction)
+    # Of a minimum view nobody is told that it changed: what is hidden may change without a trace.
+    return [one for one in found if _reached(ctx, one) and not is_view(ctx.seen, one.rtype, one.source_org)]
+
+
+def _reached(ctx: Context, one: Found) -> bool:
+    """Whether the scopes reach the version as it was; of a deletion, only whose record it was is known."""
+    alternatives = ctx.restriction.narrowed.get(one.rtype)
+    if alternatives is None:
+        return True
+    if one.body is None:
+        return any(not way.clauses and way.patient in (None, one.patient) for way in alternatives)
+    return ctx.reaches("r", one.rtype, parse(one.body), one.patient)
+
+
+def _context(topic: Topic | None, one: Found, base_url: str) -> tuple[str, ...]:
+    return context_of(topic, parse(one.body), base_url) if topic is not None and one.body is not None else ()
+
+
+async def _included(ctx: Context, references: set[str], patients: set[int]) -> dict[str, Found]:
+    """What the topic's shape adds, as far as it may be read; of no other patient than those decided about."""
+    if not references:
+        return {}
+    restriction = ctx.for_reading(ctx.readable(), views=True)
+    found = await read.heads(ctx.store, sorted(references), restriction)
+    return {name: one for name, one in found.items() if one.patient is None or one.patient in patients}
+
+
+def _leaving(content: Content, found: list[Found], named: list[Found]) -> list[Found]:
+    """What is disclosed: that a resource changed, and with content the resources."""
+    if content is Content.EMPTY:
+        return []
+    return [*found, *named] if content is Content.FULL else found
+
+
+def _told(ctx: Context, event: Event, version: Version, one: Found, named: Sequence[Found], content: Content) -> Told:
+    bare = Told(event.number, event.at_us)
+    if content is Content.EMPTY:
+        return bare
+    method = _METHODS[version.op]
+    bare = replace(bare, reference=one.reference, method=method, context=tuple(n.reference for n in named))
+    if content is Content.ID_ONLY or version.deleted or one.body is None:
+        return bare  # of what was deleted meanwhile nobody is sent a copy any more
+    bodies = [(n.reference, body) for n in named if (body := _body(ctx, n)) is not None]
+    return replace(bare, body=_body(ctx, one), included=tuple(bodies))
+
+
+def _body(ctx: Context, one: Found) -> bytes | None:
+    body = redisclosure.shown(ctx, in_view(ctx, one)).body
+    return None if body is None else bytes(body)
+
+
+async def _test(ctx: Context, event: Event, content: Content) -> Told:
+    """A test tells of the Subscription itself, which its client wrote."""
+    bare = Told(event.number, event.at_us)
+    if content is Content.EMPTY:
+        return bare
+    reference = (await read.references(ctx.store, [event.key])).get(event.key, "")
+    return replace(bare, reference=reference)

@@ -1,0 +1,333 @@
+"""One worker's turn at one subscription: decide, number, commit; only then send, and commit what came of it.
+
+All under the lease with which the subscription was claimed. Each Change is fenced by the epoch of the subscription's
+key (a worker whose lease another took over loses) and, where something goes out, relies on the version of the
+Subscription and on what the decision rested on. Killed between numbering and the record of the attempt: sent again
+under the same numbers.
+What waits in which status: ../shared/decisions.md 23; service/store/tables_notify.py.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from service.access.context import Settings
+from service.access.tripwire import Moved
+from service.caller import system_caller
+from service.log_events import NOTIFY_TURN_LOST, log
+from service.notify import sending, standing
+from service.notify.attempts import Sender, Sent
+from service.notify.backoff import Draw
+from service.notify.deciding import Barred, Subscriber, Telling, tell
+from service.notify.deciding import standing as standing_now
+from service.notify.model import NEVER_US, Content, Event, Kind, Spec, State, Told, spec_of
+from service.store import deliveries, epochs, read, subscriptions
+from service.store.change import AuditRow, Change, Stale
+from service.store.database import Unavailable
+from service.store.deliveries import Waiting
+from service.store.engine import Store
+
+TRIES = 6
+MOST_ROUNDS = 50
+"""Notifications of one turn; then others come first."""
+LEASE_MARGIN_US = 9_000_000
+AWAY_US = 500_000
+MAIL_US = 45_000_000
+"""A mail server may take its time (channels/mail.py)."""
+ENDED = "The end that the subscription names has passed."
+_EVENTS = ("event", "test")
+
+
+class Lost(Exception):
+    """The lease is another's now, or the subscription is gone: nothing more is done here."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The subscription as it stands in this round, and what a Change about it relies on."""
+
+    state: State
+    spec: Spec
+    epoch: int
+    version: int
+
+    def change(self, *, relying: bool = True) -> Change:
+        """relying: the Change is of no use once the client wrote the Subscription."""
+        key = self.state.key
+        relied = {self.state.reference: self.version} if relying else {}
+        return Change(relied=relied, epochs={key: self.epoch}, bump_epochs={key})
+
+
+@dataclass(frozen=True)
+class Hands:
+    """What the turns of a process share. limit: of those that decide or commit. stopping: no further round is begun."""
+
+    limit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    stopping: Callable[[], bool] = lambda: False
+    draw: Draw = random.random
+
+
+class Turn:
+    """What one claimed subscription needs now."""
+
+    def __init__(self, store: Store, behaviour: Settings, sender: Sender, claimed: State, hands: Hands):
+        self.store, self.behaviour, self.sender, self.hands = store, behaviour, sender, hands
+        self.key, self.lease_us = claimed.key, claimed.lease_until_us
+        self.reference, self.fhir_id = claimed.reference, claimed.fhir_id
+
+    async def run(self) -> None:
+        try:
+            for _ in range(MOST_ROUNDS):
+                async with self.hands.limit:
+                    more = await self._again(self._round)
+                if not more:
+                    return
+                if self.hands.stopping():
+                    break
+            async with self.hands.limit:
+                await self._again(self._give_back)
+        except Lost:
+            log(NOTIFY_TURN_LOST, subscription=self.fhir_id)
+
+    async def put_off(self, after_us: int) -> None:
+        """Something failed by our fault: later again."""
+        with contextlib.suppress(Lost, Stale):
+            await self._give_back(await self._look(), after_us)
+
+    async def _again(self, step: Callable[[Seen], Awaitable[bool]]) -> bool:
+        """A step of deciding and committing; decided again where a race was lost."""
+        for attempt in range(TRIES):
+            try:
+                return await step(await self._look())
+            except Stale:
+                await asyncio.sleep(self.hands.draw() * 0.004 * 2**attempt)
+        with contextlib.suppress(Stale):
+            await self._give_back(await self._look(), 1_000_000)
+        return False
+
+    async def _look(self) -> Seen:
+        """What the Change relies on is read before what is decided by."""
+        epoch = await epochs.epoch(self.store, self.key)
+        version = (await read.versions_now(self.store, [self.reference]))[self.reference]
+        state = await subscriptions.get(self.store, self.key)
+        if state is None or state.lease_until_us != self.lease_us:
+            raise Lost
+        return Seen(state, spec_of(state.spec), epoch, version)
+
+    async def _give_back(self, seen: Seen, after_us: int = 0) -> bool:
+        return await self._release(seen, self.store.clock.now_us() + after_us)
+
+    async def _release(self, seen: Seen, due_us: int) -> bool:
+        change = seen.change(relying=False)
+        change.statements.append(deliveries.released(self.key, due_us))
+        await self.store.commit(change)
+        return False
+
+    # --- what there is to do -------------------------------------------------------------------------------------
+
+    async def _round(self, seen: Seen) -> bool:
+        """One notification, or one step of status; whether there may be more to do."""
+        state, spec, now_us = seen.state, seen.spec, self.store.clock.now_us()
+        if state.status == "off":
+            return await self._release(seen, NEVER_US)
+        if spec.end_us and now_us >= spec.end_us:
+            return await self._move(seen, "off", ENDED)
+        who = await standing_now(self.store, state, self.behaviour, now_us)
+        if isinstance(who, Barred):
+            return await self._barred(seen, who)
+        if state.paused:
+            return await self._release(seen, spec.end_us or NEVER_US)
+        if state.status == "requested":
+            return await self._handshake(seen)
+        sends = state.status == "active" and state.channel != "websocket"
+        if sends and state.numbered > state.delivered:
+            return await self._retry(seen, who)
+        rows = await deliveries.waiting(self.store, self.key, kinds=_EVENTS, limit=sending.batch(spec))
+        if rows:
+            return await self._number(seen, who, rows, sends=sends)
+        if sends:
+            return await self._rest(seen, who, now_us)
+        return await self._release(seen, spec.end_us or NEVER_US)
+
+    async def _rest(self, seen: Seen, who: Subscriber, now_us: int) -> bool:
+        """No event waits: what is asked for again, a heartbeat, or nothing until one of them is due."""
+        state, spec = seen.state, seen.spec
+        rows = await deliveries.waiting(self.store, self.key, kinds=("resend",), limit=sending.batch(spec))
+        if rows:
+            return await self._resend(seen, who, rows)
+        beat_us = state.beat_us + spec.heartbeat_s * 1_000_000 if spec.heartbeat_s else NEVER_US
+        if now_us >= beat_us:
+            return await self._tell_state(seen, Kind.HEARTBEAT)
+        return await self._release(seen, min(beat_us, spec.end_us or NEVER_US))
+
+    # --- status --------------------------------------------------------------------------------------------------
+
+    async def _move(self, seen: Seen, status: str, words: str = "") -> bool:
+        now_us = self.store.clock.now_us()
+        moving = await standing.moved(self.store, seen.state, self.behaviour, now_us, status, words)
+        if not moving.writes:
+            raise Lost  # deleted
+        await self.store.commit(seen.change().merge(moving))
+        return status == "active"
+
+    async def _barred(self, seen: Seen, why: Barred) -> bool:
+        """Nothing goes out, nothing is numbered: what waits is decided when the client is back."""
+        if seen.state.status == "error":
+            return await self._release(seen, NEVER_US)
+        return await self._move(seen, "off" if why is Barred.ENDED else "error", why.value)
+
+    async def _handshake(self, seen: Seen) -> bool:
+        if seen.state.channel == "websocket":
+            return await self._move(seen, "active")  # who binds has shown a token of the client
+        return await self._tell_state(seen, Kind.HANDSHAKE)
+
+    async def _tell_state(self, seen: Seen, kind: Kind) -> bool:
+        """Handshake or heartbeat: of no event and no person."""
+        seen = await self._hold(seen)
+        return await self._settled(await self._send(seen.state, seen.spec, kind, []))
+
+    async def _hold(self, seen: Seen) -> Seen:
+        """The lease goes on for as long as the attempt may take."""
+        if self.store.clock.now_us() + self._longest_us(seen) <= self.lease_us:
+            return seen
+        change = seen.change()
+        self._extend(seen, change)
+        await self._commit_held(change)
+        return await self._look()
+
+    def _extend(self, seen: Seen, change: Change) -> None:
+        self._until = self.store.clock.now_us() + self._longest_us(seen)
+        change.statements.append(deliveries.extended(self.key, self._until))
+
+    def _longest_us(self, seen: Seen) -> int:
+        if seen.spec.channel == "email":
+            return MAIL_US
+        return int(sending.timeout_s(seen.spec) * 1_000_000) + LEASE_MARGIN_US
+
+    async def _commit_held(self, change: Change) -> None:
+        await self.store.commit(change)
+        self.lease_us = self._until
+
+    # --- events --------------------------------------------------------------------------------------------------
+
+    async def _number(self, seen: Seen, who: Subscriber, rows: Sequence[Waiting], *, sends: bool) -> bool:
+        """Decides about what waits and numbers it. Nothing leaves in error and to websockets: it is decided again."""
+        state, spec = seen.state, seen.spec
+        asked = [Event(place, row.vid, row.key, row.kind, False, row.at_us) for place, row in enumerate(rows)]
+        telling = await self._told(who, seen, asked)
+        number = {one.number: state.numbered + place for place, one in enumerate(telling.told, 1)}
+        events = [replace(one, number=number[one.number]) for one in asked if one.number in number]
+        told = [replace(one, number=number[one.number]) for one in telling.told]
+        change = seen.change()
+        telling.rely(change)
+        change.statements += [*deliveries.taken(rows), *deliveries.numbered(self.key, events)]
+        change.audit += [self._suppressed(who, state, row) for row, one in zip(rows, asked, strict=True)
+                         if one.number not in number]  # fmt: skip
+        if not (sends and events):
+            await self.store.commit(change)
+            return True
+        change.audit.append(telling.row(who, "notification", state.reference))
+        self._extend(seen, change)
+        await self._commit_held(change)
+        state = replace(state, numbered=events[-1].number)
+        kind = "test" if all(one.kind == "test" for one in events) else "event"
+        kept = sending.fitting(told, spec)
+        return await self._settled(await self._send(state, spec, Kind.EVENT, kept, ledger=kind))
+
+    async def _retry(self, seen: Seen, who: Subscriber) -> bool:
+        """What was numbered and did not arrive. Who lost the right meanwhile is sent the number and nothing else."""
+        state = seen.state
+        limit = sending.batch(seen.spec)
+        events = await deliveries.events(self.store, self.key, state.delivered + 1, state.numbered, limit)
+        if not events:  # too old: kept no longer
+            change = seen.change()
+            change.statements += deliveries.arrived(self.key, state.numbered, self.store.clock.now_us())
+            await self.store.commit(change)
+            return True
+        kind = "test" if all(one.kind == "test" for one in events) else "event"
+        return await self._send_again(seen, who, events, kind)
+
+    async def _resend(self, seen: Seen, who: Subscriber, rows: Sequence[Waiting]) -> bool:
+        numbers = [-row.vid for row in rows if -row.vid <= seen.state.delivered]
+        events = await deliveries.events_of(self.store, self.key, numbers)
+        if not events:
+            change = seen.change()
+            change.statements += deliveries.taken(rows)
+            await self.store.commit(change)
+            return True
+        return await self._send_again(seen, who, events, "resend", rows)
+
+    async def _send_again(
+        self, seen: Seen, who: Subscriber, events: Sequence[Event], ledger: str, rows: Sequence[Waiting] = ()
+    ) -> bool:
+        telling = await self._told(who, seen, events)
+        kept = sending.fitting(telling.told, seen.spec)
+        if len(kept) < len(telling.told):
+            first_out = telling.told[len(kept)].number
+            events = [one for one in events if one.number < first_out]
+        known = {one.number for one in kept}
+        hidden = [one.number for one in events if one.number not in known]
+        newly = [one.number for one in events if one.number not in known and not one.emptied]
+        change = seen.change()
+        telling.rely(change)
+        change.statements += deliveries.emptied(self.key, newly)
+        change.audit.append(telling.row(who, "notification", seen.state.reference))
+        self._extend(seen, change)
+        await self._commit_held(change)
+        done = [row for row in rows if -row.vid <= events[-1].number]
+        sent = await self._send(seen.state, seen.spec, Kind.EVENT, kept, numbers=hidden, ledger=ledger, resent=done)
+        return await self._settled(sent)
+
+    async def _told(self, who: Subscriber, seen: Seen, events: Sequence[Event]) -> Telling:
+        """The second wall alarms where it judges otherwise twice, and then nothing goes out."""
+        try:
+            return await tell(who, seen.spec, events, Content(seen.spec.content))
+        except Moved:
+            now_us = self.store.clock.now_us()
+            again = await standing_now(self.store, seen.state, self.behaviour, now_us)
+            if isinstance(again, Barred):
+                raise
+            again.again = True
+            who.epochs, who.relied = again.epochs, again.relied
+            return await tell(again, seen.spec, events, Content(seen.spec.content))
+
+    def _suppressed(self, who: Subscriber, state: State, row: Waiting) -> AuditRow:
+        """For the auditor alone: the row is the service's, so that no search of the subscriber's finds it."""
+        service = system_caller()
+        detail = f'{{"client":"{state.client_id}","vid":{row.vid}}}'
+        facts = ("E", "notification-suppressed", 4, service.client_id, service.organization, state.reference)
+        return AuditRow(*facts, request_id=who.request_id, reason="no-right", detail=detail)
+
+    # --- what came of it -----------------------------------------------------------------------------------------
+
+    async def _send(self, state: State, spec: Spec, kind: Kind, told: Sequence[Told], **more: Any) -> Sent:
+        """While the receiver takes its time, another turn may use the database."""
+        self.hands.limit.release()
+        try:
+            return await self.sender.send(state, spec, kind, told, self.lease_us, **more)
+        finally:
+            await self.hands.limit.acquire()
+
+    async def _settled(self, sent: Sent) -> bool:
+        """Records the attempt. The client may have written the Subscription meanwhile: its word stays.
+
+        What the database does not take is offered again until the lease ends: else it would be sent again.
+        """
+        for attempt in range(TRIES):
+            while True:
+                try:
+                    seen = await self._look()
+                    change, more = await sent.settle(self.store, self.behaviour, seen.state, self.hands.draw)
+                    await self.store.commit(seen.change(relying=False).merge(change))
+                    return more
+                except Stale:
+                    break
+                except Unavailable:
+                    if self.store.clock.now_us() + AWAY_US > self.lease_us:
+                        raise
+                    await asyncio.sleep(AWAY_US / 1e6)
+            await asyncio.sleep(self.hands.draw() * 0.004 * 2**attempt)
+        raise Lost

@@ -1,0 +1,95 @@
+"""Notices to people: which versions tell whom (`noticed`, called by matching), and their delivery (`deliver_due`)."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from fhir_profiles import Resource
+from service.access.context import Settings as Behaviour
+from service.access.context import parse
+from service.log_events import NOTICE_BROKEN, log, where
+from service.notify import member_messages, telling
+from service.notify.model import Channels, Item
+from service.notify.notice_sending import Desk
+from service.notify.notices import MEMBERS, RTYPES, concerned, priority_of
+from service.notify.persons import practitioner_of
+from service.search.keys import Keys
+from service.search.references import normal_reference
+from service.store import notice_preferences, notices
+from service.store.change import Change, Statement
+from service.store.database import Full, Unavailable
+from service.store.engine import Store
+from service.store.notices import IN_APP, Notice
+
+BATCH = 40
+"""People and channels of one pass; with AT_ONCE it is over before its lease ends, also where a mail server is slow."""
+AT_ONCE = 8
+FAULT_US = 60_000_000
+
+
+async def noticed(store: Store, keys: Keys, items: Sequence[Item], now_us: int, base_url: str) -> list[Statement]:
+    """What matching commits beside its own, so that each version is told once to each person. Reads, writes nothing."""
+    statements: list[Statement] = []
+    told: set[tuple[str, str, object]] = set()
+    for item in items:
+        if item.rtype not in RTYPES or item.body is None:
+            continue
+        new = parse(item.body)
+        old: Resource = parse(item.before) if item.before else {}
+        for kind, whom in concerned(item.rtype, new, old):
+            # The EpisodeOfCare and the CareTeam of one assignment come together and are told once.
+            about = item.patient if kind == "assignment" else item.vid
+            for recipient in await _people(store, kind, normal_reference(whom, base_url) or ""):
+                if (recipient, kind, about) not in told:
+                    told.add((recipient, kind, about))
+                    statements.append(notices.told(_notice(store, item, kind, recipient, priority_of(new), now_us)))
+    return statements
+
+
+async def _people(store: Store, kind: str, reference: str) -> Iterable[str]:
+    """Of a role its person; of an organization those who asked for this kind by a preference of their own."""
+    if reference.startswith(MEMBERS):
+        return [reference] if kind == "member-message" else []
+    if reference.startswith("Organization/"):
+        return await notice_preferences.who_asked(store, reference, kind)
+    person = await practitioner_of(store, reference)
+    return [person] if person else []
+
+
+def _notice(store: Store, item: Item, kind: str, recipient: str, priority: str, now_us: int) -> Notice:
+    channel = member_messages.PREFERRED if kind == "member-message" else IN_APP
+    facts = (recipient, kind, priority, channel, item.reference, item.key, item.vid)
+    return Notice(store.next_id(now_us), *facts, state="waiting", at_us=now_us, due_us=now_us)
+
+
+async def deliver_due(store: Store, behaviour: Behaviour, channels: Channels, now_us: int) -> int:
+    """Sends what is due now and commits what came of it; how many notices it settled or put off. 0: nothing is due."""
+    if not await notices.has_due(store, now_us):
+        return 0
+    claimed = await notices.claim(store, now_us, BATCH)
+    groups: dict[tuple[str, str], list[Notice]] = {}
+    for notice in claimed:
+        groups.setdefault((notice.recipient, notice.channel), []).append(notice)
+    desk = Desk(store, behaviour, channels, now_us)
+    limit = asyncio.Semaphore(AT_ONCE)
+    listed = [rows for (_, channel), rows in groups.items() if channel == IN_APP]
+    pushed = [rows for (_, channel), rows in groups.items() if channel != IN_APP]
+    for several in (listed, pushed):  # nobody's list waits for a mail server
+        await asyncio.gather(*(_one(desk, rows, limit) for rows in several))
+    return len(claimed)
+
+
+async def _one(desk: Desk, rows: Sequence[Notice], limit: asyncio.Semaphore) -> None:
+    """What fails by our fault is tried again in a minute; where the store is away, when the lease ends."""
+    async with limit:
+        try:
+            if rows[0].recipient.startswith(MEMBERS):
+                for row in rows:
+                    await member_messages.tell(desk, row)
+            else:
+                await telling.tell(desk, rows)
+        except (Unavailable, Full):
+            return
+        except Exception as error:  # one person's broken notice must not hold up the others'
+            log(NOTICE_BROKEN, kind=rows[0].kind, **where(error))
+            due_us = desk.now_us + FAULT_US
+            await desk.store.commit(Change(statements=[notices.changed(row, due_us=due_us) for row in rows]))
