@@ -117,7 +117,8 @@ async def _subscribe(store: Store, first: int, last: int) -> None:
     for number in range(first, last):
         slug, organization = TOPICS[number % len(TOPICS)], _organization(number)
         rtype = topics()[urls[slug]].rtypes[0]
-        filters = (f"{rtype}?patient=Patient/m{number % 50}",) if number % 3 else ()
+        asked = f"owner=Organization/cbo-{number % OWNERS}" if rtype == "Task" else "patient=Patient/m1"
+        filters = (f"{rtype}?{asked}",) if number % 3 else ()
         spec = Spec(
             urls[slug], "rest-hook", "https://a.example/", "application/fhir+json", Content.ID_ONLY, (), filters
         )

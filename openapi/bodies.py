@@ -8,6 +8,8 @@ from openapi.examples import (
     JSON_PATCH,
     MATCH,
     MERGE_PATCH,
+    NOTICES_READ,
+    PREFERENCES,
     RESEND,
     TRANSACTION,
     search_form,
@@ -32,6 +34,10 @@ def body_of(kind: str, entry: TypeEntry | None) -> Json | None:
             return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": MATCH}}}
         case "break-glass":
             return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": BREAK_GLASS}}}
+        case "preferences":
+            return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": PREFERENCES}}}
+        case "notices-read":
+            return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": NOTICES_READ}}}
         case "resend":
             return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": RESEND}}}
         case _:

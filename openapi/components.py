@@ -228,6 +228,8 @@ PARAMETERS: Json = {
     "eventsSinceNumber": _in("query", "eventsSinceNumber", "The first event number, included.", example="1"),
     "eventsUntilNumber": _in("query", "eventsUntilNumber", "The last event number, included.", example="20"),
     "id-listed": _in("query", "id", "Ids of Subscriptions, repeated or separated by commas; unset: all."),
+    "before-instant": _in("query", "before", "Only notices before this moment.", example="2026-03-07T23:30:00Z"),
+    "unread": _in("query", "unread", "Only notices that were not marked as read.", kind={"type": "boolean"}),
     "number": _in("query", "number", "Only attempts at this event.", example="7"),
     "outcome": _in("query", "outcome", "Only attempts that ended so.", kind={"enum": ["ok", "failed", "refused"]}),
     "resource": _in("query", "resource", "Reference of the resource.", required=True, example="Task/7f3c9a52"),

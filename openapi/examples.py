@@ -60,6 +60,23 @@ BREAK_GLASS: Json = {
         {"name": "minutes", "valueInteger": 30},
     ],
 }
+PREFERENCES: Json = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {
+            "name": "preference",
+            "part": [
+                {"name": "kind", "valueCode": "*"},
+                {"name": "channel", "valueCode": "in-app"},
+                {"name": "channel", "valueCode": "email"},
+                {"name": "quiet", "valueString": "22:00-06:00"},
+                {"name": "digest", "valueString": "08:00"},
+                {"name": "zone", "valueString": "America/Los_Angeles"},
+            ],
+        }
+    ],
+}
+NOTICES_READ: Json = {"resourceType": "Parameters", "parameter": [{"name": "read", "valueString": "7213"}]}
 RESEND: Json = {
     "resourceType": "Parameters",
     "parameter": [

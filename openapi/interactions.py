@@ -161,6 +161,23 @@ INTERACTIONS: dict[str, Interaction] = {
         (C.NOT_FOUND, C.GONE, C.RULE), _SHOWN, "nothing",
         f"{OURS}subscription-rotate-secret",
     ),
+    "$notification-preferences": Interaction(
+        "Show how to tell one", "r", {200: ("All rows.", "Parameters")}, (C.NOT_FOUND,), _SHOWN, "nothing",
+        f"{OURS}practitioner-notification-preferences",
+    ),
+    "$notification-preferences-posted": Interaction(
+        "Set how to tell one", "u", {200: ("All rows, as they are now.", "Parameters")},
+        (C.NOT_FOUND, C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "preferences",
+        f"{OURS}practitioner-notification-preferences",
+    ),
+    "$notices": Interaction(
+        "List what was told to one", "r", {200: ("Newest first.", "Parameters")}, (),
+        ("_count", "before-instant", "unread", *_SHOWN), "nothing", f"{OURS}practitioner-notices",
+    ),
+    "$notices-posted": Interaction(
+        "Mark as read what was told to one", "r", {200: ("They are marked.", "Parameters")},
+        (C.UNSUPPORTED_MEDIA,), _SHOWN, "notices-read", f"{OURS}practitioner-notices",
+    ),
     "$break-glass": Interaction(
         "Open the record in an emergency of one", "r", {200: ("Until when it is open.", "Parameters")},
         (C.NOT_FOUND, C.UNSUPPORTED_MEDIA), _SHOWN, "break-glass",
@@ -170,7 +187,12 @@ INTERACTIONS: dict[str, Interaction] = {
 
 
 def key_of(row: Row) -> str:
-    """The entry of a row: a conditional write stands on the type, a plain one on the resource."""
+    """The entry of a row: a conditional write stands on the type, a plain one on the resource.
+
+    An operation whose POST does something else than its GET has an entry for each.
+    """
+    if row.method == "POST" and f"{row.interaction}-posted" in INTERACTIONS:
+        return f"{row.interaction}-posted"
     conditional = row.path == "/{type}" and row.method in ("PUT", "PATCH", "DELETE")
     return f"{row.interaction}-where" if conditional else row.interaction
 

@@ -16,7 +16,7 @@ from fhir_profiles.catalog import TypeEntry, catalog
 from service.access.context import Context
 from service.api.body import HttpBody
 from service.api.exchange import exchange
-from service.api.handlers import bundles, histories, operations, reads, searches, subscriptions, writes
+from service.api.handlers import bundles, histories, operations, people, reads, searches, subscriptions, writes
 from service.api.headers import preconditions, prefers
 from service.api.metadata import metadata
 from service.errors import Category, FhirError
@@ -66,6 +66,10 @@ ROWS = (
     Row("POST", "/{type}/{id}/$pause", "$pause", subscriptions.pause_one),
     Row("POST", "/{type}/{id}/$resume", "$resume", subscriptions.resume_one),
     Row("POST", "/{type}/{id}/$rotate-secret", "$rotate-secret", subscriptions.rotate_secret_of_one),
+    Row("GET", "/{type}/{id}/$notification-preferences", "$notification-preferences", people.preferences_shown),
+    Row("POST", "/{type}/{id}/$notification-preferences", "$notification-preferences", people.preferences_set),
+    Row("GET", "/{type}/{id}/$notices", "$notices", people.notices_listed),
+    Row("POST", "/{type}/{id}/$notices", "$notices", people.notices_read),
     Row("POST", "/{type}/_search", "search-type", searches.search_type),
     Row("GET", "/{type}", "search-type", searches.search_type),
     Row("GET", "", "search-system", searches.search_system),

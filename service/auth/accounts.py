@@ -94,9 +94,12 @@ async def may_act(store: Store, provider: Provider, practitioner: str, now_us: i
     return found
 
 
-async def acts_by_directory(store: Store, practitioner: str, now_us: int) -> list[Acting]:
+async def acts_by_directory(store: Store, practitioner: str, now_us: int, *, every: bool = False) -> list[Acting]:
     """As what a person who is not here now would be let in: for notices. Where no provider speaks for the organization,
-    its entries alone count, and only for the roles that see the least."""
+    its entries alone count, and only for the roles that see the least.
+
+    every: whatever the directory says, where it only tells for whom the person works.
+    """
     if not await _standing(store, practitioner):
         return []
     bodies = await identities.practitioner_roles(store, store.keys, practitioner)
@@ -107,7 +110,7 @@ async def acts_by_directory(store: Store, practitioner: str, now_us: int) -> lis
         references = tuple(f"Organization/{one['id']}" for one in line)
         speaking = [one for one in providers if one.organization in references]
         allowed = {name for one in speaking for name in one.roles.split()} if speaking else {Role.LCM, Role.CBO}
-        if line and role in allowed:
+        if line and (every or role in allowed):
             found.append(Acting(organization, role, references[1:], str(line[0].get("name") or "")))
     return found
 

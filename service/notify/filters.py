@@ -32,9 +32,9 @@ MAX_PARAMETERS = 20
 FORM = "write it as Type?parameter=value, for example Task?owner=Organization/x"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Filter:
-    """All clauses hold for what is told; what is of another type is not asked."""
+    """All clauses hold for what is told; what is of another type is not asked. Of one text there is one object."""
 
     rtype: str
     clauses: tuple[Clause, ...]

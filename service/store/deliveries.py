@@ -197,13 +197,15 @@ def _event(values: Sequence[Any]) -> Event:
 
 def numbered(key: int, several: Sequence[Event]) -> list[Statement]:
     """Their rows, and the last number given. The Change that holds this is fenced by the subscription's epoch."""
+    if not several:
+        return []
     sql = f"INSERT INTO subscription_event (subscription, {_EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
     rows = [
         Statement(sql, (key, one.number, one.vid, one.key, one.kind, int(one.emptied), one.at_us, one.settled_us))
         for one in several
     ]
     last = Statement("UPDATE subscription SET numbered = ? WHERE key = ?", (several[-1].number, key))
-    return [*rows, last] if rows else []
+    return [*rows, last]
 
 
 def emptied(key: int, numbers: Iterable[int]) -> list[Statement]:

@@ -109,12 +109,14 @@ class Writer:
 
 
 def _put(service: Service, token: str, path: str, body: dict[str, Any]) -> bool:
+    """412: it was done, and the process was killed before it could say so."""
     try:
         with service.client(token) as client:
-            answer = client.put(f"/{path}", json=body | {"status": "inactive"})
+            headers = {"If-Match": 'W/"1"'}
+            answer = client.put(f"/{path}", json=body | {"status": "inactive"}, headers=headers)
     except httpx.TransportError:
         return False
-    assert answer.status_code in (200, 201, 503), answer.text
+    assert answer.status_code in (200, 412, 503), answer.text
     return answer.status_code != 503
 
 

@@ -170,7 +170,7 @@ async def test_a_dead_receiver_holds_its_own_place_only(delivery: Delivery, hook
     """
     async with await delivery.client() as client:
         healthy = [await delivery.subscribe(client, number + 1, f"/hook/{number}") for number in range(8)]
-        dead = await delivery.subscribe(client, 0, "/dead", timeout_s=5)
+        dead = await delivery.subscribe(client, 0, "/dead", timeout_s=3)
         await delivery.notifier.drain()
         running = asyncio.create_task(delivery.notifier.run())
         for away in ([], ["/dead"]):

@@ -112,6 +112,8 @@ FHIR = {
     "$disclosures /{type}/{id}/$disclosures": "404 403 403",
     "$explain-access /$explain-access": "404 404 404",
     "$match /{type}/$match": "200 200 200",
+    "$notification-preferences /{type}/{id}/$notification-preferences": "403 403 403",  # whoever it is, if anybody
+    "$notices /{type}/{id}/$notices": "403 403 403",
     "search-type /{type}": "200 200 200",
     "search-type /{type}/_search": "200 200 200",
     "search-system ": "200 200 200",

@@ -162,6 +162,33 @@ async def test_keys_scopes_and_redirects_are_changed_and_checked(admin: httpx.As
     assert (await admin.get(path)).json() == by_url
 
 
+async def test_endpoints_are_registered_changed_and_checked(admin: httpx.AsyncClient) -> None:
+    given = ["hooks.example.org", "@example.org", "+19165550100"]
+    made = (await admin.post("/auth/clients", json=metadata(endpoints=given))).json()
+    path = f"/auth/clients/{made['client_id']}"
+    assert made["endpoints"] == given == (await admin.get(path)).json()["endpoints"]
+    assert (await admin.patch(path, json={"endpoints": ["b.example.org"]})).json()["endpoints"] == ["b.example.org"]
+    for bad in (
+        "https://a.example.org",
+        "a.example.org:443",
+        "A.example.org",
+        "a b.org",
+        "localhost",
+        "@",
+        "916",
+        "é.org",
+    ):
+        assert (await admin.patch(path, json={"endpoints": [bad]})).status_code == 400, bad
+    for body in (
+        {"endpoints": "a.org"},
+        {"endpoints": ["a.org", "a.org"]},
+        {"endpoints": [f"h{n}.org" for n in range(51)]},
+    ):
+        assert (await admin.patch(path, json=body)).status_code == 400
+    assert (await admin.post("/auth/clients", json=app_metadata(endpoints=["a.example.org"]))).status_code == 400
+    assert (await admin.patch(path, json={"endpoints": []})).json()["endpoints"] == []
+
+
 async def test_for_others_there_is_nothing_here(admin: httpx.AsyncClient, app_client: AppClient, world: Store) -> None:
     client_id = (await admin.post("/auth/clients", json=metadata())).json()["client_id"]
     answers = []

@@ -150,3 +150,14 @@ def test_production_issues_no_sandbox_token(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("verb", [["client", "add"], ["client", "list"], ["client", "revoke"], ["token"]])
 def test_every_verb_has_help_with_an_example(verb: list[str]) -> None:
     assert "Example: " in run(*verb, "--help")[1]
+
+
+def test_endpoints(keys: str) -> None:
+    code, client_id, _ = add(keys, "--endpoint", "hooks.example.org", "--endpoint", "@example.org")
+    assert code == 0
+    assert run("client", "endpoints", "Made-up CBO")[1].split() == ["hooks.example.org", "@example.org"]
+    assert run("client", "endpoints", client_id, "b.example.org")[1] == "b.example.org"
+    code, _, problem = run("client", "endpoints", client_id, "http://b.example.org")
+    assert code == 1 and "hooks.example.org" in problem
+    assert json.loads(run("client", "show", client_id)[1])["endpoints"] == ["b.example.org"]
+    assert run("client", "endpoints", client_id, "--none")[1] == ""

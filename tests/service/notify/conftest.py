@@ -1,8 +1,13 @@
 """A desk with a fake receiver over the small world of tests/service/world.py."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from fastapi import FastAPI
 
+from service.log_events import ERROR, Event
+from service.notify import runner
 from service.store.engine import Store
 from tests.frozen_clock import FrozenClock
 from tests.service.notify.fake_receiver import Desk
@@ -14,3 +19,18 @@ async def desk(world: Store, app: FastAPI, clock: FrozenClock) -> Desk:
     made = Desk(world, app, clock)
     await made.work()
     return made
+
+
+@pytest.fixture(autouse=True)
+def no_defects(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A turn that ends by an exception of ours is a failed test, also where it would be tried again."""
+    log, defects = runner.log, list[str]()
+
+    def telling(event: Event, **fields: Any) -> None:
+        if event.level >= ERROR:
+            defects.append(f"{event.code}: {fields}")
+        log(event, **fields)
+
+    monkeypatch.setattr(runner, "log", telling)
+    yield
+    assert defects == []

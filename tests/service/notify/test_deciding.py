@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from service.access.labels import BITS
+from service.access.new_version import deletion
 from service.auth import registration
 from service.notify import dispatching
 from service.notify.deciding import Barred
@@ -196,7 +197,8 @@ async def waits_and_is_kept(desk: Desk, reference: str, source: str) -> bool:
     await desk.store.commit(Change(statements=[Statement(wait, (vid, vid, key, desk.clock.now_us())), due]))
     await desk.work()
     ((left,),) = await desk.store.fetch("SELECT count(*) FROM event_waiting")
-    return desk.receiver.numbers() == [] and left == 0
+    assert left == 0
+    return desk.receiver.numbers() == []
 
 
 @pytest.mark.parametrize(
@@ -289,11 +291,10 @@ async def test_empty_content_says_that_and_no_more(desk: Desk, app_client: AppCl
 
 
 async def test_a_deletion_is_told_without_content_and_nothing_of_what_was_deleted(desk: Desk, told: Any) -> None:
-    from service.access.new_version import deletion
-
-    found = (await desk.resource("Task/p"))[1]
     await desk.changes("Task/p", PLAN1, status="accepted")
-    gone = deletion("Task", "Task/p".partition("/")[2], found + 1)
+    version, keys = (await desk.resource("Task/p"))[1], desk.store.keys
+    facts = {"patient": keys.resource("Patient/a"), "source_org": keys.resource(PLAN1)}
+    gone = deletion("Task", "p", version, **facts)
     await desk.store.commit(Change(writes=[gone]))
     await desk.work()
     assert [kind for _, kind in desk.receiver.told()[1:]] == ["Task/p", "Task/p"]

@@ -247,6 +247,17 @@ async def test_the_most_counts_what_a_transaction_makes(client: httpx.AsyncClien
     assert await subscriptions.count(world, state.client_id) == MOST
 
 
+async def test_l40_a_filter_on_a_foreign_member_is_taken_as_one_on_nobody(client: httpx.AsyncClient) -> None:
+    """Patient/b is another plan's, Patient/none is not there."""
+    answers = [await post(client, subscription(filters=(f"Task?patient=Patient/{one}",))) for one in ("b", "none")]
+    told = []
+    for name, answer in zip(("Patient/b", "Patient/none"), answers, strict=True):
+        body = answer.json()
+        del body["meta"], body["id"]
+        told.append((answer.status_code, json.dumps(body).replace(name, "")))
+    assert told[0] == told[1] and told[0][0] == 201
+
+
 # --- what is made of it -----------------------------------------------------------------------------------------------
 
 
