@@ -1,7 +1,7 @@
 """SubscriptionTopics, as data: fhir_profiles/subscription_topics/*.json, each in the shape of R5's resource.
 
 What of it counts here: url, title, description, resourceTrigger (resource, supportedInteraction, queryCriteria, our
-extension topic-changed-element: of the elements named one must differ from the version before), canFilterBy
+extension enlace-topic-changed-element: of the elements named one must differ from the version before), canFilterBy
 (filterParameter, modifier, comparator), notificationShape (include). https://hl7.org/fhir/R5/subscriptiontopic.html
 """
 
@@ -15,7 +15,7 @@ from fhir_profiles import Resource
 FOLDER = Path(__file__).parent / "subscription_topics"
 NOTICED = frozenset({"Communication", "Task", "CareTeam", "EpisodeOfCare"})
 """Types of which notices to people speak (service/notify/notices)."""
-CHANGED = "https://enlace.example.org/fhir/StructureDefinition/topic-changed-element"
+CHANGED = "https://enlace.example.org/fhir/StructureDefinition/enlace-topic-changed-element"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Runs the tests of a module against each of its mutants: in a fork of one process that has imported the libraries.
 
-A mutant of a function's body is tried in a fork of a process that has imported the project too, where the function
-gets the mutant's code. What survives there, and every other mutant, is tried where the project is imported anew and the
+A mutant of a function's body is tried in a fork of a process that has collected the tests too, where the function gets
+the mutant's code. What survives there, and every other mutant, is tried where the project is imported anew and the
 mutant is what the module's name gives. No file is changed. A mutant is killed when a test fails, when nothing can be
 imported, or when the tests take far longer than they should.
 """
@@ -19,11 +19,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import pytest
+from _pytest.main import pytest_runtestloop as runtestloop
 
 from bench.mutants.mutators import Mutant
 from fhir_profiles.catalog import catalog
@@ -65,6 +67,29 @@ class Ready:
         return self.template
 
 
+class Trial:
+    """A pytest plugin: instead of the tests once, the tests in a fork for each mutant. passed: places of survivors."""
+
+    def __init__(self, path: Path, mutants: Sequence[Mutant], patience: float) -> None:
+        self.path, self.mutants, self.patience = path, mutants, patience
+        self.passed: list[str] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        known = functions_of(self.path)
+        for mutant in self.mutants:
+
+            def attempt(mutant: Mutant = mutant) -> int:
+                exchange(known, self.path, mutant.tree)
+                with suppress(session.Failed, session.Interrupted):
+                    runtestloop(session)
+                return int(session.testsfailed > 0)
+
+            if in_fork(attempt, self.patience) == 0:
+                self.passed.append(mutant.place)
+        return True
+
+
 def in_fork(do: Callable[[], int], seconds: float) -> int:
     """The exit code of do() in a fork, 124 where it took longer."""
     child = os.fork()
@@ -88,7 +113,7 @@ def in_fork(do: Callable[[], int], seconds: float) -> int:
     return 124
 
 
-def pytest_code(tests: Sequence[str], scratch: Path, template: Path | None) -> int:
+def pytest_code(tests: Sequence[str], scratch: Path, template: Path | None, *plugins: object) -> int:
     """0: all passed. Hypothesis draws the same every time, keeps no examples and shrinks nothing."""
     import hypothesis
 
@@ -102,7 +127,7 @@ def pytest_code(tests: Sequence[str], scratch: Path, template: Path | None) -> i
     base = tempfile.mkdtemp(dir=scratch)
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:schemathesis", "--timeout", "0"]
     options += ["--hypothesis-seed", "1", "--basetemp", base, "-k", "not postgresql"]
-    return int(pytest.main([*options, *tests], plugins=[Ready(template)]))
+    return int(pytest.main([*options, *tests], plugins=[Ready(template), *plugins]))
 
 
 def warmed(tests: Sequence[str], scratch: Path, template: Path | None) -> tuple[int, float]:
@@ -155,19 +180,10 @@ def survivors(
     told.unlink(missing_ok=True)
 
     def exchanged() -> int:
-        """In a process that has imported the project as well: only the code of functions is exchanged."""
-        imported(scratch)
-        known = functions_of(path)
-        passed = []
-        for mutant in (one for one in mutants if one.in_function):
-
-            def attempt(mutant: Mutant = mutant) -> int:
-                exchange(known, path, mutant.tree)
-                return pytest_code(tests, scratch, template)
-
-            if in_fork(attempt, patience) == 0:
-                passed.append(mutant.place)
-        told.write_text(json.dumps(passed))
+        """In a process that has imported the project and collected the tests: the code of functions is exchanged."""
+        trial = Trial(path, [one for one in mutants if one.in_function], patience)
+        pytest_code(tests, scratch, template, trial)
+        told.write_text(json.dumps(trial.passed))
         return 0
 
     if in_fork(exchanged, 4 * 3600) or not told.exists():
@@ -184,13 +200,6 @@ def survivors(
             alive.append(mutant)
         slowest = max(slowest, time.monotonic() - started)
     return alive, slowest
-
-
-def imported(scratch: Path) -> None:
-    """What the tests use of ours, but for the tests themselves: these may compute with it while they are imported."""
-    for name in (scratch / "modules.txt").read_text().split("\n"):
-        if name.partition(".")[0] in OURS[:-2] and name not in sys.modules:
-            importlib.import_module(name)
 
 
 def functions_of(path: Path) -> dict[str, list[FunctionType]]:
@@ -213,5 +222,5 @@ def exchange(known: dict[str, list[FunctionType]], path: Path, tree: ast.Module)
     for name, module in list(sys.modules.items()):
         if name.startswith("service."):
             for value in vars(module).values():
-                if hasattr(value, "cache_clear"):
+                if hasattr(value, "cache_clear") and str(getattr(value, "__module__", "")).startswith("service."):
                     value.cache_clear()

@@ -1,6 +1,6 @@
 """THE table of metrics: names, labels, meaning, and where each is read. docs/metrics.md shows it.
 
-No label is a name, id or text from outside: values are of closed sets, or the names that the operator gave to feeds, in
+Labels are of closed sets, names that the operator gave to feeds, or ids of Subscriptions (at most 200), in
 the shape that a log line may show.
 """
 
@@ -96,6 +96,11 @@ def _alerts(facts: Facts) -> Samples:
             yield (state,), getattr(facts.alerts, state)
 
 
+def _failures(facts: Facts) -> Samples:
+    if facts.figures:
+        yield from _merged((identifier(name), bad / every) for name, every, bad in facts.figures.failing)
+
+
 FAMILIES = (
     Family(
         "enlace_build_info",
@@ -125,6 +130,13 @@ FAMILIES = (
         (),
         "Requests that this process works on now.",
         lambda facts: _one(facts.counters.in_flight),
+    ),
+    Family(
+        "enlace_websockets_open",
+        "gauge",
+        (),
+        "Websockets of subscriptions that are open at this process.",
+        lambda facts: _one(facts.counters.websockets),
     ),
     Family(
         "enlace_requests_shed_total",
@@ -175,6 +187,20 @@ FAMILIES = (
         ("kind",),
         "Time of one attempt at a background job, commit included.",
         lambda facts: [((identifier(kind),), found) for kind, found in list(facts.counters.job_latency.items())],
+    ),
+    Family(
+        "enlace_delivery_attempts_total",
+        "counter",
+        ("channel", "outcome"),
+        "Attempts at telling a subscriber: `ok`, `failed` (tried again), `refused` (trying again is of little use).",
+        lambda facts: [((identifier(c), o), count) for (c, o), count in list(facts.counters.attempts.items())],
+    ),
+    Family(
+        "enlace_events_delivered_total",
+        "counter",
+        (),
+        "Numbered events that arrived at their subscribers, repeats included.",
+        lambda facts: _one(facts.counters.delivered),
     ),
     Family(
         "enlace_slot_held",
@@ -274,6 +300,27 @@ FAMILIES = (
         (),
         "Time since the audit was sealed last; it grows while nothing is written; +Inf where it never was.",
         lambda facts: _one(_age(facts, facts.figures.sealed_us, NEVER)) if facts.figures else (),
+    ),
+    Family(
+        "enlace_subscriptions",
+        "gauge",
+        ("status",),
+        "Subscriptions: `requested`, `active`, `error`, `off`, and `paused` ones apart.",
+        lambda facts: _words(facts.figures.subscriptions) if facts.figures else (),
+    ),
+    Family(
+        "enlace_oldest_undelivered_seconds",
+        "gauge",
+        (),
+        "Age of the oldest event that has not arrived, of subscriptions that are requested or active; 0 where all did.",
+        lambda facts: _one(_age(facts, facts.figures.undelivered_us)) if facts.figures else (),
+    ),
+    Family(
+        "enlace_subscription_failure_share",
+        "gauge",
+        ("subscription",),
+        "Share of failed attempts in the last ten minutes, of the 200 subscriptions that failed most.",
+        _failures,
     ),
 )
 """THE table. A metric that is added here is red until docs/metrics.md has it."""

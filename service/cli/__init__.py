@@ -20,6 +20,7 @@ from service.cli import (
     identity,
     keys,
     labels,
+    notices,
     reindex,
     run,
     sandbox,
@@ -81,6 +82,7 @@ app.add_typer(break_glass.app, name="break-glass")
 app.add_typer(consent.app, name="consent")
 app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(notices.app, name="notices")
 app.add_typer(sandbox.app, name="sandbox")
 
 

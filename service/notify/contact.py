@@ -9,6 +9,9 @@ from fhir_profiles import Resource
 from service.search.dates import MAX_US, MIN_US, parse
 
 DO_NOT_CONTACT = "https://enlace.example.org/fhir/StructureDefinition/enlace-do-not-contact"
+SDOHCC_CODES = "http://hl7.org/fhir/us/sdoh-clinicalcare/CodeSystem/SDOHCC-CodeSystemTemporaryCodes"
+PROHIBITED = "contacting-subject-prohibited"
+OVER = frozenset({"completed", "revoked", "entered-in-error"})
 _LAST = 2**31
 
 
@@ -19,6 +22,13 @@ def may_contact(patient: Resource) -> str:
     if patient.get("deceasedDateTime") or patient.get("deceasedBoolean") not in (None, False):
         return "deceased"
     return "inactive" if patient.get("active") is False else ""
+
+
+def prohibits(request: Resource) -> bool:
+    """Whether an open ServiceRequest says that the member must not be contacted (SDOHCC, orderDetail)."""
+    codings = [c for detail in request.get("orderDetail") or () for c in detail.get("coding") or ()]
+    said = any(c.get("system") == SDOHCC_CODES and c.get("code") == PROHIBITED for c in codings)
+    return said and request.get("status") not in OVER
 
 
 def may_tell(relative: Resource, patient_ref: str, now_us: int) -> str:

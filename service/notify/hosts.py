@@ -38,7 +38,8 @@ class Hosts:
         places.users += 1
         try:
             try:
-                await asyncio.wait_for(places.free.acquire(), WAIT_S)
+                async with asyncio.timeout(WAIT_S):
+                    await places.free.acquire()
             except TimeoutError:
                 raise NoPlace from None
             try:

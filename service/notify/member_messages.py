@@ -63,6 +63,9 @@ async def _refused(desk: Desk, message: Found | None, person: Found | None) -> s
         return "not-related"
     if reason := contact.may_contact(parse(member.body)):
         return reason
+    requests = await stored.requests_of(desk.store, member.key)
+    if any(contact.prohibits(parse(body)) for body in requests):
+        return "do-not-contact"
     if person.rtype == "Patient":
         return "" if person.reference == member.reference else "not-related"
     if message.labels:  # of protected data not even that there is any goes to anybody but the member

@@ -8,6 +8,7 @@ function as for all channels, and the audit row of the disclosure is durable bef
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from service import metrics
 from service.access.context import Context, Settings
 from service.auth.tokens import digest_of
 from service.caller import Caller, Role
@@ -169,12 +170,16 @@ async def sent(store: Store, bound: Bound, told: Batch, ms: int) -> None:
     at_us = store.clock.now_us()
     recorded = [_attempt(store, bound, "event", told, ms, at_us)] if told.body is not None else []
     await store.commit(Change(statements=[*recorded, *deliveries.arrived(bound.key, told.last, at_us)]))
+    if told.body is not None:
+        metrics.delivery_attempted("websocket", Outcome.OK.value)
+        metrics.events_delivered(told.last - told.first + 1)
 
 
 async def unread(store: Store, bound: Bound, told: Batch, ms: int) -> None:
     """The socket did not take it in time; who binds again is sent it then."""
     statement = _attempt(store, bound, "event", told, ms, store.clock.now_us(), "slow-reader")
     await store.commit(Change(statements=[statement]))
+    metrics.delivery_attempted("websocket", Outcome.FAILED.value)
 
 
 def _attempt(store: Store, bound: Bound, kind: str, told: Batch, ms: int, at_us: int, reason: str = "") -> Statement:

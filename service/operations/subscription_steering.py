@@ -18,7 +18,7 @@ from service.store import deliveries, subscriptions
 from service.store.change import AuditRow, Statement
 from service.store.epochs import epoch
 
-OVERLAP_HOURS = 24
+OVERLAP_S = 86_400
 """For so long the secret before the new one signs as well."""
 KEPT_DAYS = deliveries.KEPT_US // 86_400_000_000
 NAMES = ("_format", "_pretty")
@@ -130,7 +130,7 @@ async def rotate_secret(ctx: Context, fhir_id: str) -> Decision:
     if state.channel != "rest-hook":
         text = f"Only notifications of a rest-hook are signed; this Subscription's channel is {state.channel}."
         raise FhirError(Category.RULE, [Issue(text, "Subscription.channel.type")], reason="subscription-channel")
-    fresh, until_us = secrets.new_secret(), ctx.now_us + OVERLAP_HOURS * 3_600_000_000
+    fresh, until_us = secrets.new_secret(), ctx.now_us + OVERLAP_S * 1_000_000
     # Two at once: the later one must keep what the earlier one gave out.
     turn = ctx.store.keys.of("subscription-secret", fhir_id)
     change = asked.change(ctx.audit("E", "subscription-secret", asked.found.reference))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.search.keys import edge
+from service.search.keys import PATIENT_EDGE, edge
 from service.search.restriction import Restriction
 from service.store.dialect import marks
 from service.store.engine import Store
@@ -15,15 +15,22 @@ from service.store.visible import Sql, join, visible
 
 _TYPE = "Communication"
 _RECIPIENT = edge(_TYPE, "recipient")
+_PATIENT = edge(_TYPE, PATIENT_EDGE)
+_LED = edge("EpisodeOfCare", "care-manager")
+_LEAD = "role = 'lead-care-manager' AND {0}.start_us <= ? AND {0}.end_us > ?"
 
 
 @dataclass(frozen=True)
 class Whose:
-    """Alerts of `category` (system, code) to any of `recipients` (relative references), as the caller may see them."""
+    """Alerts of `category` (system, code) to any of `recipients` (relative references), as the caller may see them.
+
+    lead: the person whose members' alerts count too where they went to a lead care manager who is none any more.
+    """
 
     recipients: tuple[str, ...]
     category: tuple[str, str]
     restriction: Restriction
+    lead: str = ""
 
 
 async def page(
@@ -47,7 +54,10 @@ async def count_new(store: Store, whose: Whose, most: int) -> int:
 
 
 async def newest_change(store: Store, whose: Whose) -> int:
-    """vid of the alert that was made or changed last; 0 where there is none. Costs one index step per recipient."""
+    """vid of the alert that was made or changed last; 0 where there is none. Costs one index step per recipient.
+
+    Also of the person's last assignment: with it the predecessor's alerts come into the list, which are older.
+    """
     seen = visible("v", _TYPE, whose.restriction)
     parts: list[str] = []
     params: list[Any] = []
@@ -62,6 +72,9 @@ async def newest_change(store: Store, whose: Whose) -> int:
             f"WHERE {condition} ORDER BY e.vid DESC LIMIT 1) n{len(parts)}"
         )
         params += values
+    if whose.lead:
+        parts.append("SELECT vid FROM (SELECT vid FROM ref WHERE param = ? AND target = ? ORDER BY vid DESC LIMIT 1) l")
+        params += [_LED, store.keys.resource(whose.lead)]
     rows = await store.fetch(" UNION ALL ".join(parts), tuple(params)) if parts else []
     return max((int(row[0]) for row in rows), default=0)
 
@@ -76,11 +89,33 @@ def _select(store: Store, whose: Whose, only_new: bool, position: Sql) -> tuple[
     conditions += [visible("v", _TYPE, whose.restriction), position]
     condition, params = join(*conditions)
     targets: Sequence[int] = [keys.resource(recipient) for recipient in whose.recipients] or [0]
+    handed, more = _handed_over(keys.resource(whose.lead), whose.restriction.now_us) if whose.lead else ("", [])
     source = (
-        f"(SELECT DISTINCT vid FROM ref WHERE param = ? AND target IN ({marks(len(targets))})) e "
-        "JOIN version v ON v.vid = e.vid JOIN ix_date d ON d.vid = v.vid AND d.key = ?"
+        f"(SELECT {'' if handed else 'DISTINCT '}vid FROM ref WHERE param = ? AND target IN ({marks(len(targets))})"
+        f"{handed}) e JOIN version v ON v.vid = e.vid JOIN ix_date d ON d.vid = v.vid AND d.key = ?"
     )
-    return source, condition, [_RECIPIENT, *targets, keys.values(_TYPE, "sent"), *params]
+    return source, condition, [_RECIPIENT, *targets, *more, keys.values(_TYPE, "sent"), *params]
+
+
+def _handed_over(lead: int, now_us: int) -> Sql:
+    """What went to people about members whom `lead` leads now, none of whom leads them any more: from the members."""
+    mine, theirs = _LEAD.format("p"), _LEAD.format("s")
+    sql = (
+        " UNION SELECT m.vid FROM panel p JOIN ref m ON m.param = ? AND m.target = p.patient "
+        f"WHERE p.subject = ? AND p.{mine} "
+        "AND EXISTS (SELECT 1 FROM ref w JOIN resource q ON q.key = w.target AND q.rtype = 'Practitioner' "
+        "WHERE w.vid = m.vid AND w.param = ?) "
+        "AND NOT EXISTS (SELECT 1 FROM ref w JOIN panel s ON s.patient = m.target AND s.subject = w.target "
+        f"WHERE w.vid = m.vid AND w.param = ? AND s.{theirs})"
+    )
+    return sql, [_PATIENT, lead, now_us, now_us, _RECIPIENT, _RECIPIENT, now_us, now_us]
+
+
+async def is_handed_over(store: Store, reference: str, person: str, now_us: int) -> bool:
+    """Whether the alert is one that the person acknowledges in the place of a former lead care manager."""
+    handed, params = _handed_over(store.keys.resource(person), now_us)
+    sql = f"SELECT 1 FROM resource r WHERE r.key = ? AND r.vid IN (SELECT 0{handed})"
+    return bool(await store.fetch(sql, (store.keys.resource(reference), *params)))
 
 
 def _has(key: int) -> Sql:

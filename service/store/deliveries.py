@@ -19,6 +19,8 @@ LEASE_US = 15_000_000
 KEPT_US = 30 * 86_400_000_000
 """Events and attempts are kept for so long: `$events`, `$resend` and the ledger reach no further back."""
 _ASKED = -(2**63)
+MOST_COUNTED = 100_000
+"""Attempts that a figure looks at."""
 MOST_RESENT = 1000
 """Events of one $resend."""
 
@@ -273,7 +275,7 @@ async def oldest_undelivered(store: Store, key: int | None = None) -> int | None
         "ORDER BY e.number"
     )
     found = [
-        (await store.fetch(f"SELECT min(({one} LIMIT 1)) FROM subscription s WHERE {which}", params))[0][0]
+        (await store.fetch(f"SELECT min(({one} LIMIT 1)) FROM subscription s WHERE {which}", params, heavy=True))[0][0]
         for one in (first, then)
     ]
     return min((int(one) for one in found if one is not None), default=None)
@@ -288,17 +290,18 @@ async def counts(store: Store) -> dict[str, int]:
         "SELECT CASE WHEN paused <> 0 AND status <> 'off' THEN 'paused' ELSE status END AS state, count(*) "
         "FROM subscription GROUP BY 1"
     )
-    return {str(state): int(count) for state, count in await store.fetch(sql)}
+    return {str(state): int(count) for state, count in await store.fetch(sql, heavy=True)}
 
 
 async def failing(store: Store, since_us: int, limit: int) -> list[tuple[str, int, int]]:
     """(id of the subscription, attempts since then, of which failed), those first that failed most."""
     sql = (
         "SELECT s.fhir_id, count(*), sum(CASE WHEN a.outcome <> 'ok' THEN 1 ELSE 0 END) AS bad "
-        "FROM delivery_attempt a JOIN subscription s ON s.key = a.subscription WHERE a.at_us >= ? "
-        "GROUP BY s.fhir_id ORDER BY bad DESC, s.fhir_id LIMIT ?"
+        "FROM (SELECT subscription, outcome FROM delivery_attempt WHERE at_us >= ? ORDER BY at_us DESC LIMIT ?) a "
+        "JOIN subscription s ON s.key = a.subscription GROUP BY s.fhir_id ORDER BY bad DESC, s.fhir_id LIMIT ?"
     )
-    return [(str(name), int(every), int(bad)) for name, every, bad in await store.fetch(sql, (since_us, limit))]
+    rows = await store.fetch(sql, (since_us, MOST_COUNTED, limit), heavy=True)
+    return [(str(name), int(every), int(bad)) for name, every, bad in rows]
 
 
 def forget(before_us: int, now_us: int) -> list[Statement]:

@@ -5,13 +5,16 @@ No figure names a person: counts, ages, and the names of registered sending syst
 
 from dataclasses import dataclass, field
 
-from service.store import seals
+from service.store import deliveries, seals
 from service.store.engine import Store
 from service.store.inbox import STATES
 from service.store.slots import updated_us
 
 MOST = 100_000
 """So far are inbox rows of a state and alerts counted. 100,000 alerts are 0.2 s, so they are read more rarely."""
+RECENT_US = 600_000_000
+MOST_SERIES = 200
+"""Subscriptions whose failure share is shown."""
 BACKUP = "last_backup_us"
 """Name of the row of `meta` that `enlace backup` leaves."""
 
@@ -56,6 +59,12 @@ class Figures:
     """leases of worker slots that are alive, of all processes"""
     size: int = 0
     """bytes of the database"""
+    subscriptions: dict[str, int] = field(default_factory=dict)
+    """status, or paused -> how many"""
+    undelivered_us: int | None = None
+    """when the oldest event came that has not arrived, of subscriptions that are at work"""
+    failing: list[tuple[str, int, int]] = field(default_factory=list)
+    """(id of a subscription, attempts of the last RECENT_US, of which failed): those that failed most"""
 
 
 async def read(store: Store) -> Figures:
@@ -70,6 +79,9 @@ async def read(store: Store) -> Figures:
     found.sealed_us, found.unsealed_us = await seals.last_at_us(store), await seals.unsealed_since_us(store)
     rows = await store.fetch("SELECT count(*) FROM worker_slot WHERE lease_until_us > ?", (wall_us,), heavy=True)
     found.slots = rows[0][0]
+    found.subscriptions = await deliveries.counts(store)
+    found.undelivered_us = await deliveries.oldest_undelivered(store)
+    found.failing = await deliveries.failing(store, store.clock.now_us() - RECENT_US, MOST_SERIES)
     return found
 
 

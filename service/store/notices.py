@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import Any
 
+from service.search.keys import PATIENT_EDGE, edge
 from service.store.change import Statement
 from service.store.dialect import marks
 from service.store.engine import Store
@@ -12,6 +13,9 @@ from service.store.visible import join
 LEASE_US = 180_000_000
 """So long does a notice wait whose worker was killed while it sent: longer than a pass over a slow mail server."""
 IN_APP = "in-app"
+_REQUESTS = edge("ServiceRequest", PATIENT_EDGE)
+KEPT_US = 90 * 86_400_000_000
+"""So long is kept what was told, or why not; the audit rows stay."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,12 @@ async def channels_told(store: Store, person: str, targets: Sequence[str], now_u
         "ORDER BY channel"
     )
     return [str(row[0]) for row in await store.fetch(sql, (person, *targets, now_us))]
+
+
+async def requests_of(store: Store, patient: int) -> list[bytes]:
+    """The ServiceRequests of a patient (its key), for the service itself: any may prohibit that the member is told."""
+    sql = "SELECT v.body FROM ref e JOIN version v ON v.vid = e.vid WHERE e.param = ? AND e.target = ?"
+    return [bytes(row[0]) for row in await store.fetch(sql, (_REQUESTS, patient))]
 
 
 async def counts(store: Store) -> dict[tuple[str, str], int]:

@@ -128,7 +128,10 @@ class DeliveryAttempt(SQLModel, table=True):
 
 
 class WsToken(SQLModel, table=True):
-    """A token that binds a websocket to subscriptions, once and for a short time. subscriptions: JSON list of keys."""
+    """A token that binds a websocket to subscriptions, once and for a short time.
+
+    subscriptions: JSON, {"keys": [...], "token": end of the digest of the access token that asked for it}.
+    """
 
     __tablename__ = "ws_token"
     hash: bytes = blob(nullable=False, primary_key=True)

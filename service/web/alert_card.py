@@ -60,9 +60,18 @@ class Card:
     follow_ups: tuple[FollowUp, ...]
     followed_by: str = ""
     """While something is still to do: what the newest later alert of the same stay says."""
+    was_for: str = ""
+    """Name of the person to whom it went, who does not lead the member's care now: it was handed over."""
 
 
-def card(alert: Resource, others: Mapping[str, Resource], tasks: Sequence[Resource], now_us: int, zone: str) -> Card:
+def card(
+    alert: Resource,
+    others: Mapping[str, Resource],
+    tasks: Sequence[Resource],
+    now_us: int,
+    zone: str,
+    was_for: str = "",
+) -> Card:
     """others: Patients and Encounters by relative reference, as far as the person may see them."""
     patient = others.get(reference_of(alert, "subject"), {})
     encounter = others.get(reference_of(alert, "encounter"), {})
@@ -83,6 +92,7 @@ def card(alert: Resource, others: Mapping[str, Resource], tasks: Sequence[Resour
         can_undo=can_undo(alert, now_us),
         retracted_because=str((alert.get("statusReason") or {}).get("text") or ""),
         follow_ups=tuple(_follow_up(task, now_us, zone) for task in tasks),
+        was_for=was_for,
     )
 
 

@@ -1,10 +1,13 @@
 """The inbox: a lead care manager's alerts, newest first. ../shared/facts/users.md 2 (11, 42), decisions.md 38.
 
 Which alerts: those addressed to the person (as Practitioner, in a role, or to the organization) about members who are
-in the person's panel now. They are read through the search interaction: same restriction, same audit as over REST.
+in the person's panel now; and those that went to somebody who does not lead the care of a member whom the person leads
+now, so that nothing is left behind at a hand-over. They are read through the search interaction: same restriction, same
+audit as over REST.
 """
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
@@ -13,14 +16,16 @@ from starlette.responses import Response
 
 from fhir_profiles import Resource
 from service.access.context import Context
+from service.access.context import parse as resource_of
 from service.access.roles import check_scope
 from service.auth.login import name_of
 from service.interactions.decision import Answer, Decision, fixed
 from service.interactions.search import search
+from service.notify.notices import recipients_of
 from service.search.dates import parse
 from service.search.query import parse as parse_query
 from service.search.restriction import NOTHING
-from service.store import alerts
+from service.store import alerts, read
 from service.store.alerts import Whose
 from service.store.change import Change
 from service.store.find import search as find
@@ -109,7 +114,7 @@ async def load(who: SignedIn, view: View, zone: str) -> Inbox:
     ids = await alerts.page(ctx.store, whose, only_new=view.show == "new", limit=PAGE_SIZE + 1, before=before)
     shown = ids[:PAGE_SIZE]
     wanted = [*shown, view.done] if view.done and view.done not in shown else shown
-    cards, notice = await _cards(who, wanted, zone)
+    cards, notice = await _cards(who, wanted, zone, whose.recipients)
     new = await alerts.count_new(ctx.store, whose, MOST_COUNTED)
     older = view.url(before=shown[-1], done="") if len(ids) > PAGE_SIZE else ""
     done = cards.get(view.done) if view.done not in shown else None
@@ -129,7 +134,7 @@ async def whose_alerts(ctx: Context) -> Whose:
     )
     found = await find(ctx.store, roles, ctx.restriction, include_restriction=NOTHING)
     recipients = (person, ctx.caller.organization, *(role.reference for role in found.matches))
-    return Whose(recipients, (CATEGORY_SYSTEM, CATEGORY), ctx.restriction)
+    return Whose(recipients, (CATEGORY_SYSTEM, CATEGORY), ctx.restriction, person)
 
 
 async def fingerprint(ctx: Context, whose: Whose) -> str:
@@ -146,8 +151,13 @@ async def _position(ctx: Context, before: str) -> tuple[int, str] | None:
         return None
 
 
-async def _cards(who: SignedIn, ids: list[str], zone: str) -> tuple[dict[str, Card], Told | None]:
-    """The alerts with what belongs to them, by one search of the REST interface; and the notice that goes with it."""
+async def _cards(
+    who: SignedIn, ids: list[str], zone: str, recipients: Collection[str]
+) -> tuple[dict[str, Card], Told | None]:
+    """The alerts with what belongs to them, by one search of the REST interface; and the notice that goes with it.
+
+    recipients: who the person is; an alert to none of these was handed over.
+    """
     ctx = who.ctx
     if not ids:
         await settled(who, _nothing)
@@ -166,8 +176,27 @@ async def _cards(who: SignedIn, ids: list[str], zone: str) -> tuple[dict[str, Ca
         if one["resourceType"] == "Task":
             tasks.setdefault(reference_of(one, "focus"), []).append(one)
     told = [r for r in resources if r["resourceType"] == "Communication" and is_alert(r)]
-    cards = {str(r["id"]): card(r, others, tasks.get(f"Communication/{r['id']}", []), ctx.now_us, zone) for r in told}
+    handed = await _former(ctx, told, recipients)
+    cards = {
+        str(r["id"]): card(
+            r, others, tasks.get(f"Communication/{r['id']}", []), ctx.now_us, zone, handed.get(str(r["id"]), "")
+        )
+        for r in told
+    }
     return followed(cards, told), notice_of(answer)
+
+
+async def _former(ctx: Context, told: Sequence[Resource], recipients: Collection[str]) -> dict[str, str]:
+    """Id of an alert that was handed over -> name of the person to whom it went."""
+    sent_to = {str(alert["id"]): recipients_of(alert) for alert in told}
+    handed = {fhir_id: names for fhir_id, names in sent_to.items() if not set(names) & set(recipients)}
+    wanted = list({name for names in handed.values() for name in names if name.startswith("Practitioner/")})
+    found = await read.heads(ctx.store, wanted, ctx.readable()) if wanted else {}
+    names = {reference: name_of(resource_of(one.body)) for reference, one in found.items()}
+    return {
+        fhir_id: next((names[one] for one in several if names.get(one)), "another care manager")
+        for fhir_id, several in handed.items()
+    }
 
 
 async def _nothing(ctx: Context) -> Decision:

@@ -3,25 +3,20 @@
 An alert is a Communication of category enlace-alert; acknowledging it is setting `received`, and nothing else.
 """
 
-from fhir_profiles import Resource
 from service.errors import Category, FhirError, Issue
+from service.notify.notices import CATEGORY as CATEGORY
+from service.notify.notices import CATEGORY_SYSTEM as CATEGORY_SYSTEM
+from service.notify.notices import is_alert as is_alert
+from service.store import alerts as stored
 from service.workflow.parties import acts_for, reference_of
 from service.workflow.steps import Step
 
-CATEGORY_SYSTEM = "https://enlace.example.org/fhir/CodeSystem/communication-category"
-CATEGORY = "enlace-alert"
-
-
-def is_alert(communication: Resource) -> bool:
-    return any(
-        coding.get("system") == CATEGORY_SYSTEM and coding.get("code") == CATEGORY
-        for concept in communication.get("category") or ()
-        for coding in concept.get("coding") or ()
-    )
-
 
 async def check_acknowledge(step: Step) -> None:
-    """Recipients set `received` and add notes; all else of an alert is the service's. Others' messages: the sender."""
+    """Recipients set `received` and add notes; all else of an alert is the service's. Others' messages: the sender.
+
+    Who is the lead care manager after the recipient does it in the recipient's place.
+    """
     old, new = step.old or {}, step.new
     if step.ctx.restriction.unrestricted:
         return
@@ -40,8 +35,18 @@ async def check_acknowledge(step: Step) -> None:
     for recipient in old.get("recipient") or ():
         if await acts_for(step.ctx, str(recipient.get("reference", ""))):
             return
+    if await _handed_over(step):
+        return
     raise FhirError(
         Category.FORBIDDEN,
         [Issue("Only a recipient acknowledges an alert.", "Communication.recipient")],
         reason="party",
     )
+
+
+async def _handed_over(step: Step) -> bool:
+    """Whether the caller leads the member's care now, and none of those to whom the alert went does."""
+    person, reference = step.ctx.caller.person, f"Communication/{step.new.get('id')}"
+    if person is None:
+        return False
+    return await stored.is_handed_over(step.ctx.store, reference, person, step.ctx.now_us)

@@ -39,7 +39,9 @@ def text() -> str:
     counters.latency["read"] = metrics.Histogram(metrics.SECONDS)
     counters.jobs["adt.apply", "done"] = 1
     counters.job_latency["adt.apply"] = metrics.Histogram(metrics.SECONDS)
+    counters.attempts["rest-hook", "ok"] = 1
     figures = Figures({("adt", "dead"): 1}, {"adt": 1}, {"failed": 1}, {"mercy": 1}, 1, 1, 1, 1)
+    figures.subscriptions, figures.failing = {"active": 1}, [("s1", 2, 1)]
     return render(Facts(counters, True, 2, figures, Alerts(1, 1, 1, 1))).decode()
 
 
@@ -106,7 +108,7 @@ def test_the_board_can_be_imported() -> None:
         assert panel["description"] and panel["datasource"]["uid"] == "${datasource}", panel["title"]
         assert [target["datasource"]["uid"] for target in panel["targets"]] == ["${datasource}"] * len(panel["targets"])
     rows = [panel["title"] for panel in BOARD["panels"] if panel["type"] == "row"]
-    assert rows[1:] == ["Requests", "Latency", "Queue", "Feeds", "Alerts to lead care managers", "Store", "Backup"]
+    assert rows[1:] == ["Requests", "Latency", "Queue", "Feeds", "Alerts to lead care managers", "Store", "Backup", "Subscriptions"]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])

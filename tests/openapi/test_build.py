@@ -25,6 +25,7 @@ from service.main import build
 from service.settings import load
 from service.store.engine import Store, open_store
 from tests.frozen_clock import FrozenClock
+from tests.service.notify.subscribed import subscribe
 from tests.service.world import access_token, put
 
 Operation = tuple[str, str, dict[str, Any]]
@@ -146,6 +147,7 @@ async def test_each_operation_answers_as_documented(client: httpx.AsyncClient, s
     for rtype in set(catalog().types) - {"AuditEvent"}:
         example = made["components"]["examples"][rtype]
         await put(store, json.loads(json.dumps(example["value"]), parse_float=Decimal))
+    await subscribe(store, made["components"]["examples"]["Subscription"]["value"]["id"], "Organization/operator")
     ordered = sorted(operations(made), key=lambda one: ("GET", "POST", "PATCH", "PUT", "DELETE").index(one[0]))
     events = (await client.get("/fhir/AuditEvent?_count=1")).json()
     (registered,) = (await client.get("/auth/clients")).json()["clients"]

@@ -91,8 +91,10 @@ class World:
     # --- what is written while subscribers listen --------------------------------------------------------------------
 
     def referral(self, member: Member, number: int, kind: str) -> dict[str, Any]:
-        """A new Task. kind: plain, owner (owned by who will lose it) or release (labelled)."""
+        """A new Task. kind: plain, owner (owned by who will lose it, as long as that one is there) or release."""
         owner = {"plain": f"Organization/help-{member.group}", "owner": f"Organization/owner-{member.group}"}.get(kind)
+        if kind == "owner" and ("owner", member.group) in self.ended:
+            owner = f"Organization/help-{member.group}"
         focus, requester = f"ServiceRequest/{member.number}", f"Organization/ecm-{member.group}"
         body = task(f"Task/{kind}-{member.group}-{number}", member.reference, focus, requester, owner)
         return body | ({"meta": SUD} if kind == "release" else {})
@@ -161,12 +163,12 @@ class Version:
 
 
 async def triggering(store: Store) -> list[Version]:
-    """Versions of Tasks about which referral-status speaks: new ones, and those with another businessStatus."""
+    """Versions of Tasks about which referral-status speaks: new, or with another businessStatus or owner."""
     found, before = [], {}
     rows = await store.fetch("SELECT vid, fhir_id, body FROM version WHERE rtype = 'Task' ORDER BY fhir_id, version")
     for vid, fhir_id, body in rows:
         resource = orjson.loads(bytes(body))
-        said = (resource["status"], resource.get("businessStatus"))
+        said = (resource["status"], resource.get("businessStatus"), resource.get("owner"))
         if before.get(fhir_id) != said:
             kind, group, _ = fhir_id.split("-")
             owner = resource.get("owner", {}).get("reference", "").removeprefix("Organization/")

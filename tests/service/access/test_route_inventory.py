@@ -11,13 +11,18 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from fastapi import FastAPI
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from fhir_profiles.catalog import catalog
 from service.api.fhir import ROWS, served
 from service.api.fhir import Row as FhirRow
 from service.auth import tokens
+from service.notify.model import Event
+from service.store import deliveries
+from service.store.change import Change
 from service.store.engine import Store
+from tests.service.notify.subscribed import subscribe
+from tests.service.notify.subscription_samples import subscription
 from tests.service.world import CBO2, ECM1, ECM2, access_token, condition, observation, put
 
 POSTGRESQL_IN_DEEP = True
@@ -84,6 +89,8 @@ def asked(row: FhirRow, rtype: str) -> Asked:
             return Asked(url, {"resourceType": "Patient", "identifier": [number]})
         case "$explain-access", _:
             return Asked(f"{url}?resource={rtype}/a&actor={ECM2}")
+        case "$resend", _:
+            return Asked(f"{url}?eventsSinceNumber=1", {"resourceType": "Parameters"})
         case "transaction", _:
             entry = {"request": {"method": "GET", "url": f"{rtype}/a"}}
             return Asked(url, {"resourceType": "Bundle", "type": "batch", "entry": [entry]})
@@ -133,9 +140,29 @@ FHIR = {
     "patch /{type}": "404 403 403",
     "delete /{type}": "204 403 403",
     "transaction ": "200 200 200",  # each entry has its own answer
+    "$status /{type}/$status": "200 200 200",
+    "$status /{type}/{id}/$status": "404 404 404",
+    "$events /{type}/{id}/$events": "404 404 404",
+    "$deliveries /{type}/{id}/$deliveries": "404 404 404",
+    "$get-ws-binding-token /{type}/$get-ws-binding-token": "422 422 422",  # none of theirs is a websocket's
+    "$get-ws-binding-token /{type}/{id}/$get-ws-binding-token": "404 404 404",
+    "$resend /{type}/{id}/$resend": "404 404 403",
+    "$test-event /{type}/{id}/$test-event": "404 404 403",
+    "$pause /{type}/{id}/$pause": "404 404 403",
+    "$resume /{type}/{id}/$resume": "404 404 403",
+    "$rotate-secret /{type}/{id}/$rotate-secret": "404 404 403",
 }
 """Interaction and path -> what another ECM provider, a CBO and a hospital hear. A 200 here holds nothing."""
 ENTRY = {"wrong scope": "403", "foreign": "404", "cbo": "404", "hospital": "404"}
+OF_PERSON = frozenset({"$notification-preferences", "$notices"})
+OF_SUBSCRIPTION = frozenset(
+    f"${name}"
+    for name in (
+        *("status", "events", "deliveries", "get-ws-binding-token"),
+        *("resend", "test-event", "pause", "resume", "rotate-secret"),
+    )
+)
+"""Of the Subscription of ECM 1, by which it is told of patient A."""
 OF_PATIENT = frozenset({"$everything", "$match", "$break-glass", "$disclosures", "search-compartment"})
 
 
@@ -144,7 +171,11 @@ async def secret(world: Store) -> Store:
     """The record of patient A holds words that stand nowhere else."""
     note = [{"text": "CANARY"}]
     await put(world, observation("Observation/canary", "Patient/a", note=note), source=ECM1)
-    await put(world, condition("Condition/canary", "Patient/a", note=note), source=ECM1)
+    written = await put(world, condition("Condition/canary", "Patient/a", note=note), source=ECM1)
+    await put(world, subscription(id="a", error="CANARY"), source=ECM1)
+    key = await subscribe(world, "a", ECM1, status="error", error="CANARY")
+    event = Event(1, written.written[0].vid, key, "event", False, world.clock.now_us())
+    await world.commit(Change(statements=deliveries.numbered(key, [event])))
     return world
 
 
@@ -158,6 +189,8 @@ async def test_g08_fhir_routes(row: FhirRow, secret: Store, app: FastAPI, bearer
     if row.interaction == "transaction":
         expected[STATES.index("wrong scope")] = 200
     some = "Patient" if row.interaction in OF_PATIENT else "Condition"
+    some = "Subscription" if row.interaction in OF_SUBSCRIPTION else some
+    some = "Practitioner" if row.interaction in OF_PERSON else some
     types = [some]
     if os.environ.get("ENLACE_TEST_DEEP"):
         types += [t for t, entry in catalog().types.items() if "{type}" in row.path and served(row, entry)]
@@ -209,8 +242,14 @@ def others(app: FastAPI) -> list[str]:
     """All routes that are no row of THE FHIR table."""
     placed = {f"/fhir{row.path}{slash}" for row in ROWS for slash in ("", "/")} | {"/fhir/{path:anything}"}
     found = [route for route in app.routes if getattr(route, "path", "") not in placed]
-    assert all(isinstance(route, Route) for route in found)
+    assert all(isinstance(route, Route | WebSocketRoute) for route in found)
+    found = [route for route in found if isinstance(route, Route)]
     return [f"{m} {route.path}" for route in found for m in (route.methods or {"ANY"}) if m != "HEAD"]  # type: ignore[attr-defined]
+
+
+def test_the_websocket_takes_a_token_of_its_own(app: FastAPI) -> None:
+    """What it answers to whom: tests/service/api/test_websocket.py."""
+    assert [route.path for route in app.routes if isinstance(route, WebSocketRoute)] == ["/ws"]
 
 
 def test_every_other_route_has_a_row(app: FastAPI) -> None:

@@ -101,11 +101,7 @@ async def test_all_that_is_wrong_at_once(told: World, app_client: AppClient) -> 
     assert answer.status_code == 422
     issues = answer.json()["issue"]
     assert len(issues) == 11 and all(one["expression"][0].startswith("Parameters.parameter[") for one in issues)
-    malformed = {
-        "resourceType": "Parameters",
-        "parameter": [{"name": "x"}, {"name": "preference", "part": [{"name": "y"}]}],
-    }
-    answer = await ana.post(URL, json=malformed)
+    answer = await ana.post(URL, json=body({"name": "x"}, {"name": "preference", "part": [{"name": "y"}]}))
     assert answer.status_code == 400 and len(answer.json()["issue"]) == 3
     assert (await ana.post(URL, json={"resourceType": "Patient"})).status_code == 400
     assert (await ana.post(URL, json=body(*[row(("kind", "alert"))] * 60))).status_code == 422

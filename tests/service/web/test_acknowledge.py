@@ -6,7 +6,7 @@ import json
 from service.store.engine import Store
 from tests.frozen_clock import FrozenClock
 from tests.service.web.browsing import Browser, Forms, shown, text_of
-from tests.service.web.county import SECOND, alert, put, settings
+from tests.service.web.county import SECOND, alert, episode, put, settings
 
 
 async def stored(store: Store, fhir_id: str = "a-1") -> tuple[int, dict[str, object]]:
@@ -93,8 +93,9 @@ async def test_foreign_and_unknown_look_the_same(ana: Browser, store: Store) -> 
 
 
 async def test_another_recipients_alert_is_not_ones_own(ana: Browser, store: Store) -> None:
-    """Ana sees the member, but the alert went to Ben: she may not acknowledge it for him."""
-    await put(store, alert("to-ben", "maria", "Practitioner/ben", store.clock.now_us()))
+    """Ana sees the member, but the alert went to Ben, who leads as well: she may not acknowledge it for him."""
+    now = store.clock.now_us()
+    await put(store, episode("e-maria-too", "maria", "ben"), alert("to-ben", "maria", "Practitioner/ben", now))
     fields = Forms((await ana.sign_in()).text).found[-1][1]
     assert (await ana.post("/inbox/to-ben/acknowledge", data=fields)).status_code == 403
     assert (await stored(store, "to-ben"))[0] == 1

@@ -24,6 +24,7 @@ async def test_a_person_sees_the_own_members_alerts_only(ana: Browser, store: St
     now = store.clock.now_us()
     await put(
         store,
+        episode("e-maria-too", "maria", "ben"),
         alert("to-ben", "maria", "Practitioner/ben", now),
         alert("not-on-panel", "joe", ANA, now),
         alert("to-the-organization", "maria", "Organization/ecm-1", now - 90 * SECOND),

@@ -130,3 +130,5 @@ def test_what_goes_with_a_permit(bits: int, obligations: set[Obligation]) -> Non
     assert isinstance(found, Permit) and found.obligations == obligations
     view = decide(replace(ASKER, relation=Relation.VIEW), replace(FACTS, labels=bits), [rule])
     assert isinstance(view, Permit) and view.obligations == obligations | {Obligation.MIN_VIEW}
+    author = decide(replace(ASKER, relation=Relation.AUTHOR), replace(FACTS, labels=bits), [])
+    assert isinstance(author, Permit) and author.obligations == obligations - {Obligation.REDISCLOSURE_NOTICE}
