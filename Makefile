@@ -17,7 +17,9 @@ DEEP_adt := tests/adt_listener tests/mappers tests/service/workflow tests/servic
 	tests/scenarios/test_adt_fuzz.py tests/scenarios/test_adt_order.py tests/scenarios/test_crash.py \
 	tests/service/cli/test_files.py
 DEEP_operations := tests/scenarios/operations tests/scenarios/test_lifecycle.py tests/scenarios/test_stories.py tests/service/cli tests/deploy tests/docs
-DEEP_notify := tests/service/notify
+DEEP_notify := tests/service/notify tests/scenarios/notify tests/service/operations/test_subscription_operations.py \
+	tests/service/operations/test_own_notices.py $(wildcard tests/service/api/test_*socket*.py) \
+	tests/service/cli/test_subscriptions.py tests/service/cli/test_notices.py
 DEEP_all := tests
 AREA ?= all
 

@@ -29,7 +29,6 @@ _TOKEN = (
 
 SUBJECTS = (
     Subject("decide", "service/access/consent/decide.py", (_CONSENT + "test_decide.py",)),
-    Subject("decide", "service/search/clearance.py", (_CONSENT + "test_decide.py", _CONSENT + "test_compile.py")),
     Subject("decide", "service/access/consent/provisions.py", (_CONSENT + "test_compile.py", _CONSENT)),
     Subject("decide", "service/access/consent/evidence.py", (_CONSENT + "test_compile.py", _CONSENT)),
     Subject("restriction", "service/store/visible_consent.py", (_STORE + "test_visible_consent.py",)),

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import AsyncIterator, Generator, Sequence
+from typing import Literal
 
 import uvicorn
 from starlette.applications import Starlette
@@ -38,6 +39,11 @@ def config(app: ASGIApp, trusted_proxies: Sequence[str] = (), *, websockets: boo
 
     websockets: without compression, whose memory for each connection a client could have us hold.
     """
+    ws: type[asyncio.Protocol] | Literal["none"] = "none"
+    if websockets:
+        from service.api.socket_protocol import SocketProtocol
+
+        ws = SocketProtocol
     return uvicorn.Config(
         app,
         log_config=None,
@@ -49,7 +55,7 @@ def config(app: ASGIApp, trusted_proxies: Sequence[str] = (), *, websockets: boo
         timeout_graceful_shutdown=GRACE_S,
         h11_max_incomplete_event_size=16_384,
         backlog=2048,
-        ws="websockets-sansio" if websockets else "none",
+        ws=ws,
         ws_max_size=WS_MOST_BYTES,
         ws_ping_interval=WS_PING_S,
         ws_ping_timeout=WS_PING_S,

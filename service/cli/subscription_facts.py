@@ -119,13 +119,15 @@ async def shown(store: "Store", settings: "Settings", fhir_id: str) -> dict[str,
     times = {
         name: standing[name] for name in ("failing-since", "next-attempt", "oldest-undelivered") if name in standing
     }
-    return {
-        **facts(state),
-        **times,
-        "error": state.error if state.status == "error" else "",
-        "last_failures": [{"at": instant(one.at_us), "why": in_words(one.reason, one.status)} for one in last],
-        "remedy": remedy(state),
-    }
+    return (
+        facts(state)
+        | times
+        | {
+            "error": state.error if state.status == "error" else "",
+            "last_failures": [{"at": instant(one.at_us), "why": in_words(one.reason, one.status)} for one in last],
+            "remedy": remedy(state),
+        }
+    )
 
 
 def remedy(state: "State") -> str:

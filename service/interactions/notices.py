@@ -1,4 +1,4 @@
-"""What goes with data about substance use that others wrote, in answers: an OperationOutcome in a Bundle, a Link header.
+"""What goes with data about substance use that others wrote, in answers: a Link header, an OperationOutcome.
 
 What is stated, and of which data: service/access/redisclosure.py. ETag and version stay those of the resource.
 """

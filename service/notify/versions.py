@@ -51,7 +51,7 @@ class Version:
     @property
     def told(self) -> IndexRows:
         """What filters ask about: a deletion is told to those who were told of what it deletes."""
-        return self.rows
+        return self.rows if self.item.body is not None else self.rows_before
 
     @cached_property
     def head(self) -> Head:

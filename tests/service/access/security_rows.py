@@ -12,6 +12,7 @@ TOKENS = "service/auth/test_app_tokens.py::"
 LEAK = "service/access/test_leak_rows.py::"
 TRACE = "service/access/test_leak_traces.py::"
 ATTACK = "service/api/test_attack_rows.py::"
+SUBSCRIBING = "service/notify/test_subscribing.py::"
 ORACLE = "service/access/test_no_oracle.py::test_foreign_is_answered_as_absent"
 SUMS = "service/access/test_no_oracle.py::test_foreign_resources_change_no_sum"
 WORLDS = "scenarios/non_interference/test_non_interference.py::test_g06_what_is_hidden_changes_no_answer"
@@ -170,6 +171,19 @@ PROVEN: dict[str, tuple[str, ...]] = {
     ),
     "L38": ("service/operations/test_match.py::test_a_foreign_patient_is_no_candidate_and_changes_nothing",),
     "L39": (CANARIES, "service/operations/test_validate.py::test_foreign_is_absent_in_every_mode"),
+    "L40": (
+        SUBSCRIBING + "test_l40_a_filter_on_a_foreign_member_is_taken_as_one_on_nobody",
+        SUBSCRIBING + "test_only_its_client_changes_it_and_foreign_ones_do_not_see_it",
+    ),
+    "L41": (
+        "service/notify/test_deciding.py::test_lost_before_it_is_numbered",
+        "service/notify/test_deciding.py::test_lost_after_a_failed_attempt_the_number_goes_out_empty",
+        "service/notify/test_dispatching.py::test_a_suppressed_event_takes_no_number_and_is_the_auditors_alone",
+    ),
+    "L42": (
+        "service/notify/test_deciding.py::test_each_version_by_its_own_labels",
+        "service/notify/test_deciding.py::test_lost_before_it_is_numbered",
+    ),
     "L43": (
         FRONT + "test_an_inactive_or_foreign_token_is_only_inactive",
         "service/api/test_clients.py::test_for_others_there_is_nothing_here",
@@ -247,6 +261,12 @@ PROVEN: dict[str, tuple[str, ...]] = {
     "A6": (
         "service/test_egress.py::test_url_is_refused",
         "service/test_egress.py::test_rebinding_meets_the_check_at_each_connection_and_the_checked_address_is_used",
+    ),
+    "A7": (
+        SUBSCRIBING + "test_endpoints_of_rest_hook",
+        SUBSCRIBING + "test_only_endpoints_of_the_client",
+        SUBSCRIBING + "test_the_most_of_one_client",
+        "service/notify/test_dispatching.py::test_a_subscription_shakes_hands_and_is_told",
     ),
     "A8": (ATTACK + "test_a08_no_path_leaves_its_folder",),
     "A9": (
@@ -334,10 +354,6 @@ PROVEN: dict[str, tuple[str, ...]] = {
 NOT_SERVED = {
     "L21": "Binary is not served, and no attachment is fetched or signed: data stays in its resource",
     "L37": f"$export {ISSUE_6}",
-    "L40": f"Subscription {ISSUE_6}",
-    "L41": f"Subscription {ISSUE_6}",
-    "L42": f"Subscription {ISSUE_6}",
-    "A7": f"Subscription {ISSUE_6}",
     "A33": f"$export {ISSUE_6}",
 }
 """Row -> why; each is checked to be absent indeed."""
@@ -345,10 +361,6 @@ NOT_SERVED = {
 ABSENT = {
     "L21": ("/Binary/x", "/Patient/a/Binary", "/DocumentReference/$docref"),
     "L37": ("/$export", "/Patient/$export", "/Group/x/$export", "/$bulk-status/x"),
-    "L40": ("/Subscription", "/Subscription/x", "/SubscriptionTopic"),
-    "L41": ("/Subscription/x/$status", "/Subscription/x/$events"),
-    "L42": ("/SubscriptionStatus",),
-    "A7": ("/Subscription/x/$get-ws-binding-token",),
     "A33": ("/$export?_outputFormat=ndjson", "/$export-poll-status"),
 }
 """Row -> paths below the FHIR base that must answer 404 or 405."""

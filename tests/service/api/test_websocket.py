@@ -128,6 +128,27 @@ async def test_who_lost_the_right_hears_a_number_and_nothing_else(socketed: Sock
         assert events_of(bundle) == [(1, ""), (2, "")] and len(bundle["entry"]) == 1
 
 
+async def test_a_right_that_ends_while_it_is_decided_is_seen(
+    socketed: Socketed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The referral goes to another organization between the decision and its commit: it is decided again."""
+    state = await socketed.subscribes(content="full-resource")
+    await socketed.news()
+    told, decided = sockets.tell, []
+
+    async def slow(*args: Any) -> Any:
+        found = await told(*args)
+        if not decided:
+            await socketed.desk.changes("Task/a", owner={"reference": CBO2})
+        decided.append(len(found.told))
+        return found
+
+    monkeypatch.setattr(sockets, "tell", slow)
+    async with socketed.bound(state) as socket:
+        assert events_of(await got(socket)) == [(1, "")]
+    assert decided == [1, 0]
+
+
 def _suspended(store: Store, state: State) -> Change:
     return Change(statements=[credentials.suspend_client(state.client_id, store.clock.now_us())])
 

@@ -13,9 +13,9 @@ from fastapi import FastAPI
 from service.access.context import Settings as Behaviour
 from service.notify.model import Message, Outcome, Result, State
 from service.notify.runner import Notifier
+from service.search.restriction import EVERYTHING
 from service.store import read, subscriptions
 from service.store.engine import Store
-from service.search.restriction import EVERYTHING
 from tests.frozen_clock import FrozenClock
 from tests.service.notify.subscription_samples import subscription
 from tests.service.world import ECM1, change_of

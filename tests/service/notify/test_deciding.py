@@ -21,6 +21,7 @@ from tests.service.notify.fake_receiver import DOWN, OK, Desk, events_of
 from tests.service.world import CBO1, ECM1, ECM2, LCM1, PLAN1, SUD, put, task
 
 HOUR = 3600
+POSTGRESQL_IN_DEEP = True
 UPDATED = "https://enlace.example.org/fhir/SubscriptionTopic/task-updated"
 PART2 = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "42CFRPart2"}]}
 
@@ -125,7 +126,9 @@ async def test_lost_after_a_failed_attempt_the_number_goes_out_empty(desk: Desk,
     await lose(desk, told.client_id)
     await desk.work(after_s=2)
     assert desk.receiver.told()[1:] == [(2, "Task/p"), (2, "")]
-    assert b"Task/p" not in (desk.receiver.sent[-1].body or b"") and b"Patient" not in (desk.receiver.sent[-1].body or b"")
+    assert b"Task/p" not in (desk.receiver.sent[-1].body or b"") and b"Patient" not in (
+        desk.receiver.sent[-1].body or b""
+    )
     (event,) = await deliveries.events(desk.store, told.key, 2, 2, 1)
     assert event.emptied and event.settled_us
     assert (await desk.state(told.fhir_id)).delivered == 2

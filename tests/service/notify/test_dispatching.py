@@ -17,6 +17,7 @@ from tests.service.notify.subscription_samples import extension
 from tests.service.world import ECM1
 
 HOUR = 3600
+POSTGRESQL_IN_DEEP = True
 
 
 @pytest.fixture

@@ -9,10 +9,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from fhir_profiles.topics import topics
 from service.access.context import Settings as Behaviour
-from service.notify import secrets
+from service.notify import payloads, secrets
 from service.notify.model import NEVER_US, Content, State, spec_of
+from service.notify.offer import offering
 from service.notify.subscribing import MOST
+from service.settings import load
 from service.store import subscriptions
 from service.store.change import Change
 from service.store.engine import Store
@@ -256,6 +259,32 @@ async def test_l40_a_filter_on_a_foreign_member_is_taken_as_one_on_nobody(client
         del body["meta"], body["id"]
         told.append((answer.status_code, json.dumps(body).replace(name, "")))
     assert told[0] == told[1] and told[0][0] == 201
+
+
+async def test_topics_channels_and_profile_are_stated(client: httpx.AsyncClient) -> None:
+    rows = (await client.get("/metadata")).json()["rest"][0]["resource"]
+    (block,) = [one for one in rows if one["type"] == "Subscription"]
+    stated = [one["valueCanonical"] for one in block["extension"]]
+    assert stated == sorted(topics(), key=lambda url: topics()[url].slug) and len(stated) >= 8
+    assert block["supportedProfile"] == [extension("backport-subscription")["url"]]
+    assert all(channel in block["documentation"] for channel in payloads.CHANNELS)
+    assert all(mime in block["documentation"] for row in payloads.CHANNELS.values() for mime in row.mimes)
+    for url in stated:
+        answer = await post(client, subscription(criteria=url))
+        assert answer.status_code == 201, (url, answer.text)
+
+
+async def test_what_is_offered_follows_from_the_settings() -> None:
+    def made(**settings: str) -> Behaviour:
+        named = {f"ENLACE_{name.upper()}": value for name, value in settings.items()}
+        return offering(Behaviour(), load(named))
+
+    assert made().channels == {"rest-hook", "websocket"} and not made().mail_encrypted
+    assert made(smtp_url="smtps://mail.example.org").channels == {"rest-hook", "websocket", "email"}
+    assert made(smtp_url="smtps://mail.example.org").mail_encrypted
+    assert made(smtp_url="smtp://mail.example.org").mail_encrypted  # STARTTLS is demanded
+    assert not made(smtp_url="smtp://127.0.0.1:2525").mail_encrypted  # in a sandbox, to the own machine
+    assert "sms" in made(sms_url="https://sms.example.org").channels
 
 
 # --- what is made of it -----------------------------------------------------------------------------------------------
