@@ -21,7 +21,8 @@ _ACCESS = "tests/service/access/"
 _AUTH = "tests/service/auth/"
 _STORE = "tests/service/store/"
 
-_SEEN = (_STORE + "test_visible.py", _STORE + "test_visible_consent.py", _ACCESS + "test_three_forms.py")
+_RULES = _STORE + "test_visible_consent.py::test_each_thing_that_a_rule_names_must_fit"
+_SEEN = (_STORE + "test_visible.py", _RULES, _ACCESS + "test_three_forms.py")
 _TOKEN = (
     _AUTH + "test_token_rows.py",
     _AUTH + "test_bearer.py",
@@ -31,7 +32,7 @@ SUBJECTS = (
     Subject("decide", "service/access/consent/decide.py", (_CONSENT + "test_decide.py",)),
     Subject("decide", "service/access/consent/provisions.py", (_CONSENT + "test_compile.py", _CONSENT)),
     Subject("decide", "service/access/consent/evidence.py", (_CONSENT + "test_compile.py", _CONSENT)),
-    Subject("restriction", "service/store/visible_consent.py", (_STORE + "test_visible_consent.py",)),
+    Subject("restriction", "service/store/visible_consent.py", (_RULES, _STORE + "test_visible_consent.py")),
     Subject("restriction", "service/store/visible_scope.py", (_STORE + "test_visible_scope.py",)),
     Subject("restriction", "service/store/visible.py", _SEEN),
     Subject("restriction", "service/access/scoping.py", (_ACCESS + "test_reach.py",)),

@@ -116,18 +116,12 @@ async def shown(store: "Store", settings: "Settings", fhir_id: str) -> dict[str,
     failed = await deliveries.attempts(store, state.key, outcome="failed", limit=3)
     failed += await deliveries.attempts(store, state.key, outcome="refused", limit=3)
     last = sorted(failed, key=lambda one: -one.id)[:3]
-    times = {
-        name: standing[name] for name in ("failing-since", "next-attempt", "oldest-undelivered") if name in standing
+    found = facts(state) | {name: standing[name] for name in TIMES if name in standing}
+    return found | {
+        "error": state.error if state.status == "error" else "",
+        "last_failures": [{"at": instant(one.at_us), "why": in_words(one.reason, one.status)} for one in last],
+        "remedy": remedy(state),
     }
-    return (
-        facts(state)
-        | times
-        | {
-            "error": state.error if state.status == "error" else "",
-            "last_failures": [{"at": instant(one.at_us), "why": in_words(one.reason, one.status)} for one in last],
-            "remedy": remedy(state),
-        }
-    )
 
 
 def remedy(state: "State") -> str:

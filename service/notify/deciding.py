@@ -46,10 +46,14 @@ class Barred(StrEnum):
 
 @dataclass
 class Subscriber(Context):
-    """The client of a subscription, as it may read now. epochs, relied: what that rests on, read before it was."""
+    """The client of a subscription, as it may read now. epochs, relied: what that rests on, read before it was.
+
+    endpoints: whereto the operator lets it send.
+    """
 
     epochs: dict[int, int] = field(default_factory=dict)
     relied: dict[str, int] = field(default_factory=dict)
+    endpoints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,9 @@ async def standing(store: Store, state: State, behaviour: Settings, now_us: int)
         above=tuple(f"Organization/{one}" for one in above),
     )
     strict = replace(behaviour, ecm_grace_days=0, break_glass=False)
-    return Subscriber(store, caller, now_us, strict, state.reference, epochs=counted, relied=heads)
+    made = Subscriber(store, caller, now_us, strict, state.reference, epochs=counted, relied=heads)
+    made.endpoints = client.endpoints
+    return made
 
 
 _ROLES = frozenset(role.value for role in Role if role is not Role.SYSTEM)

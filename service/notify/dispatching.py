@@ -18,7 +18,7 @@ from service.access.context import Settings
 from service.access.tripwire import Moved
 from service.caller import system_caller
 from service.log_events import NOTIFY_TURN_LOST, log
-from service.notify import sending, standing
+from service.notify import endpoints, sending, standing
 from service.notify.attempts import Sender, Sent
 from service.notify.backoff import Draw
 from service.notify.deciding import Barred, Subscriber, Telling, tell
@@ -137,7 +137,9 @@ class Turn:
             return await self._move(seen, "off", ENDED)
         who = await standing_now(self.store, state, self.behaviour, now_us)
         if isinstance(who, Barred):
-            return await self._barred(seen, who)
+            return await self._barred(seen, who.value, "off" if who is Barred.ENDED else "error")
+        if words := self._unlisted(who, spec):
+            return await self._barred(seen, words, "error")
         if state.paused:
             return await self._release(seen, spec.end_us or NEVER_US)
         if state.status == "requested":
@@ -173,11 +175,18 @@ class Turn:
         await self.store.commit(seen.change().merge(moving))
         return status == "active"
 
-    async def _barred(self, seen: Seen, why: Barred) -> bool:
+    async def _barred(self, seen: Seen, why: str, status: str) -> bool:
         """Nothing goes out, nothing is numbered: what waits is decided when the client is back."""
         if seen.state.status == "error":
             return await self._release(seen, NEVER_US)
-        return await self._move(seen, "off" if why is Barred.ENDED else "error", why.value)
+        return await self._move(seen, status, why)
+
+    def _unlisted(self, who: Subscriber, spec: Spec) -> str:
+        """Why nothing may be sent to the endpoint any more: the operator may have struck it out since."""
+        facts = self.behaviour
+        sandbox = facts.env == "sandbox"
+        allow = facts.egress_allow
+        return endpoints.problem(spec.channel, spec.endpoint, who.endpoints, sandbox=sandbox, exceptions=allow)
 
     async def _handshake(self, seen: Seen) -> bool:
         if seen.state.channel == "websocket":

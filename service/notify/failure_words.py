@@ -39,6 +39,7 @@ WORDS = {
     "slow-reader": "The websocket was not read fast enough and was closed. Connect again.",
     "handshake": "The handshake was not answered with 2xx.",
     "secret": "The secret could not be opened. Ask the operator.",
+    "defect": "It failed by our fault, and is tried again. Tell the operator.",
 }
 _ELSE = "It did not arrive ({})."
 

@@ -18,6 +18,7 @@ from service.store.break_glass import Taken, opened
 from service.store.change import Change, Statement
 from tests.service.conftest import AppClient
 from tests.service.notify.fake_receiver import DOWN, OK, Desk, events_of
+from tests.service.notify.subscription_samples import set_endpoints
 from tests.service.world import CBO1, ECM1, ECM2, LCM1, PLAN1, SUD, put, task
 
 HOUR = 3600
@@ -163,6 +164,15 @@ async def test_a_suspended_client_goes_on_where_it_was(desk: Desk, told: Any, ap
     assert (await desk.puts(client, told, status="requested")).status_code == 200
     await desk.work()
     assert desk.receiver.told()[1:] == [(2, "Task/p")]
+
+
+async def test_an_endpoint_that_the_operator_struck_out_is_sent_nothing(desk: Desk, told: Any) -> None:
+    await set_endpoints(desk.store, told.client_id, "other.example.org")
+    await desk.changes("Task/p", PLAN1, status="accepted")
+    await desk.work()
+    state = await desk.state(told.fhir_id)
+    assert desk.receiver.numbers() == [1]
+    assert state.status == "error" and "operator registers the host" in state.error
 
 
 # --- the right was never there ----------------------------------------------------------------------------------------
