@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ PER_GROUP = dict.fromkeys(ROLES, 1) | ({"help": 2} if DEEP else {"ecm": 2, "help
 """Subscriptions of each party of a group: 8 and 12."""
 GRACE_S = 10.0
 """So long after a right's end may something be under way that was decided before it."""
+WORK = 20_000 if DEEP else 2_000
+"""Bytes of the receiver's log between two kills: some fifty requests, or five."""
 PARTS = (("serve",), ("worker",), ("worker",))
 
 
@@ -160,7 +163,7 @@ def test_all_is_told_in_order_to_the_entitled_only(database_url: str, tmp_path: 
             began = time.monotonic()
             writer = Writer(database_url, world, service, rng, pause_s=0.002 if DEEP else 0.01)
             writer.start()
-            kills = _kill(service, writer, rng)
+            kills = _kill(service, writer, hooks, rng)
             wait_for(writer.done, 1_200 if DEEP else 60)
             print(f"{writer.written} events, {len(kills)} kills in {time.monotonic() - began:.1f} s")
             began = time.monotonic()
@@ -169,13 +172,16 @@ def test_all_is_told_in_order_to_the_entitled_only(database_url: str, tmp_path: 
             _check(service, world, whose, hooks.arrivals(), kills)
 
 
-def _kill(service: Service, writer: Writer, rng: random.Random) -> list[float]:
-    """SIGKILLs spread over the time of writing and after it; each victim is started again."""
+def _kill(service: Service, writer: Writer, hooks: Receiver, rng: random.Random) -> list[float]:
+    """SIGKILLs spread over the time of writing and after it; each victim is started again, and works a while."""
     kills: list[float] = []
     for number in range(KILLS):
         goal = EVENTS * (number + 1) // (KILLS + 1)
         wait_for(lambda goal=goal: writer.done() or writer.written >= goal, 600)  # type: ignore[misc]
-        time.sleep(rng.uniform(0, 0.2))
+        size = hooks.log.stat().st_size
+        with suppress(AssertionError):  # all has been told already
+            wait_for(lambda size=size: hooks.log.stat().st_size > size + WORK, 20)  # type: ignore[misc]
+        time.sleep(rng.uniform(0, 0.5))
         victim = rng.choice([name for name in service.names if len(service.names) == 1 or name.startswith("worker")])
         kills.append(time.time())
         service.kill(victim)

@@ -48,3 +48,14 @@ async def test_each_alternative_in_sql_is_what_reached_says(store: Store) -> Non
                 asks = any(one.clauses for one in alternatives)
                 assert bool(found) is (wanted and (there or not asks)), (alternatives, vid)
     assert scoped("r", "Observation", seen) == ("", [])
+
+
+async def test_the_alias_asked_about_may_be_one_of_a_search(store: Store) -> None:
+    """Its clauses have aliases of their own: x1 would be the table that it asks."""
+    insert = Statement(f"INSERT INTO ix ({', '.join(COLUMNS['ix'])}) VALUES (11, 50)", ())
+    await store.commit(Change(statements=[insert]))
+    seen = replace(EVERYTHING, narrowed={"Observation": (Reach((LAB,)),), "Task": ()})
+    condition, params = scoped("x1", "Observation", seen)
+    assert not await store.fetch(f"SELECT 1 FROM (SELECT 51 AS vid) x1 WHERE {condition}", params)
+    assert await store.fetch(f"SELECT 1 FROM (SELECT 50 AS vid) x1 WHERE {condition}", params)
+    assert scoped("x1", "Task", seen) == ("1 = 0", [])
