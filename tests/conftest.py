@@ -105,9 +105,14 @@ def sqlite_url(tmp_path: Path, sqlite_template: Path | None) -> str:
     """A fresh embedded database, migrated."""
     path = tmp_path / "enlace.db"
     if sqlite_template is not None:
-        for part in sqlite_template.parent.glob("template.db*"):
-            shutil.copy(part, str(path) + part.name.removeprefix("template.db"))
+        copy_database(sqlite_template, path)
     return f"sqlite:///{path}"
+
+
+def copy_database(template: Path, path: Path) -> None:
+    """An embedded database that nobody has open, with what stands beside it."""
+    for part in template.parent.glob(f"{template.name}*"):
+        shutil.copy(part, str(path) + part.name.removeprefix(template.name))
 
 
 @pytest.fixture

@@ -19,11 +19,12 @@ from bench.mutants.subjects import SUBJECTS, Subject
 ROOT = Path(__file__).parents[2]
 
 
-def run(subject: Subject, scratch: Path, template: Path, only: str, quick: bool) -> list[str]:
+def run(subject: Subject, scratch: Path, template: Path, only: list[str], quick: bool) -> list[str]:
     """The unexplained survivors, and explanations of what does not survive; says what it finds."""
     path = ROOT / subject.path
     explained = EQUIVALENT.get(subject.path, {})
-    found = [one for one in mutants(path.read_text()) if only in one.place and (one.in_function or not quick)]
+    found = [one for one in mutants(path.read_text()) if one.in_function or not quick]
+    found = [one for one in found if not only or any(text in one.place for text in only)]
     started = time.monotonic()
     left, slowest = survivors(subject.module, path, found, subject.tests, scratch, template, quick=quick)
     for mutant in left:
@@ -46,7 +47,7 @@ def run(subject: Subject, scratch: Path, template: Path, only: str, quick: bool)
 def main(arguments: list[str]) -> int:
     for name in ("ENLACE_TEST_DEEP", "ENLACE_TEST_LONG"):
         os.environ.pop(name, None)  # the tests at the counts of `make test`: each mutant runs them
-    only = next((one.removeprefix("only=") for one in arguments if one.startswith("only=")), "")
+    only = [one.removeprefix("only=") for one in arguments if one.startswith("only=")]
     quick = "quick" in arguments
     paths = [one for one in arguments if not one.startswith("only=") and one != "quick"]
     chosen = [one for one in SUBJECTS if not paths or one.path in paths or one.group in paths]

@@ -27,6 +27,10 @@ _TOKEN = (
     _AUTH + "test_token_rows.py",
     _AUTH + "test_bearer.py",
 )
+_ASSERTIONS = (
+    *(_AUTH + "test_assertions.py", _AUTH + "test_assertion_claims.py", _AUTH + "test_assertion_damage.py"),
+    *_TOKEN,
+)
 
 SUBJECTS = (
     Subject("decide", "service/access/consent/decide.py", (_CONSENT + "test_decide.py",)),
@@ -42,9 +46,9 @@ SUBJECTS = (
         (*_SEEN, _ACCESS + "test_tripwire.py"),
     ),
     Subject("restriction", "service/search/fits.py", ("tests/service/search/test_fits.py",)),
-    Subject("token", "service/auth/jwt_reader.py", (_AUTH + "test_assertions.py", *_TOKEN)),
-    Subject("token", "service/auth/assertions.py", (_AUTH + "test_assertions.py", *_TOKEN)),
-    Subject("token", "service/auth/jwks.py", (_AUTH + "test_assertions.py", _AUTH + "test_key_sets.py", *_TOKEN)),
+    Subject("token", "service/auth/jwt_reader.py", _ASSERTIONS),
+    Subject("token", "service/auth/assertions.py", _ASSERTIONS),
+    Subject("token", "service/auth/jwks.py", (*_ASSERTIONS, _AUTH + "test_key_sets.py")),
     Subject("token", "service/auth/scope_syntax.py", (_AUTH + "test_scopes.py",)),
     Subject("token", "service/auth/scope_queries.py", (_AUTH + "test_scopes.py",)),
     Subject("token", "service/auth/scope_sets.py", (_AUTH + "test_scopes.py",)),

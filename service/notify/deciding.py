@@ -154,7 +154,8 @@ async def tell(ctx: Context, spec: Spec, events: Sequence[Event], content: Conte
             one = _told(ctx, event, versions[event.vid], found[event.vid], kept, content)
             states = protected & {one.reference, *(reference for reference, _ in one.included)}
             told.append(replace(one, notice=redisclosure.outcome(notice.issues)) if states and one.body else one)
-    more = {one.reference: one.head for one in versions.values() if one.vid in found}
+    more = {one.reference: one.version for one in named.values()}
+    more |= {one.reference: one.head for one in versions.values() if one.vid in found}
     who = await read.references(ctx.store, sorted({one.patient for one in shown if one.patient is not None}))
     base_epochs, base_relied = (ctx.epochs, ctx.relied) if isinstance(ctx, Subscriber) else ({}, {})
     return Telling(told, shown, notice, tuple(who.values()), base_epochs | counted, base_relied | more)

@@ -230,11 +230,16 @@ class Turn:
         number = {one.number: state.numbered + place for place, one in enumerate(telling.told, 1)}
         events = [replace(one, number=number[one.number]) for one in asked if one.number in number]
         told = [replace(one, number=number[one.number]) for one in telling.told]
+        hidden = [row for row, one in zip(rows, asked, strict=True) if one.number not in number]
         change = seen.change()
         telling.rely(change)
+        change.audit += [self._suppressed(who, state, row) for row in hidden]
+        if sends and hidden and len(rows) == sending.batch(spec):
+            # They go first and alone: else from how many come at once it could be told how many were kept back.
+            change.statements += deliveries.taken(hidden)
+            await self.store.commit(change)
+            return True
         change.statements += [*deliveries.taken(rows), *deliveries.numbered(self.key, events)]
-        change.audit += [self._suppressed(who, state, row) for row, one in zip(rows, asked, strict=True)
-                         if one.number not in number]  # fmt: skip
         if not (sends and events):
             await self.store.commit(change)
             return True

@@ -11,7 +11,7 @@ from fhir_profiles import Resource
 from service.access import tripwire
 from service.access.context import Context
 from service.access.context import Settings as Behaviour
-from service.auth.accounts import acts_by_directory
+from service.auth.accounts import Acting, acts_by_directory, may_act
 from service.auth.scopes import compile_allows
 from service.caller import Caller, Role
 from service.search.restriction import EVERYTHING
@@ -81,18 +81,17 @@ async def sees(store: Store, who: Person, target: str, behaviour: Behaviour, now
 
 async def _callers(store: Store, reference: str, now_us: int) -> Sequence[Caller]:
     found: dict[tuple[str, Role], Caller] = {}
-    if not await notice_preferences.left(store, reference):
-        for acting in await acts_by_directory(store, reference, now_us):
-            caller = Caller(
-                client_id="enlace",
-                role=acting.role,
-                organization=acting.organization,
-                person=reference,
-                scopes="user/*.rs",
-                allows=compile_allows("user/*.rs"),
-                above=acting.above,
-            )
-            found[caller.organization, caller.role] = caller
+    for acting in await _acting(store, reference, now_us):
+        caller = Caller(
+            client_id="enlace",
+            role=acting.role,
+            organization=acting.organization,
+            person=reference,
+            scopes="user/*.rs",
+            allows=compile_allows("user/*.rs"),
+            above=acting.above,
+        )
+        found[caller.organization, caller.role] = caller
     for own in await notice_preferences.clients_of(store, reference):
         active, person_active, above = await place_now(store, own.organization, reference)
         if active and person_active and own.role in set(Role) - {Role.SYSTEM}:
@@ -108,6 +107,22 @@ async def _callers(store: Store, reference: str, now_us: int) -> Sequence[Caller
             )
             found.setdefault((caller.organization, caller.role), caller)
     return list(found.values())
+
+
+async def _acting(store: Store, reference: str, now_us: int) -> Sequence[Acting]:
+    """What the person could choose from at a sign-in through an account of its own; by the directory while it has none.
+
+    Another provider of the organization may let in more than the person's own does.
+    """
+    accounts = await identities.accounts_of(store, reference)
+    if not accounts:
+        return await acts_by_directory(store, reference, now_us)
+    found: set[Acting] = set()
+    for account in accounts:
+        provider = await identities.provider_by_id(store, account.provider) if account.active else None
+        if provider is not None:
+            found.update(await may_act(store, provider, reference, now_us))
+    return sorted(found)
 
 
 async def _resource(store: Store, reference: str) -> Resource | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.search.keys import PATIENT_EDGE, edge
+from service.search.keys import edge
 from service.search.restriction import Restriction
 from service.store.dialect import marks
 from service.store.engine import Store
@@ -15,22 +15,28 @@ from service.store.visible import Sql, join, visible
 
 _TYPE = "Communication"
 _RECIPIENT = edge(_TYPE, "recipient")
-_PATIENT = edge(_TYPE, PATIENT_EDGE)
 _LED = edge("EpisodeOfCare", "care-manager")
-_LEAD = "role = 'lead-care-manager' AND {0}.start_us <= ? AND {0}.end_us > ?"
+_LAST_ASSIGNMENT = "SELECT vid FROM (SELECT vid FROM ref WHERE param = ? AND target = ? ORDER BY vid DESC LIMIT 1) l"
+_LAST_TAKEN_OVER = (
+    "SELECT n.id FROM (SELECT id, key FROM notice WHERE recipient = ? AND channel = 'in-app' AND kind = 'alert' "
+    "AND state IN ('sent', 'read') ORDER BY at_us DESC LIMIT 1) n WHERE NOT EXISTS (SELECT 1 FROM resource r "
+    "JOIN ref w ON w.vid = r.vid AND w.param = ? AND w.target = ? WHERE r.key = n.key)"
+)
+"""Of the newest one in the person's list, if it is such a one: nothing else says that it came."""
 
 
 @dataclass(frozen=True)
 class Whose:
     """Alerts of `category` (system, code) to any of `recipients` (relative references), as the caller may see them.
 
-    lead: the person whose members' alerts count too where they went to a lead care manager who is none any more.
+    person: of the caller. handed: vids of alerts that count too (handed_over.py); almost always none.
     """
 
     recipients: tuple[str, ...]
     category: tuple[str, str]
     restriction: Restriction
-    lead: str = ""
+    person: str = ""
+    handed: tuple[int, ...] = ()
 
 
 async def page(
@@ -56,7 +62,8 @@ async def count_new(store: Store, whose: Whose, most: int) -> int:
 async def newest_change(store: Store, whose: Whose) -> int:
     """vid of the alert that was made or changed last; 0 where there is none. Costs one index step per recipient.
 
-    Also of the person's last assignment: with it the predecessor's alerts come into the list, which are older.
+    Also of the person's last assignment: with it the predecessor's alerts come into the list, which are older. And of
+    the newest notice of an alert that went to somebody else.
     """
     seen = visible("v", _TYPE, whose.restriction)
     parts: list[str] = []
@@ -72,9 +79,10 @@ async def newest_change(store: Store, whose: Whose) -> int:
             f"WHERE {condition} ORDER BY e.vid DESC LIMIT 1) n{len(parts)}"
         )
         params += values
-    if whose.lead:
-        parts.append("SELECT vid FROM (SELECT vid FROM ref WHERE param = ? AND target = ? ORDER BY vid DESC LIMIT 1) l")
-        params += [_LED, store.keys.resource(whose.lead)]
+    if whose.person:
+        me = store.keys.resource(whose.person)
+        parts += [_LAST_ASSIGNMENT, _LAST_TAKEN_OVER]
+        params += [_LED, me, whose.person, _RECIPIENT, me]
     rows = await store.fetch(" UNION ALL ".join(parts), tuple(params)) if parts else []
     return max((int(row[0]) for row in rows), default=0)
 
@@ -89,38 +97,12 @@ def _select(store: Store, whose: Whose, only_new: bool, position: Sql) -> tuple[
     conditions += [visible("v", _TYPE, whose.restriction), position]
     condition, params = join(*conditions)
     targets: Sequence[int] = [keys.resource(recipient) for recipient in whose.recipients] or [0]
-    handed, more = _handed_over(keys.resource(whose.lead), whose.restriction.now_us) if whose.lead else ("", [])
+    handed = f" UNION SELECT vid FROM version WHERE vid IN ({marks(len(whose.handed))})" if whose.handed else ""
     source = (
         f"(SELECT {'' if handed else 'DISTINCT '}vid FROM ref WHERE param = ? AND target IN ({marks(len(targets))})"
         f"{handed}) e JOIN version v ON v.vid = e.vid JOIN ix_date d ON d.vid = v.vid AND d.key = ?"
     )
-    return source, condition, [_RECIPIENT, *targets, *more, keys.values(_TYPE, "sent"), *params]
-
-
-def _handed_over(lead: int, now_us: int) -> Sql:
-    """What went to people about members whom `lead` leads now, none of whom leads them any more: from the members.
-
-    What went to `lead` is nearly all, and is taken out first, by the index alone.
-    """
-    mine, theirs = _LEAD.format("p"), _LEAD.format("s")
-    sql = (
-        " UNION SELECT h.vid FROM (SELECT m.vid FROM panel p JOIN ref m ON m.param = ? AND m.target = p.patient "
-        f"WHERE p.subject = ? AND p.{mine} EXCEPT SELECT vid FROM ref WHERE param = ? AND target = ?) h "
-        "JOIN version o ON o.vid = h.vid "
-        "WHERE EXISTS (SELECT 1 FROM ref w JOIN resource q ON q.key = w.target AND q.rtype = 'Practitioner' "
-        "WHERE w.vid = h.vid AND w.param = ?) "
-        "AND NOT EXISTS (SELECT 1 FROM ref w JOIN panel s ON s.patient = o.patient AND s.subject = w.target "
-        f"WHERE w.vid = h.vid AND w.param = ? AND s.{theirs})"
-    )
-    found = [_PATIENT, lead, now_us, now_us, _RECIPIENT, lead, _RECIPIENT, _RECIPIENT, now_us, now_us]
-    return sql, found
-
-
-async def is_handed_over(store: Store, reference: str, person: str, now_us: int) -> bool:
-    """Whether the alert is one that the person acknowledges in the place of a former lead care manager."""
-    handed, params = _handed_over(store.keys.resource(person), now_us)
-    sql = f"SELECT 1 FROM resource r WHERE r.key = ? AND r.vid IN (SELECT 0{handed})"
-    return bool(await store.fetch(sql, (store.keys.resource(reference), *params)))
+    return source, condition, [_RECIPIENT, *targets, *whose.handed, keys.values(_TYPE, "sent"), *params]
 
 
 def _has(key: int) -> Sql:

@@ -265,8 +265,9 @@ async def attempts(
 async def oldest_undelivered(store: Store, key: int | None = None) -> int | None:
     """When the oldest event came that has not arrived (matched: microseconds); None: all did.
 
-    Of the subscription, or of all that are at work: not of those that are paused, off or in error, which wait for
-    their client.
+    Of the subscription, among those that have a number: what nobody has decided about yet may be nothing that its
+    client may hear of. Or of all that are at work: not of those that are paused, off or in error, which wait for their
+    client.
     """
     which, params = ("s.key = ?", (key,)) if key is not None else (_AT_WORK, ())
     first = "SELECT w.at_us FROM event_waiting w WHERE w.subscription = s.key AND w.kind <> 'resend' ORDER BY w.id"
@@ -276,7 +277,7 @@ async def oldest_undelivered(store: Store, key: int | None = None) -> int | None
     )
     found = [
         (await store.fetch(f"SELECT min(({one} LIMIT 1)) FROM subscription s WHERE {which}", params, heavy=True))[0][0]
-        for one in (first, then)
+        for one in ((first, then) if key is None else (then,))
     ]
     return min((int(one) for one in found if one is not None), default=None)
 

@@ -87,6 +87,12 @@ async def accounts(store: Reads, provider_id: str | None = None) -> list[Account
     return [_account(row) for row in rows]
 
 
+async def accounts_of(store: Reads, practitioner: str) -> list[Account]:
+    """Of one person, ended ones too."""
+    sql = f"SELECT {_ACCOUNT} FROM account WHERE practitioner = ? ORDER BY created_us, id"
+    return [_account(row) for row in await store.fetch(sql, (practitioner,))]
+
+
 async def account_by_id(store: Reads, account_id: str) -> Account | None:
     rows = await store.fetch(f"SELECT {_ACCOUNT} FROM account WHERE id = ?", (account_id,))
     return _account(rows[0]) if rows else None

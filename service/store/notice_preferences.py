@@ -75,11 +75,9 @@ class OwnClient(NamedTuple):
 
 
 async def clients_of(store: Store, person: str) -> list[OwnClient]:
-    sql = "SELECT id, role, organization, scopes, purpose FROM client WHERE person = ? AND active = 1 ORDER BY id"
+    """Neither suspended nor ended."""
+    sql = (
+        "SELECT id, role, organization, scopes, purpose FROM client "
+        "WHERE person = ? AND active = 1 AND suspended_us IS NULL ORDER BY id"
+    )
     return [OwnClient(*row) for row in await store.fetch(sql, (person,))]
-
-
-async def left(store: Store, person: str) -> bool:
-    """Whether the person had accounts at identity providers, and all of them have ended."""
-    rows = await store.fetch("SELECT count(*), sum(active) FROM account WHERE practitioner = ?", (person,))
-    return bool(rows[0][0]) and not rows[0][1]

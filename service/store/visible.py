@@ -51,7 +51,7 @@ def _related(alias: str, rtype: str, restriction: Restriction, vid: str, fence: 
     if rule is See.VIEW and not restriction.views:
         return mine, list(own)
     relation = _relation(alias, rtype, rule, restriction, vid or f"{alias}.vid", fence)
-    sql, params = join(relation, consented(alias, restriction, vid=vid))
+    sql, params = join(relation, consented(alias, restriction))
     return f"({mine} OR ({sql}))", [*own, *params]
 
 

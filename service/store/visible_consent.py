@@ -17,7 +17,7 @@ _BEYOND = GENERAL << 1
 _FEW = DataKind.AUTHORED_BY
 
 
-def consented(alias: str, restriction: Restriction, *, vid: str = "") -> Sql:
+def consented(alias: str, restriction: Restriction) -> Sql:
     """Whether the Consents of the resource's patient let the caller have it; one boolean expression.
 
     alias: as in visible.py; its `labels` are those of the row. Data without label of a patient whose Consents deny

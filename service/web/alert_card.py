@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from fhir_profiles import Resource
 from service.auth.login import name_of
 from service.search.dates import parse
+from service.workflow.alerts import UNDO_US
 from service.workflow.parties import reference_of
 
 PRIORITY = {
@@ -19,8 +20,6 @@ PRIORITY = {
     "asap": ("asap", "Soon"),
     "routine": ("routine", "For information"),
 }
-UNDO_US = 15 * 60 * 1_000_000
-"""How long an acknowledgement can be taken back (facts/users.md: undoable for 15 minutes)."""
 _CLOSED = {"completed": "Done", "cancelled": "Cancelled", "failed": "Not done", "rejected": "Declined"}
 
 

@@ -25,7 +25,7 @@ from service.notify.notices import recipients_of
 from service.search.dates import parse
 from service.search.query import parse as parse_query
 from service.search.restriction import NOTHING
-from service.store import alerts, read
+from service.store import alerts, handed_over, read
 from service.store.alerts import Whose
 from service.store.change import Change
 from service.store.find import search as find
@@ -110,6 +110,8 @@ async def load(who: SignedIn, view: View, zone: str) -> Inbox:
     check_scope(ctx.caller, "s", "Communication")
     whose = await whose_alerts(ctx)
     seen = await fingerprint(ctx, whose)
+    handed = await handed_over.to(ctx.store, whose.person, whose.category, ctx.now_us)
+    whose = replace(whose, handed=tuple(handed))
     before = await _position(ctx, view.before)
     ids = await alerts.page(ctx.store, whose, only_new=view.show == "new", limit=PAGE_SIZE + 1, before=before)
     shown = ids[:PAGE_SIZE]

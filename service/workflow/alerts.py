@@ -3,19 +3,23 @@
 An alert is a Communication of category enlace-alert; acknowledging it is setting `received`, and nothing else.
 """
 
+from fhir_profiles import Resource
 from service.errors import Category, FhirError, Issue
 from service.notify.notices import CATEGORY as CATEGORY
 from service.notify.notices import CATEGORY_SYSTEM as CATEGORY_SYSTEM
 from service.notify.notices import is_alert as is_alert
-from service.store import alerts as stored
+from service.store import handed_over
 from service.workflow.parties import acts_for, reference_of
 from service.workflow.steps import Step
+
+UNDO_US = 15 * 60 * 1_000_000
+"""How long an acknowledgement can be taken back on the page (facts/users.md: undoable for 15 minutes)."""
 
 
 async def check_acknowledge(step: Step) -> None:
     """Recipients set `received` and add notes; all else of an alert is the service's. Others' messages: the sender.
 
-    Who is the lead care manager after the recipient does it in the recipient's place.
+    Who is the lead care manager after the recipient does it in the recipient's place, where the recipient has not.
     """
     old, new = step.old or {}, step.new
     if step.ctx.restriction.unrestricted:
@@ -35,7 +39,7 @@ async def check_acknowledge(step: Step) -> None:
     for recipient in old.get("recipient") or ():
         if await acts_for(step.ctx, str(recipient.get("reference", ""))):
             return
-    if await _handed_over(step):
+    if await _handed_over(step, old):
         return
     raise FhirError(
         Category.FORBIDDEN,
@@ -44,9 +48,15 @@ async def check_acknowledge(step: Step) -> None:
     )
 
 
-async def _handed_over(step: Step) -> bool:
-    """Whether the caller leads the member's care now, and none of those to whom the alert went does."""
-    person, reference = step.ctx.caller.person, f"Communication/{step.new.get('id')}"
-    if person is None:
+async def _handed_over(step: Step, old: Resource) -> bool:
+    """Whether the caller leads the member's care now, and none of those to whom the alert went does.
+
+    What one of those acknowledged stays so; the caller takes back the own word only, for as long as the page offers it.
+    """
+    ctx, reference = step.ctx, f"Communication/{step.new.get('id')}"
+    if ctx.caller.person is None or not await handed_over.is_to(ctx.store, reference, ctx.caller.person, ctx.now_us):
         return False
-    return await stored.is_handed_over(step.ctx.store, reference, person, step.ctx.now_us)
+    if not old.get("received"):
+        return True
+    since_us = ctx.now_us - UNDO_US
+    return await handed_over.last_writer(ctx.store, reference, reference_of(old, "subject"), since_us) == ctx.caller.agent

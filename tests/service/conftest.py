@@ -1,5 +1,6 @@
 """A store on both engines, the application over it in this process, and clients of every role."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -8,12 +9,39 @@ import pytest
 from fastapi import FastAPI
 
 from service.main import build
+from service.search.restriction import EVERYTHING
 from service.settings import load
+from service.store import read
 from service.store.engine import Store, open_store
+from tests.conftest import copy_database
 from tests.frozen_clock import FrozenClock
 from tests.service.world import access_token, build_world
 
 AppClient = Callable[..., Awaitable[httpx.AsyncClient]]
+
+
+@pytest.fixture(scope="session")
+def sqlite_world(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The world in an embedded database, written once and copied for each test that asks for `world`."""
+    path = tmp_path_factory.mktemp("world") / "world.db"
+    copy_database(sqlite_template, path)
+
+    async def write() -> None:
+        opened = await open_store(f"sqlite:///{path}", FrozenClock())
+        await build_world(opened)
+        await opened.close()
+
+    asyncio.run(write())
+    return path
+
+
+@pytest.fixture
+def sqlite_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A fresh embedded database, migrated; with the world in it where the test asks for that."""
+    named = "sqlite_world" if "world" in request.fixturenames else "sqlite_template"
+    path = tmp_path / "enlace.db"
+    copy_database(request.getfixturevalue(named), path)
+    return f"sqlite:///{path}"
 
 
 @pytest.fixture
@@ -25,7 +53,8 @@ async def store(database_url: str, clock: FrozenClock) -> AsyncIterator[Store]:
 
 @pytest.fixture
 async def world(store: Store) -> Store:
-    await build_world(store)
+    if await read.head(store, "Patient", "a", EVERYTHING) is None:
+        await build_world(store)
     return store
 
 

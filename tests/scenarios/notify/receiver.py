@@ -101,8 +101,8 @@ def _told(body: bytes) -> dict[str, Any]:
             "status": facts.get("status", ""), "words": sorted(word for word in SPIES if word in text)}  # fmt: skip
 
 
-SPIES = ("Quillfeather", "Rosalind", "Brambleton", "91000001A")
-"""Names of members: an id-only notification holds none."""
+SPIES = ("mrn-", '"Made"', "step ")
+"""Of the world of parties.py: identifiers, names, what stands in a Task. An id-only notification holds none."""
 
 
 async def _answer(writer: asyncio.StreamWriter, status: int) -> None:

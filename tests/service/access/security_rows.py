@@ -3,8 +3,10 @@
 A name is "path::test", the path below tests/. test_security_rows.py checks that all rows and all named tests are there.
 """
 
-FRONT = "service/api/test_smart.py::"
+FRONT = "service/api/smart/test_token.py::"
+REPLAY = "service/api/smart/test_replay.py::"
 ASSERT = "service/auth/test_assertions.py::"
+CLAIMS = "service/auth/test_assertion_claims.py::"
 FORGED = ASSERT + "test_t7_to_t16_forged_tokens_are_refused_for_their_reason"
 TROWS = "service/auth/test_token_rows.py::"
 LAUNCH = "service/auth/test_app_launch.py::"
@@ -37,7 +39,7 @@ PROVEN: dict[str, tuple[str, ...]] = {
     "T10": (TROWS + "test_t10_nothing_in_the_header_brings_keys_or_rules",),
     "T11": (ASSERT + "test_t11_jku_must_be_the_registered_url_byte_for_byte",),
     "T12": (
-        ASSERT + "test_t12_iss_and_sub_are_the_client",
+        CLAIMS + "test_t12_iss_and_sub_are_the_client",
         FRONT + "test_t12_the_client_is_known_and_the_one_named",
     ),
     "T13": (
@@ -51,20 +53,20 @@ PROVEN: dict[str, tuple[str, ...]] = {
     ),
     "T16": (ASSERT + "test_t16_rs384_and_es384_are_accepted", FORGED),
     "T17": (
-        ASSERT + "test_t17_audience_refused",
+        CLAIMS + "test_t17_audience_refused",
         FRONT + "test_t17_the_host_header_does_not_make_the_audience",
     ),
-    "T18": (ASSERT + "test_t18_exp_refused",),
-    "T19": (ASSERT + "test_t19_iat_and_nbf_refused", ASSERT + "test_t19_null_is_not_absent"),
+    "T18": (CLAIMS + "test_t18_exp_refused",),
+    "T19": (CLAIMS + "test_t19_iat_and_nbf_refused", CLAIMS + "test_t19_null_is_not_absent"),
     "T20": (
-        FRONT + "test_t20_one_assertion_used_200_times_at_once_gives_one_token",
+        REPLAY + "test_t20_one_assertion_used_200_times_at_once_gives_one_token",
         "scenarios/test_token_replay.py::test_t20_parallel_replays_over_two_processes_make_one_token",
     ),
     "T21": (FRONT + "test_t21_scope_refused", FRONT + "test_t21_scope_granted"),
     "T22": (FRONT + "test_t22_a_suspended_client_gets_nothing_until_it_is_resumed",),
     "T23": (FRONT + "test_t23_success",),
-    "T24": (FRONT + "test_t24_a_client_from_one_source_is_limited_and_others_are_not",),
-    "T25": (FRONT + "test_t25_audit_of_success_and_failure",),
+    "T24": (REPLAY + "test_t24_a_client_from_one_source_is_limited_and_others_are_not",),
+    "T25": (REPLAY + "test_t25_audit_of_success_and_failure",),
     # --- people and apps
     "B1": (LAUNCH + "test_b01_no_variant_of_a_redirect_uri_is_followed",),
     "B2": (LAUNCH + "test_b02_what_is_wrong_goes_back_to_the_app_without_a_code",),
@@ -185,7 +187,7 @@ PROVEN: dict[str, tuple[str, ...]] = {
         "service/notify/test_deciding.py::test_lost_before_it_is_numbered",
     ),
     "L43": (
-        FRONT + "test_an_inactive_or_foreign_token_is_only_inactive",
+        "service/api/smart/test_introspection.py::test_an_inactive_or_foreign_token_is_only_inactive",
         "service/api/test_clients.py::test_for_others_there_is_nothing_here",
     ),
     "L44": (

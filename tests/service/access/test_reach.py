@@ -45,7 +45,7 @@ A, B, C = f"system/Observation.r?{LAB}", f"system/Observation.s?{VITAL}", f"syst
     ("text", "letters", "queries"),
     [
         (A, "r", [LAB]),
-        (A, "rs", [LAB]),
+        *((A, letters, [LAB]) for letters in ("rs", "cr", "rc")),
         *((A, letters, None) for letters in ("s", "c", "")),
         (f"{A} {B}", "r", [LAB]),
         (f"{A} {B}", "s", [VITAL]),

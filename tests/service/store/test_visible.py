@@ -7,15 +7,17 @@ import pytest
 
 from service.access.consent.rules import Relation
 from service.access.tripwire import asked_of, counts, judged, relation_of
+from service.search.criteria import HasEdge
 from service.search.keys import edge
-from service.search.restriction import EVERYTHING, Restriction, See
+from service.search.restriction import EVERYTHING, Reach, Restriction, See
 from service.store.change import Change, Statement
 from service.store.columns import COLUMNS
 from service.store.dialect import marks
 from service.store.engine import Store
 from service.store.raw_facts import PanelFact, RawFacts, raw_facts
 from service.store.read import Found
-from service.store.visible import labels_cleared, visible, visible_any
+from service.store.visible import either, join, labels_cleared, visible, visible_any
+from service.store.visible_scope import scoped
 
 NOW, ORG, PERSON, ABOVE, OTHER, AUTHOR, PATIENT, KEY, VID = 1_000, 7, 8, 9, 20, 30, 5, 1, 50
 FENCE = " LIMIT 1 OFFSET 0"
@@ -66,7 +68,10 @@ ASSIGNED: list[tuple[Restriction, Rows, bool]] = [
     *((MANAGER, [*of(PERSON), {**more, "source": 9}], False) for more in (
         {"end_us": NOW}, {"start_us": NOW + 1}, {"patient": 6}, {"role": "self"}, TASK)),
     (MANAGER, of(PERSON, basis="break-glass"), True),
+    (BOTH, of(PERSON, basis="break-glass"), True),
     (MANAGER, of(PERSON, basis="break-glass", end_us=NOW), False),
+    (replace(MANAGER, actors=(PERSON,)), of(PERSON, ORG), True),
+    (replace(SYSTEM, views=False), [HELD], True),
     (MANAGER, [*of(PERSON), {"subject": OTHER, "source": 9, "basis": "break-glass"}], False),
     (replace(MANAGER, grace_us=10), of(PERSON, ORG, end_us=NOW - 9), True),
     (replace(MANAGER, grace_us=10), of(PERSON, ORG, end_us=NOW - 10), False),
@@ -189,7 +194,7 @@ async def test_labels_and_what_is_of_nobody_stand_against_a_panel_row(store: Sto
 
 
 async def test_labels_of_former_versions(store: Store) -> None:
-    for author, labels, wanted in ((AUTHOR, 0, True), (AUTHOR, 1, False), (ORG, 1, True)):
+    for author, labels, wanted in ((AUTHOR, 0, True), (AUTHOR, 1, False), (1, 1, False), (ORG, 1, True)):
         await laid_out(store, "Condition", [], [], author=author, labels=labels)
         assert await shown(store, *labels_cleared("v", SYSTEM), alias="v") is wanted
         nobody = replace(SYSTEM, own=())
@@ -218,6 +223,50 @@ async def test_types_under_different_rules_are_told_apart(store: Store) -> None:
         assert await shown(store, *visible_any("r", types, SYSTEM)) is wanted
         assert not await shown(store, *visible_any("r", [one for one in types if one != rtype], SYSTEM))
     assert not await shown(store, *visible_any("r", [], SYSTEM))
+
+
+MINE = HasEdge((OWNER,), (ORG,))
+
+
+async def test_scopes_narrow_what_the_relation_opens(store: Store) -> None:
+    for rtype, rows, seen_at_all in (("Condition", [HELD], True), ("Condition", [], False), ("Location", [], True)):
+        for edges, fits in (([(OWNER, ORG, VID)], True), ([], False)):
+            await laid_out(store, rtype, rows, edges)
+            for narrowed, reached in (({}, True), ({rtype: (Reach((MINE,)),)}, fits), ({rtype: ()}, False)):
+                seen = replace(SYSTEM, narrowed=narrowed)
+                assert await shown(store, *visible("r", rtype, seen)) is (seen_at_all and reached)
+                everything = replace(EVERYTHING, narrowed=narrowed)
+                assert await shown(store, *visible("r", rtype, everything)) is reached
+    await laid_out(store, "Location", [], [(OWNER, ORG, 60)])
+    seen = replace(SYSTEM, narrowed={"Location": (Reach((MINE,)),)})
+    for vid, wanted in (("60", True), (str(VID), False), ("", False)):
+        assert await shown(store, *visible("r", "Location", seen, vid=vid)) is wanted
+
+
+def test_always_and_never_are_said_in_their_one_form() -> None:
+    """Others ask for it: "" is no condition at all, and what is never seen is left out of a statement."""
+    narrowed = {one: (Reach((MINE,)),) for one in ("Condition", "Location", "Observation")}
+    for seen in (SYSTEM, replace(SYSTEM, narrowed=narrowed), replace(SYSTEM, narrowed={"Condition": ()})):
+        assert visible("r", "Observation", seen) == ("1 = 0", [])
+        assert visible_any("r", ["Observation"], seen) == ("1 = 0", [])
+    assert visible("r", "Condition", replace(SYSTEM, narrowed={"Condition": ()})) == ("1 = 0", [])
+    assert visible("r", "Location", SYSTEM) == visible("r", "Condition", EVERYTHING) == ("", [])
+    only = replace(SYSTEM, narrowed=narrowed)
+    assert visible("r", "Location", only) == scoped("r", "Location", only)
+    assert join(("", [])) == join() == ("1 = 1", [])
+    assert either([]) == ("1 = 0", [])
+    assert FENCE in visible_any("r", ["Condition"], SYSTEM, fence=FENCE)[0]
+    assert "1 = 0" in visible("r", "Condition", PARTY)[0]
+
+
+def test_no_list_is_empty() -> None:
+    """PostgreSQL knows no IN (); 0 is nobody's key."""
+    for seen in (SYSTEM, MANAGER, BOTH, PARTY):
+        for nobody in (seen, replace(seen, own=(), subjects=()), replace(seen, own=(), actors=(PERSON,))):
+            for rtype in ("Condition", "Task", "ServiceRequest", "Patient", "Group"):
+                condition, params = visible("r", rtype, nobody)
+                assert "IN ()" not in condition and 1 not in params
+            assert "IN ()" not in labels_cleared("v", nobody)[0] and 1 not in labels_cleared("v", nobody)[1]
 
 
 def fact(**changed: Any) -> PanelFact:

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from service.auth import identities as rules
 from service.store.engine import Store, open_store
 from tests.frozen_clock import FrozenClock
 from tests.service.web.browsing import Browser
-from tests.service.web.county import populate, populate_sandbox, settings
+from tests.service.web.county import populate, populate_sandbox, put, settings
+from tests.service.web.openid_provider import FakeProvider
+from tests.service.web.visiting import SECRET, Visitor, register_provider, role
 
 
 @pytest.fixture
@@ -49,4 +52,19 @@ async def production(store: Store, tmp_path: Path) -> AsyncIterator[Browser]:
     key.chmod(0o600)
     chosen = settings(env="production", public_url="https://enlace.test", secret_key_file=key)
     async with Browser(store, chosen, "https://enlace.test") as browser:
+        yield browser
+
+
+@pytest.fixture
+async def provider(store: Store, clock: FrozenClock) -> FakeProvider:
+    """Registered for Organization/ecm-1 and known to Ana, who is its lead care manager."""
+    await register_provider(store, "p1", secret=SECRET)
+    await put(store, role("r-ana", "ana", "ecm-1"))
+    await rules.bind(store, await rules.named(store, "p1"), "ana-at-work", "Practitioner/ana")
+    return FakeProvider(clock, secret=SECRET)
+
+
+@pytest.fixture
+async def visitor(store: Store, provider: FakeProvider) -> AsyncIterator[Visitor]:
+    async with Visitor(store, provider) as browser:
         yield browser

@@ -1,8 +1,6 @@
-"""The OAuth endpoints over HTTP: checks T1-T5 and T12-T25 of ../shared/facts/security.md 1.1, on both engines."""
+"""The token endpoint over HTTP: checks T1-T5, T12, T13 and T21-T23 of ../shared/facts/security.md 1.1."""
 
-import asyncio
 import base64
-import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,97 +8,21 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 
-from service.api.smart import configuration, routes
 from service.auth import registration
-from service.auth.authorization_scopes import offered
 from service.auth.backend_services import ASSERTION_TYPE, AuthServer
 from service.auth.bearer import authenticate
-from service.auth.grants import GRANTS
 from service.auth.key_sets import Fetched, KeySets
-from service.auth.limits import Buckets, Limits
-from service.auth.registration import insertion, new_client
 from service.clock import SystemClock
 from service.store import credentials
 from service.store.body import with_hole
 from service.store.change import Change, Statement, Write
 from service.store.engine import Store, open_store
-from tests.frozen_clock import FrozenClock
-from tests.service.auth.smart_client import CLIENT, TOKEN_URL, claims, ec_key, header, jwks_text, jwt, key_set, rsa_key
+from tests.service.api.smart.oauth import BASE, app_of, audit, check_refused, client_of, form, register
+from tests.service.auth.smart_client import CLIENT, TOKEN_URL, claims, ec_key, header, jwt, key_set, rsa_key
 
 POSTGRESQL_IN_DEEP = True
-
-BASE = "https://enlace.example.org"
 JWKS_URL = "https://ehr.example.org/jwks.json"
-SECOND = 1_000_000
-
-
-def app_of(server: AuthServer) -> Starlette:
-    app = Starlette(routes=routes)
-    app.state.auth = server
-    return app
-
-
-def client_of(server: AuthServer) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app_of(server)), base_url=BASE)
-
-
-async def register(store: Store, client_id: str, **changes: Any) -> None:
-    facts: dict[str, Any] = {
-        "name": client_id,
-        "organization": "Organization/ecm-1",
-        "role": "ecm-provider",
-        "scope": "system/Task.cruds system/Patient.rs",
-        "jwks": jwks_text(),
-        "now_us": store.clock.now_us(),
-    }
-    await store.commit(insertion(new_client(client_id, **facts | changes)))
-
-
-@pytest.fixture
-async def store(database_url: str, clock: FrozenClock) -> AsyncIterator[Store]:
-    opened = await open_store(database_url, clock)
-    await register(opened, CLIENT)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-def server(store: Store) -> AuthServer:
-    return AuthServer(store, BASE, limits=Limits(Buckets(10_000), Buckets(10_000)))
-
-
-@pytest.fixture
-async def http(server: AuthServer) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(server) as client:
-        yield client
-
-
-def form(now_us: int, assertion: str | None = None, **changes: str | None) -> dict[str, str]:
-    good: dict[str, str | None] = {
-        "grant_type": "client_credentials",
-        "client_assertion_type": ASSERTION_TYPE,
-        "client_assertion": assertion or jwt(header(), claims(now_us)),
-        "scope": "system/Task.rs",
-    }
-    return {name: value for name, value in (good | changes).items() if value is not None}
-
-
-async def audit(store: Store) -> list[tuple[Any, ...]]:
-    """(outcome, kind, actor, organization, target, reason) of OAuth requests, in order."""
-    rows = await store.fetch(
-        "SELECT outcome, kind, actor, organization, target, reason FROM audit"
-        " WHERE kind IN ('token', 'introspect', 'revoke') ORDER BY slot, seq"
-    )
-    return [tuple(row) for row in rows]
-
-
-def check_refused(answer: httpx.Response, status: int, error: str) -> None:
-    assert (answer.status_code, answer.json()["error"]) == (status, error)
-    assert answer.headers["content-type"] == "application/json"
-    assert (answer.headers["cache-control"], answer.headers["pragma"]) == ("no-store", "no-cache")
-    assert ("www-authenticate" in answer.headers) == (status == 401)
 
 
 async def refused(
@@ -322,60 +244,6 @@ async def test_t17_the_host_header_does_not_make_the_audience(http: httpx.AsyncC
     check_refused(await http.post("/auth/token", data=form(now, text), headers=headers), 401, "invalid_client")
 
 
-async def test_t20_one_assertion_used_200_times_at_once_gives_one_token(http: httpx.AsyncClient, store: Store) -> None:
-    data = form(store.clock.now_us())
-    answers = await asyncio.gather(*(http.post("/auth/token", data=data) for _ in range(200)))
-    assert sorted(answer.status_code for answer in answers) == [200] + [401] * 199
-    assert len(await store.fetch("SELECT hash FROM token")) == 1
-    outcomes = [(row[0], row[-1]) for row in await audit(store)]
-    assert sorted(outcomes) == [(0, "")] + [(4, "replay")] * 199
-
-
-async def test_t20_replay_is_refused_as_long_as_the_assertion_would_pass(
-    http: httpx.AsyncClient, store: Store, clock: FrozenClock
-) -> None:
-    data = form(clock.now_us())
-    assert (await http.post("/auth/token", data=data)).status_code == 200
-    clock.advance(329 * SECOND)
-    check_refused(await http.post("/auth/token", data=data), 401, "invalid_client")
-    assert (await audit(store))[-1][-1] == "replay"
-    clock.advance(SECOND)
-    check_refused(await http.post("/auth/token", data=data), 401, "invalid_client")
-    assert (await audit(store))[-1][-1] == "exp-past"
-    clock.advance(600 * SECOND)  # long after: the jti itself may be used again
-    assert (await http.post("/auth/token", data=form(clock.now_us()))).status_code == 200
-
-
-async def test_t20_replay_survives_a_restart(
-    http: httpx.AsyncClient, store: Store, server: AuthServer, database_url: str, clock: FrozenClock
-) -> None:
-    data = form(clock.now_us())
-    assert (await http.post("/auth/token", data=data)).status_code == 200
-    if database_url.startswith("sqlite"):
-        await store.close()
-    again = await open_store(database_url, clock)
-    async with client_of(AuthServer(again, BASE)) as second:
-        check_refused(await second.post("/auth/token", data=data), 401, "invalid_client")
-    await again.close()
-    if database_url.startswith("sqlite"):
-        store.__dict__.update((await open_store(database_url, clock)).__dict__)  # for the fixture to close
-
-
-async def test_t20_another_client_may_use_the_same_jti(http: httpx.AsyncClient, store: Store) -> None:
-    await register(store, "client-2")
-    now = store.clock.now_us()
-    assert (await http.post("/auth/token", data=form(now))).status_code == 200
-    other = jwt(header(), claims(now, iss="client-2", sub="client-2"))
-    assert (await http.post("/auth/token", data=form(now, other))).status_code == 200
-
-
-async def test_t20_a_forged_assertion_does_not_use_up_the_jti(http: httpx.AsyncClient, store: Store) -> None:
-    now = store.clock.now_us()
-    forged = jwt(header(), claims(now), rsa_key(2048, 1))
-    check_refused(await http.post("/auth/token", data=form(now, forged)), 401, "invalid_client")
-    assert (await http.post("/auth/token", data=form(now))).status_code == 200
-
-
 T21_SCOPE_REFUSED = [
     None,
     "",
@@ -417,45 +285,6 @@ async def test_t21_scope_granted(http: httpx.AsyncClient, store: Store) -> None:
         assert answer.json()["scope"] == granted
 
 
-async def test_t24_a_client_from_one_source_is_limited_and_others_are_not(store: Store, clock: FrozenClock) -> None:
-    server = AuthServer(store, BASE, limits=Limits(Buckets(1000), Buckets(3)))
-    await register(store, "client-2")
-    async with client_of(server) as http:
-        for number in range(3):
-            text = jwt(header(), claims(clock.now_us(), jti=f"j{number}"))
-            assert (await http.post("/auth/token", data=form(clock.now_us(), text))).status_code == 200
-        for _ in range(5):
-            answer = await http.post("/auth/token", data=form(clock.now_us()))
-            check_refused(answer, 429, "slow_down")
-            assert answer.headers["retry-after"] == "20"
-        assert [row[-1] for row in await audit(store)].count("rate") == 1
-        other = jwt(header(), claims(clock.now_us(), iss="client-2", sub="client-2"))
-        assert (await http.post("/auth/token", data=form(clock.now_us(), other))).status_code == 200
-        clock.advance(20 * SECOND)
-        assert (await http.post("/auth/token", data=form(clock.now_us()))).status_code == 200
-
-
-async def test_t24_a_source_is_limited_before_anything_is_read(store: Store, clock: FrozenClock) -> None:
-    async with client_of(AuthServer(store, BASE, limits=Limits(Buckets(2), Buckets(100)))) as http:
-        codes = [(await http.post("/auth/token", content=b"?")).status_code for _ in range(4)]
-        assert codes == [415, 415, 429, 429]
-
-
-async def test_t25_audit_of_success_and_failure(http: httpx.AsyncClient, store: Store) -> None:
-    data = form(store.clock.now_us())
-    token = (await http.post("/auth/token", data=data)).json()["access_token"]
-    await http.post("/auth/token", data=data)
-    await http.post("/auth/token", data={"client_id": "x\u0000y"})
-    ((digest,),) = await store.fetch("SELECT hash FROM token")
-    assert await audit(store) == [
-        (0, "token", CLIENT, "Organization/ecm-1", "token/" + bytes(digest).hex()[-32:], ""),
-        (4, "token", CLIENT, "", "", "replay"),
-        (4, "token", "", "", "", "grant-type-missing"),
-    ]
-    everything = json.dumps([[str(cell) for cell in row] for row in await store.fetch("SELECT * FROM audit")])
-    assert token not in everything and data["client_assertion"] not in everything
-
-
 async def test_authlib_as_an_independent_client(database_url: str) -> None:
     """Authlib's private_key_jwt over the same transport, with both algorithms."""
     from authlib.integrations.httpx_client import AsyncOAuth2Client  # type: ignore[import-untyped]
@@ -486,110 +315,3 @@ def _pem(key: Any) -> bytes:
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     return bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-
-
-# --- introspection and revocation --------------------------------------------------------------------------------
-
-
-async def token_for(http: httpx.AsyncClient, store: Store, client_id: str = CLIENT, jti: str = "t") -> str:
-    text = jwt(header(), claims(store.clock.now_us(), iss=client_id, sub=client_id, jti=jti))
-    answer = await http.post("/auth/token", data=form(store.clock.now_us(), text))
-    return str(answer.json()["access_token"])
-
-
-def with_assertion(store: Store, token: str, jti: str) -> dict[str, str]:
-    text = jwt(header(), claims(store.clock.now_us(), jti=jti))
-    return {"token": token, "client_assertion_type": ASSERTION_TYPE, "client_assertion": text}
-
-
-async def test_introspection_by_bearer_and_by_assertion(http: httpx.AsyncClient, store: Store) -> None:
-    token = await token_for(http, store)
-    exp = store.clock.now_us() // SECOND + 300
-    expected = {"active": True, "scope": "system/Task.rs", "client_id": CLIENT, "exp": exp}
-    bearer = {"Authorization": f"Bearer {token}"}
-    answer = await http.post("/auth/introspect", data={"token": token}, headers=bearer)
-    assert answer.json() == expected and answer.headers["cache-control"] == "no-store"
-    data = with_assertion(store, token, "i")
-    assert (await http.post("/auth/introspect", data=data)).json() == expected
-    check_refused(await http.post("/auth/introspect", data=data), 401, "invalid_client")
-    assert [row[:2] for row in await audit(store)][1:] == [(0, "introspect"), (0, "introspect"), (4, "introspect")]
-
-
-async def test_an_inactive_or_foreign_token_is_only_inactive(
-    http: httpx.AsyncClient, store: Store, clock: FrozenClock
-) -> None:
-    await register(store, "client-2")
-    await register(store, "operator", role="admin", scope="system/*.cruds")
-    mine, foreign = await token_for(http, store), await token_for(http, store, "client-2")
-    admin = await token_for(http, store, "operator")
-    bearer = {"Authorization": f"Bearer {mine}"}
-    for text in ("A" * 43, "x", foreign, "\u00e9"):
-        answer = await http.post("/auth/introspect", data={"token": text}, headers=bearer)
-        assert (answer.status_code, answer.json()) == (200, {"active": False})
-    seen = await http.post("/auth/introspect", data={"token": foreign}, headers={"Authorization": f"Bearer {admin}"})
-    assert seen.json()["client_id"] == "client-2"
-    clock.advance(300 * SECOND)
-    later = {"Authorization": f"Bearer {await token_for(http, store, jti='later')}"}
-    assert (await http.post("/auth/introspect", data={"token": mine}, headers=later)).json() == {"active": False}
-
-
-@pytest.mark.parametrize("path", ["/auth/introspect", "/auth/revoke"])
-async def test_introspection_and_revocation_refuse_who_is_nobody(
-    http: httpx.AsyncClient, store: Store, path: str
-) -> None:
-    token = await token_for(http, store)
-    check_refused(await http.post(path, data={"token": token}), 401, "invalid_client")
-    unknown = {"Authorization": "Bearer " + "A" * 43}
-    check_refused(await http.post(path, data={"token": token}, headers=unknown), 401, "invalid_token")
-    bearer = {"Authorization": f"Bearer {token}"}
-    check_refused(await http.post(path, data=with_assertion(store, token, "b"), headers=bearer), 400, "invalid_request")
-    check_refused(await http.post(path, data={"x": "y"}, headers=bearer), 400, "invalid_request")
-    assert (await http.get(path)).status_code == 405
-
-
-async def test_revocation(http: httpx.AsyncClient, store: Store) -> None:
-    await register(store, "client-2")
-    mine, foreign = await token_for(http, store), await token_for(http, store, "client-2")
-    bearer = {"Authorization": f"Bearer {mine}"}
-    for text in (foreign, "A" * 43, "x"):
-        answer = await http.post("/auth/revoke", data={"token": text}, headers=bearer)
-        assert answer.status_code == 200
-    assert await authenticate(store, f"Bearer {foreign}", store.clock.now_us())
-    assert (await http.post("/auth/revoke", data={"token": mine}, headers=bearer)).status_code == 200
-    check_refused(await http.post("/auth/revoke", data={"token": mine}, headers=bearer), 401, "invalid_token")
-
-
-# --- discovery ---------------------------------------------------------------------------------------------------
-
-
-async def test_smart_configuration(http: httpx.AsyncClient) -> None:
-    for accept in ("application/json", "application/fhir+xml", "text/html"):
-        answer = await http.get("/fhir/.well-known/smart-configuration", headers={"Accept": accept})
-        assert answer.headers["content-type"] == "application/json"
-        assert answer.headers["access-control-allow-origin"] == "*"
-        assert answer.json() == configuration(BASE)
-    body = answer.json()
-    assert body["token_endpoint"] == TOKEN_URL
-    assert body["grant_types_supported"] == sorted(GRANTS)
-    assert body["token_endpoint_auth_signing_alg_values_supported"] == ["RS384", "ES384"]
-    assert body["code_challenge_methods_supported"] == ["S256"]
-
-
-async def test_every_address_of_a_post_in_the_configuration_exists(http: httpx.AsyncClient) -> None:
-    for name in ("token_endpoint", "introspection_endpoint", "revocation_endpoint"):
-        assert (await http.post(configuration(BASE)[name])).status_code == 415
-
-
-async def test_every_listed_scope_of_a_system_is_granted(http: httpx.AsyncClient, store: Store) -> None:
-    await register(store, "wide", scope="system/*.cruds")
-    listed = [scope for scope in configuration(BASE)["scopes_supported"] if scope.startswith("system/")]
-    assert any("?" in scope for scope in listed)
-    for number, scope in enumerate(listed):
-        text = jwt(header(), claims(store.clock.now_us(), iss="wide", sub="wide", jti=str(number)))
-        answer = await http.post("/auth/token", data=form(store.clock.now_us(), text, scope=scope))
-        assert answer.json()["scope"] == scope
-
-
-def test_every_listed_scope_of_a_person_is_one_that_an_app_is_granted() -> None:
-    listed = [scope for scope in configuration(BASE)["scopes_supported"] if not scope.startswith("system/")]
-    assert set(offered(" ".join(listed), "user/*.cruds patient/*.cruds")) == set(listed)

@@ -1,0 +1,87 @@
+"""What is kept back leaves no trace: in the ledger, in how many events come at once, in what goes along."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from service.notify import deciding
+from tests.service.conftest import AppClient
+from tests.service.notify.fake_receiver import Desk, events_of
+from tests.service.notify.subscription_samples import extension
+from tests.service.notify.test_deciding import UPDATED, resources
+from tests.service.world import CBO1, PLAN1, SUD, put, task
+
+POSTGRESQL_IN_DEEP = True
+
+
+async def hidden(desk: Desk, name: str) -> None:
+    """A Task about a member of ECM 1 that a label keeps from it."""
+    made = task(f"Task/{name}", "Patient/a", "ServiceRequest/a", PLAN1, CBO1, meta=SUD)
+    await put(desk.store, made, source=PLAN1)
+
+
+async def seen(desk: Desk, name: str) -> None:
+    await put(desk.store, task(f"Task/{name}", "Patient/a", "ServiceRequest/a", PLAN1, CBO1), source=PLAN1)
+
+
+@pytest.fixture
+async def client(app_client: AppClient) -> httpx.AsyncClient:
+    return await app_client("ecm-provider")
+
+
+async def test_the_ledger_of_a_pause_does_not_tell_that_something_hidden_waits(
+    desk: Desk, client: httpx.AsyncClient
+) -> None:
+    state = await desk.subscribes(client, criteria=UPDATED)
+    assert (await client.post(f"/{state.reference}/$pause")).status_code == 200
+    before = (await client.get(f"/{state.reference}/$deliveries")).json()
+    await hidden(desk, "h")
+    await desk.work()
+    ((count,),) = await desk.store.fetch("SELECT count(*) FROM event_waiting")
+    assert count == 1
+    assert (await client.get(f"/{state.reference}/$deliveries")).json() == before
+
+
+async def test_how_many_come_at_once_does_not_tell_how_many_were_kept_back(
+    desk: Desk, client: httpx.AsyncClient
+) -> None:
+    """Two at a time, as if the hidden ones had never been."""
+    most = extension("backport-max-count", valuePositiveInt=2)
+    state = await desk.subscribes(client, criteria=UPDATED, more=(most,))
+    await client.post(f"/{state.reference}/$pause")
+    for name in ("h1", "h2", "h3", "s1", "h4", "s2", "h5", "h6", "s3", "s4", "h7", "s5"):
+        await (hidden if name.startswith("h") else seen)(desk, name)
+    await desk.work()
+    assert (await client.post(f"/{state.reference}/$resume")).status_code == 200
+    await desk.work()
+    assert [[name for _, name in events_of(one)] for one in desk.receiver.bundles()] == [
+        ["Task/s1", "Task/s2"],
+        ["Task/s3", "Task/s4"],
+        ["Task/s5"],
+    ]
+    assert desk.receiver.numbers() == [1, 2, 3, 4, 5]
+    rows = await desk.store.fetch("SELECT detail FROM audit WHERE kind = 'notification-suppressed'")
+    assert len(rows) == len(set(rows)) == 7
+
+
+async def test_what_goes_along_and_is_labelled_meanwhile_stays_behind(
+    desk: Desk, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between decision and commit: decided again."""
+    await desk.subscribes(client, criteria=UPDATED, content="full-resource")
+    included, done = deciding._included, list[bool]()
+
+    async def including(*facts: Any) -> Any:
+        made = await included(*facts)
+        if not done:
+            done.append(True)
+            assert "ServiceRequest/a" in made
+            await desk.changes("ServiceRequest/a", meta=SUD, source=PLAN1)
+        return made
+
+    monkeypatch.setattr(deciding, "_included", including)
+    await seen(desk, "s")
+    await desk.work()
+    (bundle,) = desk.receiver.bundles()
+    assert done and "Task/s" in resources(bundle) and "ServiceRequest/a" not in resources(bundle)
