@@ -181,7 +181,7 @@ class Egress:
         for.
         """
         check_url(url, self._allow)
-        client = self._client or self._open()
+        client = self._client or await self._opened()
         whole_s = timeout_s or self._timeout_s
         # identity: 64 KB of gzip could be 64 MB of text.
         sent = {"Accept-Encoding": "identity", **(headers or {})}
@@ -220,6 +220,11 @@ class Egress:
                 raise refused from None
             raise EgressFailed("connect" if isinstance(error, httpx.ConnectError) else "network") from None
 
+    async def _opened(self) -> "httpx.AsyncClient":
+        """The libraries may take seconds to load: in a thread, so that this process answers meanwhile."""
+        await asyncio.to_thread(_load)
+        return self._client or self._open()
+
     def _open(self) -> "httpx.AsyncClient":
         from http.cookiejar import DefaultCookiePolicy
 
@@ -253,6 +258,10 @@ class Egress:
         if self._client is not None:
             await self._client.aclose()
             self._client = None
+
+
+def _load() -> None:
+    import httpx_aiohttp  # noqa: F401
 
 
 @asynccontextmanager

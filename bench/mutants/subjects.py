@@ -28,6 +28,7 @@ _TOKEN = (
     _AUTH + "test_bearer.py",
 )
 _ASSERTIONS = (
+    *(_AUTH + "test_jwt_reader.py", _AUTH + "test_assertion_edges.py"),
     *(_AUTH + "test_assertions.py", _AUTH + "test_assertion_claims.py", _AUTH + "test_assertion_damage.py"),
     *_TOKEN,
 )
@@ -43,7 +44,7 @@ SUBJECTS = (
     Subject(
         "restriction",
         "service/access/tripwire.py",
-        (*_SEEN, _ACCESS + "test_tripwire.py"),
+        (_ACCESS + "test_judged.py", *_SEEN, _ACCESS + "test_tripwire.py"),
     ),
     Subject("restriction", "service/search/fits.py", ("tests/service/search/test_fits.py",)),
     Subject("token", "service/auth/jwt_reader.py", _ASSERTIONS),

@@ -101,6 +101,12 @@ def _failures(facts: Facts) -> Samples:
         yield from _merged((identifier(name), bad / every) for name, every, bad in facts.figures.failing)
 
 
+def _notices(facts: Facts) -> Samples:
+    if facts.figures:
+        for (channel, state), count in facts.figures.notices.items():
+            yield (identifier(channel), state), count
+
+
 FAMILIES = (
     Family(
         "enlace_build_info",
@@ -321,6 +327,21 @@ FAMILIES = (
         ("subscription",),
         "Share of failed attempts in the last ten minutes, of the 200 subscriptions that failed most.",
         _failures,
+    ),
+    Family(
+        "enlace_notices",
+        "gauge",
+        ("channel", "state"),
+        "Notices to people: `waiting` (for their hour, or for another try), `failed` (waits for a person); counted up "
+        "to 100,000 a state.",
+        _notices,
+    ),
+    Family(
+        "enlace_oldest_unsent_notice_seconds",
+        "gauge",
+        (),
+        "How long the oldest notice to a person has been failing, or waiting beyond its time; 0 where none is.",
+        lambda facts: _one(_age(facts, facts.figures.unsent_us)) if facts.figures else (),
     ),
 )
 """THE table. A metric that is added here is red until docs/metrics.md has it."""

@@ -10,6 +10,7 @@ from service.auth.jwks import BadKeySet, check_registered_url, check_registratio
 from service.cli import doctor_delivery as delivery
 from service.cli import doctor_machine as machine
 from service.cli.doctor_site import Check, Finding, Level, Site, ago, parted
+from service.cli.doctor_subscriptions import subscriptions
 from service.search.definition import digest
 from service.store import backup_marker, break_glass, chain, condition, credentials, label_rules, reindex, sources
 from service.store import seals as audit_seals
@@ -300,6 +301,8 @@ CHECKS = (
     Check("queue", "schema", queue),
     Check("workers", "schema", workers),
     Check("messages", "schema", messages),
+    Check("subscriptions", "schema", subscriptions),
+    Check("notices", "schema", delivery.notices),
     Check("backup", "schema", backup),
     Check("seals", "schema", seals),
     Check("audit", "deep", audit),

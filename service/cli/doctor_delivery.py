@@ -1,15 +1,18 @@
-"""Checks of `enlace doctor` on the ways out: mail server, SMS gateway, client certificate. Nothing is sent."""
+"""Checks of `enlace doctor` on the ways out: mail server, SMS gateway, client certificate, notices. Nothing is sent."""
 
 from cryptography import x509
 
-from service.cli.doctor_site import Finding, Site
+from service.cli.doctor_site import Finding, Level, Site, ago
 from service.egress import Egress, EgressFailed, EgressRefused
 from service.key_files import certificate_problems
 from service.notify.channels.mail import Mail
 from service.notify.model import Outcome
 from service.setting_urls import smtp_server
+from service.store import condition
 
 SOON_DAYS = 30
+LATE_WARN, LATE_FAIL = 15 * 60_000_000, 4 * 3_600_000_000
+"""A notice that waits so long beyond its time: a mail server that puts off strangers does so for minutes."""
 _DAY_US = 86_400_000_000
 _MAIL_REMEDIES = {
     "credentials": "correct user and password in ENLACE_SMTP_URL",
@@ -18,6 +21,15 @@ _MAIL_REMEDIES = {
     "timeout": "open the firewall towards the mail server, or correct its port in ENLACE_SMTP_URL",
 }
 _WRITES = "correct ENLACE_SMTP_URL, or start the mail server; notifications wait and are tried again for 72 h"
+
+_OF_CHANNEL = "see the lines mail and sms"
+_REMEDIES = {
+    "not-configured": "set ENLACE_SMTP_URL or ENLACE_SMS_URL, or let the person choose another channel",
+    "no-address": "put the person's address into the directory (Practitioner.telecom)",
+    "recipient": "correct the person's address in the directory (Practitioner.telecom)",
+    "address-form": "correct the person's address in the directory (Practitioner.telecom)",
+}
+"""By the reason that a notice gives; else the trouble is the way itself."""
 
 
 async def mail(site: Site) -> list[Finding]:
@@ -81,3 +93,26 @@ async def certificate(site: Site) -> list[Finding]:
         remedy = "get a new one, replace both files and restart the workers"
         found.append(Finding("fail" if days < 0 else "warn", "certificate", sentence, remedy))
     return found or [Finding("ok", "certificate", sentence)]
+
+
+async def notices(site: Site) -> list[Finding]:
+    """What people were to be told and were not."""
+    seen = await condition.notices(site.database, site.now_us)
+    found = []
+    late = site.now_us - seen.late_us if seen.late_us is not None else 0
+    if late > LATE_WARN:
+        level: Level = "fail" if late > LATE_FAIL else "warn"
+        if seen.untried:
+            sentence = f"The oldest notice ({seen.channel}) waits for {ago(late)} beyond its time; nobody took it."
+            remedy = "start `enlace worker`; see its log"
+        else:
+            sentence = f"The oldest notice that does not go out ({seen.channel}: {seen.reason}) fails for {ago(late)}."
+            remedy = f"{_REMEDIES.get(seen.reason, _OF_CHANNEL)}; it is tried again by itself, for 72 h"
+        found.append(Finding(level, "notices", sentence, remedy))
+    if seen.failed:
+        shown = ", ".join(f"{count} {channel} ({reason})" for (channel, reason), count in list(seen.failed.items())[:5])
+        reason = next(iter(seen.failed))[1]
+        remedy = f"{_REMEDIES.get(reason, _OF_CHANNEL)}; then `enlace notices list --state failed`, "
+        remedy += "`enlace notices replay ID`"
+        found.append(Finding("warn", "notices", f"Notices that failed for good: {shown}.", remedy))
+    return found or [Finding("ok", "notices", "No notice to a person failed or is late.")]

@@ -103,7 +103,7 @@ def preferences(
     person: Annotated[str, typer.Argument(metavar="PERSON", help="Such as Practitioner/lcm-1.")],
     as_json: Json = False,
 ) -> None:
-    """Show how a person wants to be told; set by Practitioner/[id]/$notification-preferences.
+    """Show how a person wants to be told; set by $notification-preferences of the Practitioner.
 
     Example: enlace notices preferences Practitioner/lcm-1
     """
@@ -111,7 +111,7 @@ def preferences(
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found]))
         return
-    heading = ("ROLE", "KIND", "CHANNELS", "QUIET", "DIGEST", "ZONE", "ESCALATE TO")
+    heading = ("ROLE", "KIND", "CHANNELS", "QUIET", "DIGEST", "ZONE", "LANGUAGE", "ESCALATE TO")
     typer.echo(table(heading, map(_row, found)) if found else "No preferences: told as the table of kinds says.")
 
 
@@ -136,7 +136,7 @@ async def _replay(store: "Store", number: int) -> str:
 
 def _row(one: Preference) -> tuple[str, ...]:
     to = f"{one.escalate_to} after {one.escalate_min} min" if one.escalate_to else ""
-    cells = (one.role or "any", one.kind, one.channels or "none", one.quiet, one.digest, one.zone, to)
+    cells = (one.role or "any", one.kind, one.channels or "none", one.quiet, one.digest, one.zone, one.language, to)
     return tuple(cell or "-" for cell in cells)
 
 

@@ -37,13 +37,14 @@ def resource(
     topic: str,
     channel: str,
     endpoint: str,
-    content: str,
+    content: str | None,
     payload: str | None,
     filters: tuple[str, ...],
     headers: tuple[str, ...],
     numbers: Mapping[str, int],
 ) -> dict[str, Any]:
-    """numbers: name of a backport extension of the channel -> its value; 0 leaves it out."""
+    """content None: what is usual for the channel. numbers: backport extension -> its value; 0 leaves it out."""
+    level = {"url": f"{BACKPORT}/backport-payload-content", "valueCode": content}
     extensions = [
         {"url": f"{BACKPORT}/backport-{name}", _member(name): value} for name, value in numbers.items() if value
     ]
@@ -58,7 +59,7 @@ def resource(
             "type": channel,
             **({"endpoint": endpoint} if endpoint else {}),
             "payload": payload or MIME.get(channel, "application/fhir+json"),
-            "_payload": {"extension": [{"url": f"{BACKPORT}/backport-payload-content", "valueCode": content}]},
+            **({"_payload": {"extension": [level]}} if content else {}),
             **({"header": list(headers)} if headers else {}),
         },
     }
@@ -146,7 +147,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
 
 
 def state_of(row: Mapping[str, Any]) -> str:
-    return f"{row['status']} (paused)" if row["paused"] else str(row["status"])
+    beside = " (paused)" if row["paused"] else " (failing)" if row["failures"] else ""
+    return f"{row['status']}{beside}"
 
 
 async def secret_of(store: "Store", settings: "Settings", fhir_id: str) -> str:

@@ -12,7 +12,7 @@ import typer
 from service.cli import operator
 from service.cli.client import Json
 from service.cli.listing import table
-from service.cli.subscription_facts import facts, lines, secret_of, state_of, statuses
+from service.cli.subscription_facts import REACTIVATE, facts, lines, secret_of, state_of, statuses
 
 if TYPE_CHECKING:
     from service.access.context import Context
@@ -110,7 +110,9 @@ def add(
     topic: Annotated[str, typer.Option(help="Short name or URL from `enlace subscriptions topics`.")],
     endpoint: Annotated[str, typer.Option(help="https URL, mailto: or tel: address; empty for websocket.")] = "",
     channel: Annotated[str, typer.Option(help="rest-hook, email, sms or websocket.")] = "rest-hook",
-    content: Annotated[str, typer.Option(help="empty, id-only or full-resource.")] = "id-only",
+    content: Annotated[
+        str | None, typer.Option(help="empty, id-only or full-resource; left out: id-only, of texts for people empty.")
+    ] = None,
     payload: Annotated[str | None, typer.Option(help="Media type of what is sent.")] = None,
     filter: Annotated[list[str] | None, typer.Option(help="As Task?owner=Organization/x; repeatable, all fit.")] = None,
     header: Annotated[list[str] | None, typer.Option(help="As `Name: value`; sent along; repeatable.")] = None,
@@ -161,11 +163,15 @@ def pause(fhir_id: ID, as_json: Json = False) -> None:
 
 @app.command("resume")
 def resume(fhir_id: ID, as_json: Json = False) -> None:
-    """Send again, beginning with what has waited.
+    """Send again at once, beginning with what has waited; also one that waits after failures.
 
     Example: enlace subscriptions resume 0b6f...
     """
-    _steered(fhir_id, "resume", as_json, lambda _found: "Resumed.")
+    _steered(fhir_id, "resume", as_json, _resume_words)
+
+
+def _resume_words(found: dict[str, Any]) -> str:
+    return f"Resumed, but it is in error. {REACTIVATE}" if found["status"] == "error" else "Resumed."
 
 
 @app.command("test")
@@ -192,12 +198,13 @@ def rotate_secret(fhir_id: ID, as_json: Json = False) -> None:
 
     Example: enlace subscriptions rotate-secret 0b6f...
     """
-    _steered(
-        fhir_id,
-        "rotate_secret",
-        as_json,
-        lambda found: f"{found['secret']}\nThe former secret signs as well until {found['former-valid-until']}.",
-    )
+    _steered(fhir_id, "rotate_secret", as_json, _secret_words)
+
+
+def _secret_words(found: dict[str, Any]) -> str:
+    """The secret alone goes to standard output, so that it may be led into a file."""
+    typer.echo(f"The former secret signs as well until {found['former-valid-until']}; an older one no more.", err=True)
+    return str(found["secret"])
 
 
 @app.command("delete")

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from service import metrics
@@ -19,6 +19,8 @@ from service.store.deliveries import Attempt, Waiting
 from service.store.engine import Store
 from service.store.subscriptions import changed
 
+Stands = Callable[[Store], Awaitable[bool]]
+"""Whether what was decided is true still."""
 BUSY_US = 500_000
 """After so long it is asked again whether the receiver has a place."""
 GIVEN_UP = {
@@ -111,8 +113,12 @@ class Sender:
         numbers: Iterable[int] = (),
         ledger: str = "",
         resent: Sequence[Waiting] = (),
+        stands: Stands | None = None,
     ) -> Sent:
-        """numbers: that go out without content. ledger: kind of attempt. lease_us: until then it must be over."""
+        """numbers: that go out without content. ledger: kind of attempt. lease_us: until then it must be over.
+
+        stands: asked again after a wait for a place, in which a right may have ended: then it is decided anew.
+        """
         every = sorted([*(one.number for one in told), *numbers])
         first, last = (every[0], every[-1]) if every else (0, 0)
         ledger = ledger or kind.value
@@ -123,7 +129,9 @@ class Sender:
                 state, spec, kind, told, numbers=numbers, ident=ident, base_url=self._base_url, key=self._key,
                 now_us=at_us, test=ledger == "test",
             )  # fmt: skip
-            async with self._hosts.place(host_of(spec.endpoint), failing=state.failures > 0):
+            async with self._hosts.place(host_of(spec.endpoint), failing=state.failures > 0) as waited:
+                if waited and stands is not None and not await stands(self._store):
+                    raise NoPlace
                 started = time.perf_counter()
                 result = await self._sent(spec.channel, made, (lease_us - at_us) / 1e6)
         except NoPlace:

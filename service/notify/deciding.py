@@ -75,6 +75,12 @@ class Telling:
         change.epochs |= self.epochs
         change.relied |= self.relied
 
+    async def stands(self, store: Store) -> bool:
+        """Whether that is so at this moment."""
+        if await epochs.several(store, self.epochs) != self.epochs:
+            return False
+        return await read.versions_now(store, list(self.relied)) == self.relied
+
     def row(self, ctx: Context, kind: str, target: str, **detail: object) -> AuditRow:
         """The audit row of the disclosure."""
         row = ctx.audit("R", kind, target, self.patients, shown=self.shown, detail=detail)
@@ -165,6 +171,8 @@ async def _seen(ctx: Context, versions: Sequence[Version]) -> list[Found]:
     """Those versions that the subscriber may read, as they were: by relation, Consents, labels and scopes."""
     by_type: dict[str, list[int]] = {}
     for one in versions:
+        if one.of != one.patient:
+            continue  # about another member than the resource is now: nobody's
         by_type.setdefault(one.rtype, []).append(one.vid)
     found = []
     for rtype, vids in by_type.items():

@@ -17,7 +17,7 @@ from typing import Any
 from service.access.context import Settings
 from service.access.tripwire import Moved
 from service.caller import system_caller
-from service.log_events import NOTIFY_TURN_LOST, log
+from service.log_events import NOTIFY_GIVEN_UP, NOTIFY_TURN_LOST, log
 from service.notify import endpoints, sending, standing
 from service.notify.attempts import Sender, Sent
 from service.notify.backoff import Draw
@@ -137,9 +137,9 @@ class Turn:
             return await self._move(seen, "off", ENDED)
         who = await standing_now(self.store, state, self.behaviour, now_us)
         if isinstance(who, Barred):
-            return await self._barred(seen, who.value, "off" if who is Barred.ENDED else "error")
+            return await self._barred(seen, who.value, "off" if who is Barred.ENDED else "error", who.name.lower())
         if words := self._unlisted(who, spec):
-            return await self._barred(seen, words, "error")
+            return await self._barred(seen, words, "error", "endpoint")
         if state.paused:
             return await self._release(seen, spec.end_us or NEVER_US)
         if state.status == "requested":
@@ -175,11 +175,14 @@ class Turn:
         await self.store.commit(seen.change().merge(moving))
         return status == "active"
 
-    async def _barred(self, seen: Seen, why: str, status: str) -> bool:
+    async def _barred(self, seen: Seen, why: str, status: str, reason: str) -> bool:
         """Nothing goes out, nothing is numbered: what waits is decided when the client is back."""
         if seen.state.status == "error":
             return await self._release(seen, NEVER_US)
-        return await self._move(seen, status, why)
+        moved = await self._move(seen, status, why)
+        if status == "error":
+            log(NOTIFY_GIVEN_UP, subscription=seen.state.fhir_id, reason=reason, last="")
+        return moved
 
     def _unlisted(self, who: Subscriber, spec: Spec) -> str:
         """Why nothing may be sent to the endpoint any more: the operator may have struck it out since."""
@@ -249,16 +252,19 @@ class Turn:
         state = replace(state, numbered=events[-1].number)
         kind = "test" if all(one.kind == "test" for one in events) else "event"
         kept = sending.fitting(told, spec)
-        return await self._settled(await self._send(state, spec, Kind.EVENT, kept, ledger=kind))
+        return await self._settled(await self._send(state, spec, Kind.EVENT, kept, ledger=kind, stands=telling.stands))
 
     async def _retry(self, seen: Seen, who: Subscriber) -> bool:
         """What was numbered and did not arrive. Who lost the right meanwhile is sent the number and nothing else."""
         state = seen.state
         limit = sending.batch(seen.spec)
         events = await deliveries.events(self.store, self.key, state.delivered + 1, state.numbered, limit)
-        if not events:  # too old: kept no longer
+        last = events[0].number - 1 if events else state.numbered
+        if last > state.delivered:  # too old: kept no longer
+            now_us = self.store.clock.now_us()
+            ident = self.store.next_id(now_us)
             change = seen.change()
-            change.statements += deliveries.arrived(self.key, state.numbered, self.store.clock.now_us())
+            change.statements += deliveries.expired(self.key, state.delivered + 1, last, now_us, ident)
             await self.store.commit(change)
             return True
         kind = "test" if all(one.kind == "test" for one in events) else "event"
@@ -292,8 +298,8 @@ class Turn:
         self._extend(seen, change)
         await self._commit_held(change)
         done = [row for row in rows if -row.vid <= events[-1].number]
-        sent = await self._send(seen.state, seen.spec, Kind.EVENT, kept, numbers=hidden, ledger=ledger, resent=done)
-        return await self._settled(sent)
+        more = {"numbers": hidden, "ledger": ledger, "resent": done, "stands": telling.stands}
+        return await self._settled(await self._send(seen.state, seen.spec, Kind.EVENT, kept, **more))
 
     async def _told(self, who: Subscriber, seen: Seen, events: Sequence[Event]) -> Telling:
         """The second wall alarms where it judges otherwise twice, and then nothing goes out."""
@@ -312,8 +318,17 @@ class Turn:
         """For the auditor alone: the row is the service's, so that no search of the subscriber's finds it."""
         service = system_caller()
         detail = f'{{"client":"{state.client_id}","vid":{row.vid}}}'
-        facts = ("E", "notification-suppressed", 4, service.client_id, service.organization, state.reference)
-        return AuditRow(*facts, request_id=who.request_id, reason="no-right", detail=detail)
+        return AuditRow(
+            "E",
+            "notification-suppressed",
+            4,
+            service.client_id,
+            service.organization,
+            state.reference,
+            request_id=who.request_id,
+            reason="no-right",
+            detail=detail,
+        )
 
     # --- what came of it -----------------------------------------------------------------------------------------
 

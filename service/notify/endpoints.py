@@ -23,6 +23,8 @@ _WHY = {
     "host-form": f"The endpoint is {_HTTPS}.",
     "url-form": f"The endpoint is {_HTTPS}.",
 }
+_EXCEPTED = frozenset({"not-https", "port", "address-not-public", "address-form", "local-name"})
+_EXCEPT = " In a sandbox the operator may except one: ENLACE_EGRESS_ALLOW=host:port."
 _NOT_LISTED = (
     "The client may not have this endpoint: the operator registers the host, mail domain (@example.org) or telephone "
     "number with `enlace client endpoints`."
@@ -38,7 +40,8 @@ def problem(
         try:
             place = check_url(endpoint, exceptions).host
         except EgressRefused as refused:
-            return _WHY.get(refused.reason, _WHY["url-form"])
+            why = _WHY.get(refused.reason, _WHY["url-form"])
+            return why + _EXCEPT if sandbox and refused.reason in _EXCEPTED else why
     elif channel == "email":
         address = endpoint.removeprefix("mailto:")
         if address == endpoint or not mailbox(address):

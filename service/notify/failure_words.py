@@ -38,6 +38,7 @@ WORDS = {
     "no-channel": "This channel is not set up on this installation. Ask the operator.",
     "slow-reader": "The websocket was not read fast enough and was closed. Connect again.",
     "handshake": "The handshake was not answered with 2xx.",
+    "expired": "It was kept for 30 days and never arrived. Ask for what you missed by a search.",
     "secret": "The secret could not be opened. Ask the operator.",
     "defect": "It failed by our fault, and is tried again. Tell the operator.",
 }

@@ -30,20 +30,21 @@ class Hosts:
         self._places: dict[str, _Places] = {}
 
     @asynccontextmanager
-    async def place(self, host: str, *, failing: bool) -> AsyncIterator[None]:
-        """Raises NoPlace."""
+    async def place(self, host: str, *, failing: bool) -> AsyncIterator[bool]:
+        """Whether one had to wait for it. Raises NoPlace."""
         places = self._places.setdefault(host, _Places())
         if places.users >= (IN_FLIGHT if failing else IN_FLIGHT + QUEUE):
             raise NoPlace
         places.users += 1
         try:
+            waited = places.free.locked()
             try:
                 async with asyncio.timeout(WAIT_S):
                     await places.free.acquire()
             except TimeoutError:
                 raise NoPlace from None
             try:
-                yield
+                yield waited
             finally:
                 places.free.release()
         finally:

@@ -29,6 +29,7 @@ class Spec:
     topic: canonical. channel: rest-hook, email, sms, websocket. endpoint: https URL, mailto: or tel:, "" for websocket.
     mime: as channel.payload. headers: as channel.header. filters: as backport-filter-criteria, all of which must fit.
     timeout_s, heartbeat_s: 0 for none. max_count: events in one notification. end_us: Subscription.end, 0 for none.
+    language: as Subscription.language, of texts that people read.
     """
 
     topic: str
@@ -42,6 +43,7 @@ class Spec:
     heartbeat_s: int = 0
     max_count: int = 0
     end_us: int = 0
+    language: str = ""
 
     def text(self) -> str:
         return orjson.dumps(self).decode()

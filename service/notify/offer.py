@@ -9,13 +9,14 @@ from service.settings import Settings
 
 def offering(behaviour: Behaviour, settings: Settings) -> Behaviour:
     """The behaviour of a process in which Subscriptions are written."""
+    allowed = tuple(settings.egress_allow)
+    return replace(behaviour, egress_allow=allowed, channels=offered(settings), mail_encrypted=_encrypted(settings))
+
+
+def offered(settings: Settings) -> frozenset[str]:
+    """Channels that a Subscription may ask for here."""
     given = {"rest-hook": True, "websocket": True, "email": settings.smtp_url, "sms": settings.sms_url}
-    return replace(
-        behaviour,
-        egress_allow=tuple(settings.egress_allow),
-        channels=frozenset(name for name, there in given.items() if there),
-        mail_encrypted=_encrypted(settings),
-    )
+    return frozenset(name for name, there in given.items() if there)
 
 
 def _encrypted(settings: Settings) -> bool:

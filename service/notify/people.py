@@ -10,11 +10,11 @@ from service.log_events import NOTICE_BROKEN, log, where
 from service.notify import member_messages, telling
 from service.notify.model import Channels, Item
 from service.notify.notice_sending import Desk
-from service.notify.notices import MEMBERS, RTYPES, concerned, priority_of
+from service.notify.notices import LEAD, MEMBERS, RTYPES, concerned, is_correction, priority_of, subject_of
 from service.notify.persons import practitioner_of
 from service.search.keys import Keys
 from service.search.references import normal_reference
-from service.store import notice_preferences, notices
+from service.store import handed_over, notice_preferences, notices, stays
 from service.store.change import Change, Statement
 from service.store.database import Full, Unavailable
 from service.store.engine import Store
@@ -35,7 +35,8 @@ async def noticed(store: Store, keys: Keys, items: Sequence[Item], now_us: int, 
             continue
         new = parse(item.body)
         old: Resource = parse(item.before) if item.before else {}
-        for kind, whom in concerned(item.rtype, new, old):
+        successors = await _successors(store, item, new, now_us)
+        for kind, whom in [*concerned(item.rtype, new, old), *(("alert", one) for one in successors)]:
             # The EpisodeOfCare and the CareTeam of one assignment come together and are told once.
             about = item.patient if kind == "assignment" else item.vid
             for recipient in await _people(store, kind, normal_reference(whom, base_url) or ""):
@@ -43,6 +44,14 @@ async def noticed(store: Store, keys: Keys, items: Sequence[Item], now_us: int, 
                     told.add((recipient, kind, about))
                     statements.append(notices.told(_notice(store, item, kind, recipient, priority_of(new), now_us)))
     return statements
+
+
+async def _successors(store: Store, item: Item, new: Resource, now_us: int) -> list[str]:
+    """Of a correction to a former lead care manager: who leads the member's care now. Once, as the correction comes."""
+    if item.before is not None or not is_correction(new) or not any(concerned(item.rtype, new, {})):
+        return []
+    leads = await stays.responsible(store, subject_of(new), LEAD, now_us)
+    return [one for one in leads if await handed_over.is_to(store, item.reference, one, now_us)]
 
 
 async def _people(store: Store, kind: str, reference: str) -> Iterable[str]:

@@ -118,7 +118,7 @@ def _wrong(row: Preference) -> Iterator[tuple[str, str]]:
     if row.role not in ROLES:
         yield "role", f"is one of {', '.join(filter(None, ROLES))}, or left out for any"
     if not set(row.channels.split()) <= {DEFAULT, *CHANNELS}:
-        yield "channel", f"is one of {', '.join(CHANNELS)}, default, or none"
+        yield "channel", f"is one of {', '.join(CHANNELS)}, default, or none, which stands alone"
     hours, _, held = row.quiet.partition(" ")
     start, _, end = hours.partition("-")
     if row.quiet and not (_TIME.match(start) and _TIME.match(end) and start != end and held in ("", "all")):

@@ -7,7 +7,7 @@ from service.notify import secrets
 from service.notify.bundles import notification
 from service.notify.model import Content, Kind, Message, Spec, State, Told
 from service.notify.payloads import attaches
-from service.notify.texts import said
+from service.notify.texts import said, spoken
 
 AT_ONCE = 20
 """Events in one notification where the subscription does not say."""
@@ -66,7 +66,7 @@ def message(
     every = sorted([*(one.number for one in told), *numbers])
     first, last = (every[0], every[-1]) if every else (state.numbered, state.numbered)
     name = f"subscription.{'test' if test else _TEXTS[kind]}"
-    words = said(name, "en", count=len(every), first=first, last=last, link=f"{base_url}/{state.reference}")
+    words = said(name, spec.language, count=len(every), first=first, last=last, link=f"{base_url}/{state.reference}")
     body = None
     if spec.channel != "sms":
         body = notification(state, spec, kind, told, base_url, numbers=numbers, at_us=0 if every else now_us)
@@ -82,6 +82,7 @@ def message(
         headers=spec.headers,
         secrets=opened(state, key, now_us),
         timeout_s=timeout_s(spec),
+        language=spoken(spec.language),
     )
 
 

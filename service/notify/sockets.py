@@ -126,8 +126,8 @@ async def following(store: Store, behaviour: Settings, bound: Bound) -> Batch | 
         spec = spec_of(state.spec)
         first = bound.cursor + 1
         events = await deliveries.events(store, state.key, first, state.numbered, batch(spec))
-        if not events:
-            return Batch(first, state.numbered, None)
+        if not events or events[0].number > first:
+            return Batch(first, events[0].number - 1 if events else state.numbered, None)
         caller = await _caller(store, behaviour, bound, state)
         caller.again = attempt > 0
         try:
@@ -165,14 +165,17 @@ async def shaken(store: Store, bound: Bound, ms: int) -> None:
 
 
 async def sent(store: Store, bound: Bound, told: Batch, ms: int) -> None:
-    """The socket took it: in the ledger, and delivered."""
+    """The socket took it: in the ledger, and delivered. What is kept no longer is in the ledger as lost."""
     bound.cursor = max(bound.cursor, told.last)
     at_us = store.clock.now_us()
-    recorded = [_attempt(store, bound, "event", told, ms, at_us)] if told.body is not None else []
-    await store.commit(Change(statements=[*recorded, *deliveries.arrived(bound.key, told.last, at_us)]))
-    if told.body is not None:
-        metrics.delivery_attempted("websocket", Outcome.OK.value)
-        metrics.events_delivered(told.last - told.first + 1)
+    if told.body is None:
+        lost = deliveries.expired(bound.key, told.first, told.last, at_us, store.next_id(at_us))
+        await store.commit(Change(statements=lost))
+        return
+    recorded = _attempt(store, bound, "event", told, ms, at_us)
+    await store.commit(Change(statements=[recorded, *deliveries.arrived(bound.key, told.last, at_us)]))
+    metrics.delivery_attempted("websocket", Outcome.OK.value)
+    metrics.events_delivered(told.last - told.first + 1)
 
 
 async def unread(store: Store, bound: Bound, told: Batch, ms: int) -> None:

@@ -15,6 +15,8 @@ from service.store.engine import Store
 from service.store.subscriptions import changed
 
 MOST_WORDS = 400
+AUDITED = {"active": "subscription-active", "error": "subscription-error", "off": "subscription-off"}
+"""Status that the service sets -> kind of its audit row."""
 
 
 async def moved(store: Store, state: State, behaviour: Settings, now_us: int, status: str, words: str = "") -> Change:
@@ -38,5 +40,5 @@ async def moved(store: Store, state: State, behaviour: Settings, now_us: int, st
     return Change(
         writes=[ctx.write(resource, found.version, source_org=found.source_org)],
         statements=[changed(state.key, **columns), *([unanchored(state.key)] if status == "off" else [])],
-        audit=[ctx.audit("U", f"subscription-{status}", state.reference, reason=words[:MOST_WORDS])],
+        audit=[ctx.audit("U", AUDITED[status], state.reference, reason=words[:MOST_WORDS])],
     )

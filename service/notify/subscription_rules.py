@@ -30,8 +30,8 @@ _RANGES = {
     extensions.MAX_COUNT: (1, MOST_COUNT),
 }
 _ENCRYPTED = (
-    "A full resource goes by e-mail only where the mail server is reached encrypted, and here it is not: ask for "
-    "id-only."
+    "A notification is attached to an e-mail only where the mail server is reached encrypted, and here it is not: ask "
+    "for text/plain."
 )
 
 
@@ -96,6 +96,7 @@ def read(resource: Resource, asked: Circumstances) -> tuple[Spec | None, list[Is
         numbers[extensions.HEARTBEAT],
         numbers[extensions.MAX_COUNT],
         end_us,
+        reading.resource.get("language", ""),
     )
     return spec, []
 
@@ -189,22 +190,20 @@ def _payload(reading: _Reading, carries: payloads.Carries | None) -> tuple[str, 
     """MIME type as sent, and the level; "" and EMPTY where they are refused."""
     mime = reading.channel.get("payload", "")
     expression, wanted = reading.extensions.one(extensions.CONTENT)
-    levels = carries.mimes.get(payloads.normal(mime)) if carries else tuple(Content)
-    if levels is None and carries:
-        known = ", ".join(carries.mimes)
-        reading.refuse(f"The payload of this channel is one of: {known}.", "channel.payload")
-        levels = tuple(Content)
-    assert levels is not None
+    known = carries is not None and payloads.normal(mime) in carries.mimes
+    levels = carries.mimes[payloads.normal(mime)] if carries and known else tuple(Content)
+    if carries and not known:
+        reading.refuse(f"The payload of this channel is one of: {', '.join(carries.mimes)}.", "channel.payload")
     if wanted is not None and wanted not in set(Content):
         text = f"The payload content is one of: {', '.join(Content)}."
         reading.issues.append(Issue(text, expression, "not-supported"))
         return "", Content.EMPTY
     content = Content(wanted) if wanted is not None else levels[0]
     if content not in levels:
-        text = f"This channel and payload carry {' or '.join(levels)} only."
+        text = f"The payload content of this channel and payload is {' or '.join(levels)}: ask for that, or for none."
         reading.issues.append(Issue(text, expression, "not-supported"))
-    elif content is Content.FULL and reading.channel["type"] == "email" and not reading.asked.mail_encrypted:
-        reading.issues.append(Issue(_ENCRYPTED, expression, "not-supported"))
+    elif known and payloads.attaches(reading.channel["type"], mime) and not reading.asked.mail_encrypted:
+        reading.refuse(_ENCRYPTED, "channel.payload")
     return mime, content
 
 

@@ -14,6 +14,7 @@ from service.auth.accounts import acts_by_directory
 from service.caller import Role
 from service.errors import Category, FhirError, Issue, not_found
 from service.interactions.decision import Answer, Decision, fixed
+from service.notify import persons
 from service.notify.preferences import DEFAULT, problems
 from service.operations.parameters import parts, value_of
 from service.store import notice_preferences
@@ -57,11 +58,26 @@ async def replace(ctx: Context, fhir_id: str, body: Any) -> Decision:
     """All rows by those of the body; none at all: as the table of kinds says."""
     reference = await _found(ctx, fhir_id, "u")
     rows = read(body, reference, ctx.now_us)
+    await _check_targets(ctx, rows)
     change = Change(audit=[ctx.audit("U", "notification-preferences", reference)])
     change.statements = notice_preferences.replaced(reference, rows)
     # Two who set them at once follow each other: the later one counts whole.
     change.bump_epochs = {ctx.store.keys.of("notice-preference", reference)}
     return Decision(change, fixed(Answer(200, _parameters(rows))))
+
+
+async def _check_targets(ctx: Context, rows: list[Preference]) -> None:
+    """RULE where somebody would be told who is not there: nobody would notice until nobody answers."""
+    there = {to: await _is_there(ctx, to) for to in {row.escalate_to for row in rows if row.escalate_to}}
+    absent = [number for number, row in enumerate(rows) if row.escalate_to and not there[row.escalate_to]]
+    if absent:
+        text = "escalateTo names nobody in the directory: give a Practitioner, or the PractitionerRole of one."
+        raise FhirError(Category.RULE, [Issue(text, f"Parameters.parameter[{number}]", "value") for number in absent])
+
+
+async def _is_there(ctx: Context, reference: str) -> bool:
+    named = await persons.practitioner_of(ctx.store, reference)
+    return bool(named) and await persons.person(ctx.store, named, ctx.now_us, ctx.settings.base_url) is not None
 
 
 async def _found(ctx: Context, fhir_id: str, letter: str) -> str:

@@ -5,12 +5,14 @@ http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subsc
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 
 from fhir_profiles import Resource
 from fhir_profiles.json_text import write_json
 from service.access.context import Context
 from service.access.roles import check_scope
+from service.auth.scopes import Scope, intersect, requested
 from service.clock import instant
 from service.errors import Category, FhirError, Issue
 from service.interactions.decision import Answer, Decision, fixed
@@ -71,11 +73,26 @@ def _problem(ctx: Context, state: State) -> str:
     """Why this caller gets no token for it; "" where it does."""
     if state.client_id != ctx.caller.client_id or ctx.caller.person is not None:
         return "Only the client that made the Subscription, acting for itself, binds a websocket to it."
+    if _reads_less(ctx, state):
+        return (
+            "The access token reads less than the Subscription: ask for one with the scopes that wrote it."
+        )
     if state.channel != "websocket":
         return f"Its channel is {state.channel}: a token is for channel websocket."
     if state.status in ("off", "error"):
         return f"It is {state.status}: write it again with status requested."
     return ""
+
+
+def _reads_less(ctx: Context, state: State) -> bool:
+    """A socket tells what the scopes of the Subscription read, so who binds one must read all of that."""
+    theirs, mine = _reading(state.scopes), _reading(ctx.caller.scopes)
+    return set(intersect(theirs, mine)) != set(theirs)
+
+
+def _reading(scopes: str) -> tuple[Scope, ...]:
+    found = (replace(one, letters="r", v1=False) for one in requested(scopes) if "r" in one.letters)
+    return tuple(one for one in found if one.rtype != RTYPE)
 
 
 def _issued(ctx: Context, states: Sequence[State], target: str) -> Decision:

@@ -19,7 +19,7 @@ _LED = edge("EpisodeOfCare", "care-manager")
 _LAST_ASSIGNMENT = "SELECT vid FROM (SELECT vid FROM ref WHERE param = ? AND target = ? ORDER BY vid DESC LIMIT 1) l"
 _LAST_TAKEN_OVER = (
     "SELECT n.id FROM (SELECT id, key FROM notice WHERE recipient = ? AND channel = 'in-app' AND kind = 'alert' "
-    "AND state IN ('sent', 'read') ORDER BY at_us DESC LIMIT 1) n WHERE NOT EXISTS (SELECT 1 FROM resource r "
+    "AND state IN ('sent', 'read') ORDER BY at_us DESC, id DESC LIMIT 1) n WHERE NOT EXISTS (SELECT 1 FROM resource r "
     "JOIN ref w ON w.vid = r.vid AND w.param = ? AND w.target = ? WHERE r.key = n.key)"
 )
 """Of the newest one in the person's list, if it is such a one: nothing else says that it came."""
@@ -59,11 +59,11 @@ async def count_new(store: Store, whose: Whose, most: int) -> int:
     return int((await store.fetch(sql, (*params, most), heavy=True))[0][0])
 
 
-async def newest_change(store: Store, whose: Whose) -> int:
-    """vid of the alert that was made or changed last; 0 where there is none. Costs one index step per recipient.
+async def newest_change(store: Store, whose: Whose) -> tuple[int, ...]:
+    """vids of the alerts that were made or changed last, one for each recipient at most. Costs an index step for each.
 
-    Also of the person's last assignment: with it the predecessor's alerts come into the list, which are older. And of
-    the newest notice of an alert that went to somebody else.
+    Also of the person's last assignment: with it the predecessor's alerts come into the list, which are older. And the
+    id of the newest notice, of an alert that went to somebody else.
     """
     seen = visible("v", _TYPE, whose.restriction)
     parts: list[str] = []
@@ -84,7 +84,7 @@ async def newest_change(store: Store, whose: Whose) -> int:
         parts += [_LAST_ASSIGNMENT, _LAST_TAKEN_OVER]
         params += [_LED, me, whose.person, _RECIPIENT, me]
     rows = await store.fetch(" UNION ALL ".join(parts), tuple(params)) if parts else []
-    return max((int(row[0]) for row in rows), default=0)
+    return tuple(sorted(int(row[0]) for row in rows))
 
 
 def _select(store: Store, whose: Whose, only_new: bool, position: Sql) -> tuple[str, str, list[Any]]:

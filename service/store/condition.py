@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from service.store.backup_places import Place
+from service.store.deliveries import UNDELIVERED
+from service.store.notices import MOST_COUNTED
 from service.store.slots import updated_us
 
 
@@ -22,6 +24,27 @@ class Queue:
     due: int
     late_us: int | None
     dead: int
+
+
+@dataclass(frozen=True)
+class Subscriptions:
+    """late_us: when the oldest event came that has not arrived, None where all did."""
+
+    active: int
+    error: int
+    late_us: int | None
+
+
+@dataclass(frozen=True)
+class Notices:
+    """Notices to people. failed: (channel, reason) -> how many, most first. late_us: since when the oldest one fails or
+    waits beyond its time, None where none does. untried: nobody took that one. channel, reason: of that one."""
+
+    failed: dict[tuple[str, str], int]
+    late_us: int | None = None
+    untried: bool = False
+    channel: str = ""
+    reason: str = ""
 
 
 async def server(place: Place) -> Server:
@@ -77,6 +100,31 @@ async def queue(place: Place, now_us: int) -> Queue:
     since = [int(late_us)] if late_us is not None else []
     since += [updated_us(int(untried))] if untried is not None else []
     return Queue(int(due), min(since, default=None), int(dead))
+
+
+async def notices(place: Place, now_us: int) -> Notices:
+    """Counted up to MOST_COUNTED, as for metrics."""
+    each = "SELECT channel, reason FROM notice WHERE state = 'failed' LIMIT ?"
+    sql = f"SELECT channel, reason, count(*) FROM ({each}) f GROUP BY channel, reason ORDER BY 3 DESC, 1, 2"
+    failed = {(str(row[0]), str(row[1])): int(row[2]) for row in await place.fetch(sql, (MOST_COUNTED,))}
+    late = await place.fetch(
+        "SELECT CASE WHEN settled_us > 0 THEN settled_us ELSE due_us END, attempts, channel, reason FROM "
+        "(SELECT * FROM notice WHERE state = 'waiting' ORDER BY due_us LIMIT ?) n WHERE settled_us > 0 OR due_us <= ? "
+        "ORDER BY 1 LIMIT 1",
+        (MOST_COUNTED, now_us),
+    )
+    if not late:
+        return Notices(failed)
+    since_us, attempts, channel, reason = late[0]
+    return Notices(failed, int(since_us), not attempts, str(channel), str(reason))
+
+
+async def subscriptions(place: Place) -> Subscriptions:
+    """late_us as for metrics: not of what is paused, off or in error."""
+    rows = await place.fetch("SELECT status, count(*) FROM subscription GROUP BY status")
+    counts = {str(status): int(count) for status, count in rows}
+    late = [int(row[0]) for sql in UNDELIVERED for row in await place.fetch(sql) if row[0] is not None]
+    return Subscriptions(counts.get("active", 0), counts.get("error", 0), min(late, default=None))
 
 
 async def inbox_counts(place: Place, states: tuple[str, ...]) -> dict[str, int]:

@@ -228,6 +228,12 @@ def arrived(key: int, last: int, now_us: int) -> list[Statement]:
     ]
 
 
+def expired(key: int, first: int, last: int, now_us: int, ident: int) -> list[Statement]:
+    """These are kept no longer and never arrived: the ledger says so, and those behind them go on."""
+    attempt = Attempt(ident, now_us, "event", first, last, "failed", reason="expired")
+    return [attempted(key, attempt), *arrived(key, last, now_us)]
+
+
 # --- the ledger ----------------------------------------------------------------------------------------------------
 
 
@@ -269,20 +275,24 @@ async def oldest_undelivered(store: Store, key: int | None = None) -> int | None
     client may hear of. Or of all that are at work: not of those that are paused, off or in error, which wait for their
     client.
     """
-    which, params = ("s.key = ?", (key,)) if key is not None else (_AT_WORK, ())
-    first = "SELECT w.at_us FROM event_waiting w WHERE w.subscription = s.key AND w.kind <> 'resend' ORDER BY w.id"
-    then = (
-        "SELECT e.at_us FROM subscription_event e WHERE e.subscription = s.key AND e.number > s.delivered "
-        "ORDER BY e.number"
-    )
-    found = [
-        (await store.fetch(f"SELECT min(({one} LIMIT 1)) FROM subscription s WHERE {which}", params, heavy=True))[0][0]
-        for one in ((first, then) if key is None else (then,))
-    ]
-    return min((int(one) for one in found if one is not None), default=None)
+    if key is not None:
+        found = await store.fetch(f"{_FIRST_NUMBERED} WHERE s.key = ?", (key,), heavy=True)
+    else:
+        found = [row for sql in UNDELIVERED for row in await store.fetch(sql, heavy=True)]
+    return min((int(one) for (one,) in found if one is not None), default=None)
 
 
+_FIRST_WAITING = (
+    "SELECT min((SELECT w.at_us FROM event_waiting w WHERE w.subscription = s.key AND w.kind <> 'resend' "
+    "ORDER BY w.id LIMIT 1)) FROM subscription s"
+)
+_FIRST_NUMBERED = (
+    "SELECT min((SELECT e.at_us FROM subscription_event e WHERE e.subscription = s.key AND e.number > s.delivered "
+    "ORDER BY e.number LIMIT 1)) FROM subscription s"
+)
 _AT_WORK = "s.status IN ('requested', 'active') AND s.paused = 0"
+UNDELIVERED = tuple(f"{first} WHERE {_AT_WORK}" for first in (_FIRST_WAITING, _FIRST_NUMBERED))
+"""When the oldest event came that has not arrived, without a number or with one, of subscriptions that are at work."""
 
 
 async def counts(store: Store) -> dict[str, int]:
@@ -306,11 +316,18 @@ async def failing(store: Store, since_us: int, limit: int) -> list[tuple[str, in
 
 
 def forget(before_us: int, now_us: int) -> list[Statement]:
-    """What is too old to be asked for: events, attempts, what waited all that time, tokens for websockets."""
+    """What is too old to be asked for: events, attempts, tokens for websockets.
+
+    What waits has no number yet, so nobody would miss it: it stays for as long as its subscription may go on.
+    """
+    kept = "SELECT 1 FROM subscription s WHERE s.key = event_waiting.subscription AND s.status <> 'off'"
     return [
         *(
             Statement(f"DELETE FROM {table} WHERE at_us < ?", (before_us,))
-            for table in ("subscription_event", "delivery_attempt", "event_waiting")
+            for table in ("subscription_event", "delivery_attempt")
+        ),
+        Statement(
+            f"DELETE FROM event_waiting WHERE at_us < ? AND (kind = 'resend' OR NOT EXISTS ({kept}))", (before_us,)
         ),
         Statement("DELETE FROM ws_token WHERE expires_us < ?", (now_us,)),
     ]

@@ -241,8 +241,8 @@ async def _lease(db: Database, slot: Slot, owner: str) -> None:
         head = await db.fetch(HEAD, (number,))
         slot.chain_on(head[0] if head else None)
         last = await db.fetch("SELECT max(vid) FROM version")
-        if last[0][0]:
-            slot.last_tick = int(last[0][0]) >> 12
+        if last[0][0]:  # one more: how far the former holder counted within that tick is not known
+            slot.last_tick = (int(last[0][0]) >> 12) + 1
         job = await db.fetch("SELECT max(id) FROM job")
         slot.last_job = int(job[0][0] or 0)
         return

@@ -8,7 +8,6 @@ of its own for the member still: that is then the one.
 
 from service.search.keys import PATIENT_EDGE, edge
 from service.store.engine import Store
-from service.store.visible import Sql
 
 MOST = 1000
 """So many are taken into a list: the newest; others come up as these are acknowledged."""
@@ -22,28 +21,35 @@ _LEADS = "{0}.role = 'lead-care-manager' AND {0}.start_us <= ? AND {0}.end_us > 
 
 
 async def to(store: Store, person: str, category: tuple[str, str], now_us: int) -> list[int]:
-    """vids of what was handed over to the person: few or none. Costs little more than an index step for each alert."""
-    condition, params = _condition(store, person, now_us)
+    """vids of what was handed over to the person: few or none.
+
+    First whether there may be any: two walks in the index, where all conditions together cost as much as the inbox.
+    """
     keys = store.keys
-    sql = (
-        f"SELECT m.vid FROM panel p CROSS JOIN ref m WHERE {condition} "
+    me = keys.resource(person)
+    open_alert = (
+        f"{_OF_MINE} AND m.vid NOT IN (SELECT w.vid FROM ref w WHERE w.param = ? AND w.target = ?) "
         "AND NOT EXISTS (SELECT 1 FROM ix k WHERE k.key = ? AND k.vid = m.vid) "
-        f"AND EXISTS (SELECT 1 FROM ix k WHERE k.key = ? AND k.vid = m.vid) AND {_ABANDONED} ORDER BY m.vid DESC LIMIT ?"
+        "AND EXISTS (SELECT 1 FROM ix k WHERE k.key = ? AND k.vid = m.vid)"
     )
-    own = [keys.present(_TYPE, "received"), keys.token(_TYPE, "category", *category)]
-    rows = await store.fetch(sql, (*params, *own, *_abandoned(store, person, now_us), MOST), heavy=True)
+    params = [me, now_us, now_us, _PATIENT, _RECIPIENT, me]
+    params += [keys.present(_TYPE, "received"), keys.token(_TYPE, "category", *category)]
+    if not await store.fetch(f"SELECT 1 {open_alert} LIMIT 1", tuple(params), heavy=True):
+        return []
+    sql = f"SELECT m.vid {open_alert} AND {_ABANDONED} ORDER BY m.vid DESC LIMIT ?"
+    rows = await store.fetch(sql, (*params, *_abandoned(store, me, now_us), MOST), heavy=True)
     return list(dict.fromkeys(int(row[0]) for row in rows))
 
 
 async def is_to(store: Store, reference: str, person: str, now_us: int) -> bool:
     """Whether this alert, acknowledged or not, is one that the person answers for in the place of a former one."""
-    condition, params = _condition(store, person, now_us)
+    me = store.keys.resource(person)
     sql = (
-        f"SELECT 1 FROM panel p CROSS JOIN ref m WHERE {condition} "
-        f"AND m.vid = (SELECT r.vid FROM resource r WHERE r.key = ?) AND {_ABANDONED} LIMIT 1"
+        f"SELECT 1 {_OF_MINE} AND m.vid = (SELECT r.vid FROM resource r WHERE r.key = ?) AND NOT EXISTS "
+        f"(SELECT 1 FROM ref w WHERE w.vid = m.vid AND w.param = ? AND w.target = ?) AND {_ABANDONED} LIMIT 1"
     )
-    more = (store.keys.resource(reference), *_abandoned(store, person, now_us))
-    return bool(await store.fetch(sql, (*params, *more)))
+    params = (me, now_us, now_us, _PATIENT, store.keys.resource(reference), _RECIPIENT, me)
+    return bool(await store.fetch(sql, (*params, *_abandoned(store, me, now_us))))
 
 
 async def last_writer(store: Store, reference: str, patient: str, since_us: int) -> str:
@@ -51,12 +57,17 @@ async def last_writer(store: Store, reference: str, patient: str, since_us: int)
     sql = (
         "SELECT a.actor FROM audit_patient q JOIN audit a ON a.slot = q.slot AND a.seq = q.seq "
         "WHERE q.patient = ? AND q.at_us >= ? AND a.target = ? AND a.kind = 'update' AND a.outcome = 0 "
-        "ORDER BY q.at_us DESC LIMIT 1"
+        "ORDER BY q.at_us DESC, q.seq DESC LIMIT 1"
     )
     rows = await store.fetch(sql, (store.keys.resource(patient), since_us, reference))
     return str(rows[0][0]) if rows else ""
 
 
+_OF_MINE = (
+    f"FROM panel p CROSS JOIN ref m WHERE p.subject = ? AND {_LEADS.format('p')} AND m.param = ? "
+    "AND m.target = p.patient"
+)
+"""p: a row by which the person leads a member's care now; m: what was said about that member."""
 _ABANDONED = (
     # to a Practitioner,
     "EXISTS (SELECT 1 FROM ref w JOIN resource q ON q.key = w.target AND q.rtype = 'Practitioner' "
@@ -79,21 +90,11 @@ _ABANDONED = (
 )
 
 
-def _abandoned(store: Store, person: str, now_us: int) -> list[int]:
+def _abandoned(store: Store, me: int, now_us: int) -> list[int]:
     """Parameters of _ABANDONED."""
-    me, sent = store.keys.resource(person), store.keys.values(_TYPE, "sent")
+    sent = store.keys.values(_TYPE, "sent")
     return [
         *(_RECIPIENT, _RECIPIENT, now_us, now_us),
         *(_STAY, _RECIPIENT, me, sent, sent, _STAY),
         *(_ROLE_OF, _ROLE_AT, _RECIPIENT, now_us, now_us, me, now_us, now_us),
     ]
-
-
-def _condition(store: Store, person: str, now_us: int) -> Sql:
-    """p: a row by which the person leads a member's care now; m: what was said about that member, not to the person."""
-    me = store.keys.resource(person)
-    sql = (
-        f"p.subject = ? AND {_LEADS.format('p')} AND m.param = ? AND m.target = p.patient "
-        "AND NOT EXISTS (SELECT 1 FROM ref w WHERE w.param = ? AND w.target = ? AND w.vid = m.vid)"
-    )
-    return sql, [me, now_us, now_us, _PATIENT, _RECIPIENT, me]

@@ -16,6 +16,18 @@ IN_APP = "in-app"
 _REQUESTS = edge("ServiceRequest", PATIENT_EDGE)
 KEPT_US = 90 * 86_400_000_000
 """So long is kept what was told, or why not; the audit rows stay."""
+MOST_COUNTED = 100_000
+COUNTS = (
+    "SELECT channel, state, count(*) FROM (SELECT * FROM (SELECT channel, state FROM notice WHERE state = 'waiting' "
+    "LIMIT ?) w UNION ALL SELECT * FROM (SELECT channel, state FROM notice WHERE state = 'failed' LIMIT ?) f) n "
+    "GROUP BY channel, state"
+)
+_COUNTED = (MOST_COUNTED, MOST_COUNTED)
+UNSENT = (
+    "SELECT min(CASE WHEN settled_us > 0 THEN settled_us ELSE due_us END) FROM (SELECT settled_us, due_us FROM notice "
+    f"WHERE state = 'waiting' ORDER BY due_us LIMIT {MOST_COUNTED}) n WHERE settled_us > 0 OR due_us <= ?"
+)
+"""What waits for its hour (quiet hours, a digest, an escalation) is not late; what failed is, until it arrives."""
 
 
 @dataclass(frozen=True)
@@ -117,13 +129,16 @@ async def in_digest(store: Store, number: int) -> list[Notice]:
 
 
 async def in_app(store: Store, person: str, *, unread: bool, limit: int, before_us: int = 2**62) -> list[Notice]:
-    """The person's list, newest first."""
+    """The person's list, newest first; with all of the last moment, since the next page begins before it."""
     states = ["sent"] if unread else ["sent", "read"]
-    sql = (
-        f"SELECT {_COLUMNS} FROM notice WHERE recipient = ? AND at_us < ? AND channel = ? "
-        f"AND state IN ({marks(len(states))}) ORDER BY at_us DESC, id DESC LIMIT ?"
-    )
-    return [Notice(*row) for row in await store.fetch(sql, (person, before_us, IN_APP, *states, limit))]
+    condition = f"recipient = ? AND channel = ? AND state IN ({marks(len(states))}) AND at_us"
+    params = (person, IN_APP, *states)
+    sql = f"SELECT at_us FROM notice WHERE {condition} < ? ORDER BY at_us DESC LIMIT ?"
+    times = await store.fetch(sql, (*params, before_us, limit))
+    if not times:
+        return []
+    sql = f"SELECT {_COLUMNS} FROM notice WHERE {condition} BETWEEN ? AND ? ORDER BY at_us DESC, id DESC"
+    return [Notice(*row) for row in await store.fetch(sql, (*params, times[-1][0], before_us - 1))]
 
 
 def read(person: str, numbers: Sequence[int], now_us: int) -> list[Statement]:
@@ -154,9 +169,14 @@ async def requests_of(store: Store, patient: int) -> list[bytes]:
 
 
 async def counts(store: Store) -> dict[tuple[str, str], int]:
-    """(channel, state) -> notices, of those that wait or failed: for metrics."""
-    sql = "SELECT channel, state, count(*) FROM notice WHERE state IN ('waiting', 'failed') GROUP BY channel, state"
-    return {(row[0], row[1]): int(row[2]) for row in await store.fetch(sql)}
+    """(channel, state) -> notices, of those that wait or failed, counted up to MOST_COUNTED each: for metrics."""
+    return {(row[0], row[1]): int(row[2]) for row in await store.fetch(COUNTS, _COUNTED, heavy=True)}
+
+
+async def unsent_since_us(store: Store) -> int | None:
+    """Since when the oldest notice waits that should have gone out: it fails, or nobody took it. None: none does."""
+    rows = await store.fetch(UNSENT, (store.clock.now_us(),), heavy=True)
+    return int(rows[0][0]) if rows[0][0] is not None else None
 
 
 def forget(before_us: int) -> Statement:

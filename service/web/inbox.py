@@ -117,7 +117,8 @@ async def load(who: SignedIn, view: View, zone: str) -> Inbox:
     shown = ids[:PAGE_SIZE]
     wanted = [*shown, view.done] if view.done and view.done not in shown else shown
     cards, notice = await _cards(who, wanted, zone, whose.recipients)
-    new = await alerts.count_new(ctx.store, whose, MOST_COUNTED)
+    whole = view.show == "new" and before is None and len(ids) <= PAGE_SIZE
+    new = len(ids) if whole else await alerts.count_new(ctx.store, whose, MOST_COUNTED)
     older = view.url(before=shown[-1], done="") if len(ids) > PAGE_SIZE else ""
     done = cards.get(view.done) if view.done not in shown else None
     listed = [cards[one] for one in shown if one in cards]

@@ -58,5 +58,5 @@ async def _handed_over(step: Step, old: Resource) -> bool:
         return False
     if not old.get("received"):
         return True
-    since_us = ctx.now_us - UNDO_US
-    return await handed_over.last_writer(ctx.store, reference, reference_of(old, "subject"), since_us) == ctx.caller.agent
+    subject = reference_of(old, "subject")
+    return await handed_over.last_writer(ctx.store, reference, subject, ctx.now_us - UNDO_US) == ctx.caller.agent

@@ -42,6 +42,7 @@ def text() -> str:
     counters.attempts["rest-hook", "ok"] = 1
     figures = Figures({("adt", "dead"): 1}, {"adt": 1}, {"failed": 1}, {"mercy": 1}, 1, 1, 1, 1)
     figures.subscriptions, figures.failing = {"active": 1}, [("s1", 2, 1)]
+    figures.notices = {("email", "failed"): 1}
     return render(Facts(counters, True, 2, figures, Alerts(1, 1, 1, 1))).decode()
 
 

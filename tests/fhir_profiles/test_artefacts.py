@@ -193,14 +193,15 @@ def test_follow_ups_exist() -> None:
     assert {follow_up.code for follow_up in FOLLOW_UPS.values()} == codes("follow-up")
 
 
-AUDITED = {"AuditRow": 1, "act": 0, "audit": 1, "_row": 1, "_answered": 1, "_audit_refusal": 1}
+AUDITED = {"AuditRow": 1, "act": 0, "audit": 1, "_row": 1, "_answered": 1, "_audit_refusal": 1, "row": 1}
 """Function -> which argument is the kind of an audit row."""
 
 
 def test_kinds_of_audit_rows_exist() -> None:
     from service.audit import _KNOWN
+    from service.notify.standing import AUDITED as BY_STATUS
 
-    kinds = set()
+    kinds = set(BY_STATUS.values())
     for _, call in _calls(*AUDITED):
         place = AUDITED[call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")]
         given = call.args[place] if len(call.args) > place else None

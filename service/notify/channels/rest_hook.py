@@ -2,16 +2,14 @@
 https://hl7.org/fhir/R4/subscription.html#2.46.7.1
 """
 
-import re
-
 from service.egress import Answer, Egress, EgressFailed, EgressRefused
 from service.notify.bundles import as_payload
 from service.notify.channel_headers import parsed
+from service.notify.channels import answers
 from service.notify.model import Message, Outcome, Result
 from service.notify.signing import signed
 
 SHORTEST_S, LONGEST_S = 1.0, 30.0
-_RECEIPT = re.compile(r"[A-Za-z0-9._:/+=-]{1,200}\Z")
 _RECEIPTS = ("x-request-id", "x-correlation-id")
 GONE = 410
 
@@ -48,12 +46,8 @@ def judged(answer: Answer) -> Result:
         return Result(Outcome.OK, status, receipt=receipt_of(answer))
     if status == GONE:
         return Result(Outcome.REFUSED, status, "gone")
-    return Result(Outcome.FAILED, status, "redirect" if 300 <= status < 400 else f"http-{status // 100}xx")
+    return Result(Outcome.FAILED, status, answers.failure(status))
 
 
 def receipt_of(answer: Answer) -> str:
-    for name in _RECEIPTS:
-        value = answer.headers.get(name, "")
-        if _RECEIPT.match(value):
-            return value
-    return ""
+    return next((given for name in _RECEIPTS if (given := answers.receipt(answer.headers.get(name, "")))), "")

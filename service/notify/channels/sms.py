@@ -10,12 +10,12 @@ import re
 import orjson
 
 from service.egress import Answer, Egress, EgressFailed, EgressRefused
+from service.notify.channels import answers
 from service.notify.model import Message, Outcome, Result
 
 MOST_CHARACTERS = 480
 _TEL = re.compile(r"\+[1-9][0-9]{6,14}\Z")
 _PUNCTUATION = re.compile(r"[-. ()]")
-_RECEIPT = re.compile(r"[A-Za-z0-9._:/+=-]{1,200}\Z")
 _NEVER = frozenset({400, 404, 410, 422})
 _OURS = frozenset({401, 403})
 TIMEOUT_S = 10.0
@@ -64,7 +64,7 @@ def _judged(answer: Answer) -> Result:
         return Result(Outcome.REFUSED, status, "not-taken")
     if status in _OURS:
         return Result(Outcome.FAILED, status, "credentials")
-    return Result(Outcome.FAILED, status, "redirect" if 300 <= status < 400 else f"http-{status // 100}xx")
+    return Result(Outcome.FAILED, status, answers.failure(status))
 
 
 def _receipt(body: bytes) -> str:
@@ -72,5 +72,4 @@ def _receipt(body: bytes) -> str:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
         return ""
-    named = str(answer.get("id", "")) if isinstance(answer, dict) else ""
-    return named if _RECEIPT.match(named) else ""
+    return answers.receipt(str(answer.get("id", ""))) if isinstance(answer, dict) else ""

@@ -24,9 +24,3 @@ def build(settings: Settings, egress: Egress) -> Channels:
         token = settings.sms_token.get_secret_value() if settings.sms_token else ""
         channels["sms"] = Sms(egress, settings.sms_url.get_secret_value(), token)
     return channels
-
-
-def offered(settings: Settings) -> frozenset[str]:
-    """Channels that a Subscription may ask for here."""
-    asked = {"rest-hook", "websocket"}
-    return frozenset(asked | ({"email"} if settings.smtp_url else set()) | ({"sms"} if settings.sms_url else set()))

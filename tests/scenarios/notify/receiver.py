@@ -31,6 +31,9 @@ class Receiver:
     faults: dict[str, float] = field(default_factory=dict)
     dead: set[str] = field(default_factory=set)
     asked: dict[str, int] = field(default_factory=dict)
+    most: int = 0
+    """So many faults in a row at one path, then none; 0: as chance will have it."""
+    row: dict[str, int] = field(default_factory=dict)
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -50,15 +53,13 @@ class Receiver:
         if path == "/control":
             orders = json.loads(body)
             self.faults, self.dead = orders.get("faults", {}), set(orders.get("dead", ()))
+            self.most = orders.get("most", 0)
             await _answer(writer, 200)
             return True
         said = "method" if method != "POST" else "dead" if path in self.dead else self._fault(path)
         self._note(path, said, headers, body)
         if said in ("timeout", "dead"):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(reader.read(1), HOLD_S)
-            if said == "dead":
-                self._note(path, "gone", headers, b"")
+            await self._silent(reader, path, headers, dead=said == "dead")
             return False
         if said == "reset":
             held = writer.get_extra_info("socket")
@@ -68,13 +69,26 @@ class Receiver:
         await _answer(writer, {"ok": 200, "method": 405}.get(said) or random.choice((500, 502, 503)))
         return True
 
+    async def _silent(self, reader: asyncio.StreamReader, path: str, headers: dict[str, str], *, dead: bool) -> None:
+        """Until the other side gives up, or the path is told to be dead no more."""
+        until = time.monotonic() + HOLD_S
+        while time.monotonic() < until and (not dead or path in self.dead):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(reader.read(1), 0.1)
+                break
+        if dead and path in self.dead:
+            self._note(path, "gone", headers, b"")
+
     def _fault(self, path: str) -> str:
         number = self.asked[path] = self.asked.get(path, 0) + 1
         chance = random.Random(f"{self.seed} {path} {number}").random()
-        for name, share in self.faults.items():
+        row = self.row.get(path, 0)
+        for name, share in self.faults.items() if not self.most or row < self.most else ():
             if chance < share:
+                self.row[path] = row + 1
                 return name
             chance -= share
+        self.row[path] = 0
         return "ok"
 
     def _note(self, path: str, said: str, headers: dict[str, str], body: bytes) -> None:

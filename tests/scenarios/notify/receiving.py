@@ -40,8 +40,9 @@ class Receiver:
     port: int
     log: Path
 
-    def behave(self, faults: dict[str, float] | None = None, dead: Sequence[str] = ()) -> None:
-        order = {"faults": faults or {}, "dead": list(dead)}
+    def behave(self, faults: dict[str, float] | None = None, dead: Sequence[str] = (), most: int = 0) -> None:
+        """most: faults in a row at one path."""
+        order = {"faults": faults or {}, "dead": list(dead), "most": most}
         httpx.post(f"http://127.0.0.1:{self.port}/control", json=order, timeout=20).raise_for_status()
 
     def endpoint(self, host: int, path: str) -> str:

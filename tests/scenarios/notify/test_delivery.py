@@ -1,6 +1,6 @@
 """R8: receivers that fail by seed, killed workers, rights that end: all is told, in order, to the entitled only.
 
-300 events, 12 subscriptions, 3 SIGKILLs; 10,000, 200 and 50 with ENLACE_TEST_DEEP; ENLACE_TEST_SEED repeats a run.
+120 events, 12 subscriptions, 3 SIGKILLs; 10,000, 200 and 50 with ENLACE_TEST_DEEP; ENLACE_TEST_SEED repeats a run.
 SQLite: the one process is killed; PostgreSQL: one of two workers.
 """
 
@@ -27,13 +27,16 @@ from tests.service.world import change_of
 
 POSTGRESQL_IN_DEEP = True
 DEEP = bool(os.environ.get("ENLACE_TEST_DEEP"))
-EVENTS, KILLS, GROUPS, MEMBERS = (10_000, 50, 25, 75) if DEEP else (300, 3, 1, 3)
+EVENTS, KILLS, GROUPS, MEMBERS = (10_000, 50, 25, 75) if DEEP else (120, 3, 1, 3)
 PER_GROUP = dict.fromkeys(ROLES, 1) | ({"help": 2} if DEEP else {"ecm": 2, "help": 2, "plan": 2, "team": 2, "owner": 2})
 """Subscriptions of each party of a group: 8 and 12."""
 GRACE_S = 10.0
 """So long after a right's end may something be under way that was decided before it."""
 WORK = 20_000 if DEEP else 2_000
 """Bytes of the receiver's log between two kills: some fifty requests, or five."""
+WORK_S = 20 if DEEP else 4
+MOST_FAULTS = 0 if DEEP else 4
+"""In a row at one receiver. More would be waited out for minutes; test_outage.py does that under a fake clock."""
 PARTS = (("serve",), ("worker",), ("worker",))
 
 
@@ -159,7 +162,7 @@ def test_all_is_told_in_order_to_the_entitled_only(database_url: str, tmp_path: 
         parts = (ALL,) if sqlite else PARTS
         with running(database_url, tmp_path, parts=parts, ENLACE_EGRESS_ALLOW=allowed) as service:
             whose = _subscribe(service, world, hooks)
-            hooks.behave(FAULTS)
+            hooks.behave(FAULTS, most=MOST_FAULTS)
             began = time.monotonic()
             writer = Writer(database_url, world, service, rng, pause_s=0.002 if DEEP else 0.01)
             writer.start()
@@ -180,7 +183,7 @@ def _kill(service: Service, writer: Writer, hooks: Receiver, rng: random.Random)
         wait_for(lambda goal=goal: writer.done() or writer.written >= goal, 600)  # type: ignore[misc]
         size = hooks.log.stat().st_size
         with suppress(AssertionError):  # all has been told already
-            wait_for(lambda size=size: hooks.log.stat().st_size > size + WORK, 20)  # type: ignore[misc]
+            wait_for(lambda size=size: hooks.log.stat().st_size > size + WORK, WORK_S)  # type: ignore[misc]
         time.sleep(rng.uniform(0, 0.5))
         victim = rng.choice([name for name in service.names if len(service.names) == 1 or name.startswith("worker")])
         kills.append(time.time())
@@ -234,7 +237,7 @@ def _check(
     assert not problems, "\n".join([f"{len(problems)} problems", *problems[:20]])
     assert told > EVENTS
     assert {word for one in arrivals for word in one.words} == set(), "more than ids"
-    assert {one.said for one in arrivals} == {"ok", *FAULTS}
+    assert {one.said for one in arrivals} >= ({"ok", *FAULTS} if DEEP else {"ok", "5xx"})
     assert look(service.url, check_audit) > 0
     assert "Traceback" not in service.output()
 

@@ -170,7 +170,7 @@ async def test_a_dead_receiver_holds_its_own_place_only(delivery: Delivery, hook
     """
     async with await delivery.client() as client:
         healthy = [await delivery.subscribe(client, number + 1, f"/hook/{number}") for number in range(8)]
-        dead = await delivery.subscribe(client, 0, "/dead", timeout_s=3)
+        dead = await delivery.subscribe(client, 0, "/dead", timeout_s=30)
         await delivery.notifier.drain()
         running = asyncio.create_task(delivery.notifier.run())
         for away in ([], ["/dead"]):
@@ -184,6 +184,7 @@ async def test_a_dead_receiver_holds_its_own_place_only(delivery: Delivery, hook
                 print(f"dead: {away}: {', '.join(f'{wait * 1000:.0f}' for wait in sorted(waits))} ms")
                 assert all(one.said != "gone" for one in hooks.everything()), "the dead one was waited for"
             await _settled(delivery, [*healthy, *([] if away else [dead])])
+        hooks.behave()
         delivery.notifier.stop()
         await running
         for one in healthy:

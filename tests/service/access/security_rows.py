@@ -175,7 +175,7 @@ PROVEN: dict[str, tuple[str, ...]] = {
     "L39": (CANARIES, "service/operations/test_validate.py::test_foreign_is_absent_in_every_mode"),
     "L40": (
         SUBSCRIBING + "test_l40_a_filter_on_a_foreign_member_is_taken_as_one_on_nobody",
-        SUBSCRIBING + "test_only_its_client_changes_it_and_foreign_ones_do_not_see_it",
+        "service/notify/test_subscribed.py::test_only_its_client_changes_it_and_foreign_ones_do_not_see_it",
     ),
     "L41": (
         "service/notify/test_deciding.py::test_lost_before_it_is_numbered",

@@ -14,6 +14,7 @@ import pytest
 
 from service.store.database import Unavailable
 from service.store.engine import Store
+from tests.service.access.answered import ids
 from tests.service.conftest import AppClient
 from tests.service.interactions.foreign import same_answers
 from tests.service.world import (
@@ -34,11 +35,6 @@ POSTGRESQL_IN_DEEP = True
 DEEP = bool(os.environ.get("ENLACE_TEST_DEEP"))
 Resource = dict[str, Any]
 JSON_PATCH = {"Content-Type": "application/json-patch+json"}
-
-
-def ids(answer: httpx.Response) -> list[str]:
-    entries = answer.json().get("entry", [])
-    return sorted(f"{e['resource']['resourceType']}/{e['resource'].get('id')}" for e in entries)
 
 
 async def test_l05_l06_a_hundred_foreign_resources_change_no_total(world: Store, app_client: AppClient) -> None:

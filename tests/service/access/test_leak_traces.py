@@ -18,6 +18,7 @@ from service.interactions.receive_hl7v2 import Receiver
 from service.main import build
 from service.settings import load
 from service.store.engine import Store
+from tests.service.access.answered import ids
 from tests.service.adt_world import Sender, adt_world, said
 from tests.service.conftest import AppClient
 from tests.service.interactions.foreign import same_answers
@@ -43,11 +44,6 @@ POSTGRESQL_IN_DEEP = True
 DEEP = bool(os.environ.get("ENLACE_TEST_DEEP"))
 Resource = dict[str, Any]
 JSON_PATCH = {"Content-Type": "application/json-patch+json"}
-
-
-def ids(answer: httpx.Response) -> list[str]:
-    entries = answer.json().get("entry", [])
-    return sorted(f"{e['resource']['resourceType']}/{e['resource'].get('id')}" for e in entries)
 
 
 async def test_l48_a_merge_moves_no_right(store: Store, app_client: AppClient) -> None:

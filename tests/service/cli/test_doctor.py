@@ -16,11 +16,12 @@ from service.cli.doctor import examine
 from service.cli.doctor_checks import CHECKS
 from service.cli.doctor_site import Check, Finding, Site
 from service.clock import SystemClock
-from service.store import backup_marker, backup_postgresql, credentials, reindex, sources
+from service.store import backup_marker, backup_postgresql, credentials, notices, reindex, sources
 from service.store.backup_marker import LastBackup
 from service.store.change import AuditRow, Change, Job
 from service.store.credentials import RegisteredClient
 from service.store.engine import Store
+from service.store.notices import Notice
 from service.store.schema import revisions
 from service.workflow.hospital_events import SPARSE
 from tests import postgres_server
@@ -262,6 +263,38 @@ def test_messages(patient: Patient) -> None:
     patient.do(lambda store: store.db.execute(*message(5, 1, "failed")))
     found = patient.ill("messages")
     assert "person: 1 failed, 1 unmatched (ambiguous)" in found.sentence and "--state failed`" in found.next
+
+
+def notice(id: int, now_us: int, **changes: Any) -> Notice:
+    facts = {"id": id, "recipient": "Practitioner/p", "kind": "alert", "priority": "urgent", "channel": "email"}
+    facts |= {"target": "Communication/c", "key": 1, "vid": id, "state": "waiting", "at_us": now_us, "due_us": now_us}
+    return Notice(**(facts | changes))
+
+
+def test_notices(patient: Patient) -> None:
+    patient.clock = clock = FrozenClock()
+    now = clock.now_us()
+
+    def there(**changes: Any) -> None:
+        patient.do(lambda store: store.db.execute("DELETE FROM notice"))
+        patient.do(lambda store: store.commit(Change(statements=[notices.told(notice(1, now, **changes))])))
+
+    assert patient.well("notices")
+    there(due_us=now + 9 * HOUR)
+    clock.advance(8 * HOUR)
+    assert patient.well("notices"), "it waits for its hour"
+    there(due_us=clock.now_us() - HOUR // 5)
+    assert patient.well("notices"), "late for less than a quarter of an hour"
+    clock.advance(HOUR)
+    untried = patient.ill("notices")
+    assert untried.level == "warn" and "nobody took it" in untried.sentence and "enlace worker" in untried.next
+    there(due_us=clock.now_us() + HOUR, attempts=7, settled_us=now, reason="connect")
+    failing = patient.ill("notices")
+    assert failing.level == "fail" and "(email: connect) fails for" in failing.sentence and "line" in failing.next
+    there(state="failed", settled_us=now, reason="no-address")
+    failed = patient.ill("notices")
+    assert failed.level == "warn" and "1 email (no-address)" in failed.sentence
+    assert "telecom" in failed.next and "`enlace notices replay ID`" in failed.next
 
 
 def test_backup(patient: Patient) -> None:

@@ -99,6 +99,16 @@ async def test_what_cannot_be_honoured_is_told_all_at_once(enlace: Run, made: di
     assert len(done.output.strip().splitlines()) == 3, done.output
 
 
+async def test_what_each_channel_usually_carries_need_not_be_said(
+    enlace: Run, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENLACE_SMTP_URL", "smtps://mail.example.org:465")
+    words = ("--topic", "referral-status", "--channel", "email", "--endpoint", "mailto:team@example.org")
+    added = json.loads(await ok(enlace, "subscriptions", "add", made["client"], *words, "--json"))
+    assert "content: empty" in await ok(enlace, "subscriptions", "show", added["id"])
+    assert "content: id-only" in await ok(enlace, "subscriptions", "show", made["id"])
+
+
 def test_an_unknown_status_is_wrong_use() -> None:
     done = CliRunner().invoke(app, ["subscriptions", "list", "--status", "sleepy"])
     assert done.exit_code == 2 and "requested, active, error, off" in done.output
@@ -109,8 +119,10 @@ async def test_paused_resumed_rotated_deleted_and_audited(enlace: Run, made: dic
     assert (await ok(enlace, "subscriptions", "pause", fhir_id)).strip() == "Paused."
     assert "(paused)" in await ok(enlace, "subscriptions", "list")
     assert (await ok(enlace, "subscriptions", "resume", f"Subscription/{fhir_id}")).strip() == "Resumed."
-    secret, former = (await ok(enlace, "subscriptions", "rotate-secret", fhir_id)).strip().splitlines()
-    assert secret.startswith("whsec_") and secret != made["secret"] and "signs as well until" in former
+    rotated = await enlace("subscriptions", "rotate-secret", fhir_id)
+    secret = rotated.stdout.strip()
+    assert secret.startswith("whsec_") and secret != made["secret"] and "\n" not in secret, "as it goes into a file"
+    assert "signs as well until" in rotated.stderr
     refused = await enlace("subscriptions", "test", fhir_id)
     assert refused.exit_code == 1 and "active" in refused.output
     assert (await ok(enlace, "subscriptions", "delete", fhir_id, "--yes")).strip() == "Deleted."
@@ -139,6 +151,7 @@ async def _history(store: Store, fhir_id: str, status: str) -> None:
 
 async def test_the_ledger_in_words(enlace: Run, made: dict[str, Any], database_url: str) -> None:
     await looked(database_url, lambda store: _history(store, made["id"], "error"))
+    assert "error (failing)" in await ok(enlace, "subscriptions", "list")
     text = await ok(enlace, "deliveries", "list", made["id"])
     assert len(text.splitlines()) == 4 and "2-3" in text and "did not answer in time" in text
     rows = json.loads(await ok(enlace, "deliveries", "list", made["id"], "--number", "1", "--json"))
@@ -165,6 +178,8 @@ async def test_replay_of_one_of_many_and_of_the_dead(enlace: Run, made: dict[str
     await looked(database_url, lambda store: _ended(store, made["id"]))
     told = await ok(enlace, "deliveries", "replay", made["id"], "--dead")
     assert "Events 2 to 3 wait." in told and "status requested" in told
+    told = await ok(enlace, "subscriptions", "resume", made["id"])
+    assert "in error" in told and "status requested" in told, "resuming alone sends nothing"
     refused = await enlace("deliveries", "replay", made["id"], "1")
     assert refused.exit_code == 1 and "this one is error" in refused.output
 

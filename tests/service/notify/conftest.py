@@ -8,9 +8,12 @@ from fastapi import FastAPI
 
 from service.log_events import ERROR, Event
 from service.notify import runner
+from service.notify.model import State
 from service.store.engine import Store
 from tests.frozen_clock import FrozenClock
+from tests.service.conftest import AppClient
 from tests.service.notify.fake_receiver import Desk
+from tests.service.notify.subscribed import all_matched
 
 
 @pytest.fixture
@@ -19,6 +22,19 @@ async def desk(world: Store, app: FastAPI, clock: FrozenClock) -> Desk:
     made = Desk(world, app, clock)
     await made.work()
     return made
+
+
+@pytest.fixture
+async def state(desk: Desk, app_client: AppClient) -> State:
+    """ECM 1 subscribed to the state of referrals."""
+    return await desk.subscribes(await app_client("ecm-provider"))
+
+
+@pytest.fixture
+async def county(world: Store) -> Store:
+    """The world, of which everybody has been told."""
+    await all_matched(world)
+    return world
 
 
 @pytest.fixture(autouse=True)

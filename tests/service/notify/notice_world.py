@@ -124,3 +124,7 @@ async def populate(store: Store) -> World:
     await store.commit(insertion(client))
     await world.run()
     return world
+
+
+async def put_alert(told: World, resource: Resource) -> None:
+    await put(told.store, resource, source="Device/enlace")

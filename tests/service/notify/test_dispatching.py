@@ -7,34 +7,17 @@ import pytest
 
 from service.notify import dispatching
 from service.notify.model import Message, State
-from service.store import deliveries, subscriptions
-from service.store.audit_rows import COLUMNS, as_stored
+from service.store import deliveries
 from service.store.change import Change, Statement
 from service.store.database import Unavailable
 from tests.service.conftest import AppClient
 from tests.service.notify.fake_receiver import DOWN, GONE, OK, Desk, events_of
+from tests.service.notify.recorded import kinds_of, ledger, owner
 from tests.service.notify.subscription_samples import extension
 from tests.service.world import ECM1
 
 HOUR = 3600
 POSTGRESQL_IN_DEEP = True
-
-
-@pytest.fixture
-async def state(desk: Desk, app_client: AppClient) -> State:
-    """ECM 1 subscribed to the state of referrals."""
-    return await desk.subscribes(await app_client("ecm-provider"))
-
-
-async def kinds_of(desk: Desk) -> list[tuple[str, int, str]]:
-    rows = [as_stored(row, desk.store.keys) for row in await desk.store.fetch(f"SELECT {COLUMNS} FROM audit a")]
-    mine = [row for row in rows if row.kind.startswith("notification")]
-    return [(row.kind, row.outcome, row.organization) for row in sorted(mine, key=lambda one: one.seq)]
-
-
-async def ledger(desk: Desk, state: State) -> list[tuple[str, int, int, str]]:
-    found = await deliveries.attempts(desk.store, state.key, limit=200)
-    return [(one.kind, one.first, one.last, one.outcome) for one in reversed(found)]
 
 
 # --- numbers and order ------------------------------------------------------------------------------------------------
@@ -138,13 +121,6 @@ async def test_after_72_hours_it_is_in_error_and_the_client_starts_it_again(
     assert desk.receiver.kinds()[tried:] == ["handshake", "event-notification"]
     assert events_of(desk.receiver.bundles()[-1]) == [(1, "Task/a"), (2, "Task/a")]
     assert (await desk.state(state.fhir_id)).status == "active"
-
-
-async def owner(desk: Desk, app_client: AppClient, client_id: str) -> Any:
-    """HTTP in the name of the client that subscribed."""
-    client = await app_client("ecm-provider")
-    await desk.store.commit(Change(statements=[Statement("UPDATE token SET client_id = ?", (client_id,))]))
-    return client
 
 
 async def test_a_receiver_that_is_gone_is_given_up_after_three(desk: Desk, state: State) -> None:
@@ -290,93 +266,6 @@ async def test_a_stop_ends_what_is_under_way_and_begins_nothing(desk: Desk, stat
     assert desk.receiver.numbers() == [1, 2]
 
 
-# --- paused, off, ended, heartbeat, websocket -------------------------------------------------------------------------
-
-
-async def test_paused_events_wait(desk: Desk, state: State) -> None:
-    await desk.store.commit(Change(statements=[subscriptions.changed(state.key, paused=True)]))
-    await desk.changes("Task/a", status="accepted")
-    await desk.work()
-    assert (await desk.state(state.fhir_id)).numbered == 0
-    resumed = [subscriptions.changed(state.key, paused=False), deliveries.nudged(state.key, desk.clock.now_us())]
-    await desk.store.commit(Change(statements=resumed))
-    await desk.work()
-    assert desk.receiver.told() == [(1, "Task/a")]
-
-
-async def test_off_hears_nothing_and_forgets_nothing(desk: Desk, app_client: AppClient, state: State) -> None:
-    client = await owner(desk, app_client, state.client_id)
-    await desk.puts(client, state, status="off")
-    await desk.changes("Task/a", status="accepted")
-    await desk.work()
-    assert (await desk.state(state.fhir_id)).numbered == 0
-    await desk.puts(client, state, status="requested")
-    await desk.changes("Task/a", status="in-progress")
-    await desk.work()
-    assert desk.receiver.told() == [(1, "Task/a")]
-
-
-async def test_a_subscription_ends_at_its_end(desk: Desk, app_client: AppClient) -> None:
-    state = await desk.subscribes(await app_client("ecm-provider"), end="2026-03-08T10:00:00Z")
-    await desk.work(after_s=5 * HOUR)
-    assert (await desk.state(state.fhir_id)).status == "off"
-    assert (await desk.resource(state.reference))[0]["error"] == dispatching.ENDED
-    await desk.changes("Task/a", status="accepted")
-    await desk.work()
-    assert desk.receiver.numbers() == []
-
-
-async def test_a_heartbeat_where_nothing_happens(desk: Desk, app_client: AppClient) -> None:
-    more = (extension("backport-heartbeat-period", valueUnsignedInt=600),)
-    state = await desk.subscribes(await app_client("ecm-provider"), more=more)
-    await desk.work(after_s=590)
-    assert desk.receiver.kinds() == ["handshake"]
-    await desk.changes("Task/a", status="accepted")
-    await desk.work()
-    await desk.work(after_s=590)
-    assert desk.receiver.kinds() == ["handshake", "event-notification"], "an event is as good as a heartbeat"
-    await desk.work(after_s=20)
-    assert desk.receiver.kinds()[2:] == ["heartbeat"]
-    assert (await desk.state(state.fhir_id)).numbered == 1
-
-
-async def test_to_a_websocket_it_numbers_only(desk: Desk, app_client: AppClient) -> None:
-    state = await desk.subscribes(await app_client("ecm-provider"), channel="websocket", endpoint="")
-    assert state.status == "active"
-    await desk.changes("Task/a", status="accepted")
-    await desk.work()
-    state = await desk.state(state.fhir_id)
-    assert (state.numbered, state.delivered) == (1, 0) and desk.receiver.sent == []
-    assert await kinds_of(desk) == [], "what does not leave is not disclosed"
-
-
-# --- asked for --------------------------------------------------------------------------------------------------------
-
-
-async def test_events_are_sent_again_on_request(desk: Desk, state: State) -> None:
-    for status in ("accepted", "in-progress", "completed"):
-        await desk.changes("Task/a", status=status)
-    await desk.work()
-    now, ids = desk.clock.now_us(), lambda: desk.store.next_id(desk.clock.now_us())
-    await desk.store.commit(Change(statements=deliveries.resend(state.key, 2, 3, now, ids)))
-    desk.receiver.answers = [DOWN, OK]
-    await desk.work()
-    await desk.work(after_s=2)
-    assert [one[1:] for one in await ledger(desk, state) if one[0] == "resend"] == [(2, 3, "failed"), (2, 3, "ok")]
-    assert desk.receiver.numbers() == [1, 2, 3, 2, 3, 2, 3]
-    assert len({one.id for one in desk.receiver.sent}) == 3, "a receiver that knows ids does not drop it"
-    state = await desk.state(state.fhir_id)
-    assert (state.numbered, state.delivered) == (3, 3)
-
-
-async def test_a_test_event_takes_the_next_number(desk: Desk, state: State) -> None:
-    now = desk.clock.now_us()
-    await desk.store.commit(Change(statements=deliveries.test_event(state.key, now, desk.store.next_id(now))))
-    await desk.changes("Task/a", status="accepted")
-    await desk.work()
-    assert desk.receiver.told() == [(1, state.reference), (2, "Task/a")]
-
-
 async def test_a_host_that_is_slow_holds_its_own_places_only(desk: Desk, app_client: AppClient) -> None:
     """Five subscriptions of one receiver: four are under way at a time."""
     client = await app_client("ecm-provider")
@@ -394,20 +283,3 @@ async def test_a_host_that_is_slow_holds_its_own_places_only(desk: Desk, app_cli
     await desk.changes("Task/a", status="accepted")
     await desk.work()
     assert most == [4] and desk.receiver.numbers() == [1] * 5
-
-
-async def test_figures(desk: Desk, state: State) -> None:
-    assert await deliveries.oldest_undelivered(desk.store) is None
-    desk.receiver.answers = [DOWN]
-    at_us = desk.clock.now_us()
-    await desk.changes("Task/a", status="accepted")
-    await desk.work()
-    assert at_us <= (await deliveries.oldest_undelivered(desk.store) or 0) <= desk.clock.now_us()
-    assert await deliveries.counts(desk.store) == {"active": 1}
-    assert await deliveries.failing(desk.store, 0, 5) == [(state.fhir_id, 2, 1)]
-    await desk.store.commit(Change(statements=deliveries.forget(desk.clock.now_us() + 1, desk.clock.now_us())))
-    assert await deliveries.events(desk.store, state.key, 1, 9, 9) == []
-    desk.receiver.answers = [OK]
-    await desk.changes("Task/a", status="in-progress")
-    await desk.work(after_s=5)
-    assert desk.receiver.numbers()[-1] == 2, "what is kept no longer stands in nobody's way"

@@ -1,16 +1,20 @@
 """What is kept back leaves no trace: in the ledger, in how many events come at once, in what goes along."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
 
 from service.notify import deciding
+from service.notify.hosts import Hosts
+from service.store.change import Change, Statement
 from tests.service.conftest import AppClient
 from tests.service.notify.fake_receiver import Desk, events_of
 from tests.service.notify.subscription_samples import extension
-from tests.service.notify.test_deciding import UPDATED, resources
-from tests.service.world import CBO1, PLAN1, SUD, put, task
+from tests.service.notify.test_deciding import UPDATED, assignment_ends, resources
+from tests.service.world import CBO1, PLAN1, SUD, put, ref, task
 
 POSTGRESQL_IN_DEEP = True
 
@@ -85,3 +89,43 @@ async def test_what_goes_along_and_is_labelled_meanwhile_stays_behind(
     await desk.work()
     (bundle,) = desk.receiver.bundles()
     assert done and "Task/s" in resources(bundle) and "ServiceRequest/a" not in resources(bundle)
+
+
+async def test_a_right_that_ends_while_it_waits_for_a_place_at_the_receiver(
+    desk: Desk, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was numbered already: the number goes out alone."""
+    state = await desk.subscribes(client, criteria=UPDATED, content="full-resource")
+    done = list[bool]()
+
+    @asynccontextmanager
+    async def place(*_: Any, **__: Any) -> AsyncIterator[bool]:
+        if not done:
+            done.append(True)
+            await assignment_ends(desk, "")
+        yield True
+
+    monkeypatch.setattr(Hosts, "place", place)
+    await seen(desk, "s")
+    await desk.work()
+    assert done and desk.receiver.told() == []
+    await desk.work(after_s=1)
+    assert desk.receiver.told() == [(1, "")]
+    assert (await desk.state(state.fhir_id)).delivered == 1
+
+
+async def test_a_version_about_another_member_than_now_is_told_to_nobody_and_holds_up_nothing(
+    desk: Desk, client: httpx.AsyncClient
+) -> None:
+    """No write moves a resource to another member; should one, the second wall must not stop all that follows."""
+    state = await desk.subscribes(client, criteria=UPDATED, content="full-resource")
+    await put(desk.store, task("Task/z", "Patient/b", "ServiceRequest/b", PLAN1, CBO1), source=PLAN1)
+    await desk.changes("Task/z", PLAN1, **{"for": ref("Patient/a")})
+    key = desk.store.keys.resource("Task/z")
+    ((vid,),) = await desk.store.fetch("SELECT vid FROM version WHERE key = ? AND version = 1", (key,))
+    await desk.worker()._match()
+    wait = "INSERT INTO event_waiting (subscription, id, vid, key, kind, at_us) VALUES (?, ?, ?, ?, 'event', 1)"
+    await desk.store.commit(Change(statements=[Statement(wait, (state.key, vid, vid, key))]))
+    await desk.work()
+    (bundle,) = desk.receiver.bundles()
+    assert [one["meta"]["versionId"] for one in resources(bundle).values() if one["resourceType"] == "Task"] == ["2"]

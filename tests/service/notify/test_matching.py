@@ -22,7 +22,6 @@ from tests.service.world import (
     ECM2,
     PLAN1,
     PLAN2,
-    build_world,
     episode,
     make,
     patient,
@@ -31,14 +30,6 @@ from tests.service.world import (
 )
 
 POSTGRESQL_IN_DEEP = True  # test_matching_workers.py runs the same statements on both
-
-
-@pytest.fixture
-async def county(store: Store) -> Store:
-    """The world, of which everybody has been told."""
-    await build_world(store)
-    await all_matched(store)
-    return store
 
 
 async def test_only_who_has_to_do_with_it_may_have_to_be_told(county: Store) -> None:

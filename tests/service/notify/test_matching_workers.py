@@ -11,15 +11,7 @@ from service.store.change import Change, Statement
 from service.store.engine import Store, open_store
 from tests.frozen_clock import FrozenClock
 from tests.service.notify.subscribed import a_task, all_matched, left, subscribe, waiting
-from tests.service.world import BASE, CBO1, ECM1, build_world, change_of, put
-
-
-@pytest.fixture
-async def county(store: Store) -> Store:
-    """The world, of which everybody has been told."""
-    await build_world(store)
-    await all_matched(store)
-    return store
+from tests.service.world import BASE, CBO1, ECM1, change_of, put
 
 
 async def test_order_of_a_resource_over_many_batches(county: Store) -> None:

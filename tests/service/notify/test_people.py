@@ -9,7 +9,6 @@ from service.notify import people
 from service.notify.matching import match
 from service.notify.model import Outcome, Result
 from service.store import notices
-from service.store.change import Change
 from service.store.engine import Store
 from service.store.notice_preferences import Preference
 from tests.frozen_clock import FrozenClock
@@ -19,25 +18,21 @@ from tests.service.notify.notice_world import (
     HOUR,
     MINUTE,
     SECOND,
-    Killed,
     World,
     alert,
     correction,
     populate,
+    put_alert,
 )
-from tests.service.world import CBO1, ECM1, LCM1, LCM2, PLAN1, change_of, episode, put, ref, request, task, team
+from tests.service.world import ECM1, LCM1, LCM2, PLAN1, change_of, episode, put, task, team
 
-FAILED = Result(Outcome.FAILED, 451, "later")
+POSTGRESQL_IN_DEEP = True
 REFUSED = Result(Outcome.REFUSED, 550, "recipient")
 
 
 @pytest.fixture
 async def told(world: Store) -> World:
     return await populate(world)
-
-
-async def put_alert(told: World, resource: dict[str, Any]) -> None:
-    await put(told.store, resource, source="Device/enlace")
 
 
 # --- whom and how ---------------------------------------------------------------------------------------------------
@@ -73,16 +68,6 @@ async def test_an_acknowledgement_is_no_news_and_truth_again_is(told: World) -> 
     assert len(await told.rows(target="Communication/one")) == 2
 
 
-async def test_the_same_version_matched_twice_is_told_once(told: World) -> None:
-    await put_alert(told, alert("one"))
-    rows = await told.store.fetch("SELECT vid FROM outbox")
-    await told.run()
-    for (vid,) in rows:
-        await told.store.db.execute("INSERT INTO outbox (vid) VALUES (?) RETURNING vid", (vid,))
-    await told.run()
-    assert len(told.email.got) == 1 and len(await told.rows(target="Communication/one")) == 2
-
-
 async def test_a_client_of_a_person_counts_as_its_role(told: World) -> None:
     """LCM 2 has no PractitionerRole: told only once a client stands for the person."""
     await put_alert(told, alert("one", "Patient/b", LCM2))
@@ -98,48 +83,11 @@ async def test_a_client_of_a_person_counts_as_its_role(told: World) -> None:
     assert await told.states(target="Communication/two") == ["in-app sent"]
 
 
-async def test_tasks_referrals_and_assignments(told: World) -> None:
-    store = told.store
-    await put(store, request("ServiceRequest/t", "Patient/a", LCM1), source=ECM1)
-    mine = task("Task/t", "Patient/a", "ServiceRequest/t", LCM1, LCM1)
-    await put(store, mine, source=ECM1)
-    await told.run()
-    assert [n.kind for n in await told.rows(target="Task/t")] == ["task-assigned"]
-    await store.commit(change_of(store, {**mine, "status": "in-progress"}, ECM1, 1))
-    await told.run()
-    assert sorted(n.kind for n in await told.rows(target="Task/t")) == ["referral-status", "task-assigned"]
-    await store.commit(change_of(store, {**mine, "status": "in-progress", "description": "x"}, ECM1, 2))
-    await told.run()
-    assert len(await told.rows(target="Task/t")) == 2
-    (first,) = await told.rows(kind="assignment", recipient=LCM1)
-    assert first.target == "EpisodeOfCare/a", "from the world itself"
-    again = episode("EpisodeOfCare/a2", "Patient/a", ECM1, LCM1)
-    lead = {"coding": [{"system": "https://enlace.example.org/fhir/CodeSystem/team-role", "code": "lead-care-manager"}]}
-    with_role = team("CareTeam/a2", "Patient/a")
-    with_role["participant"] = [{"member": ref(LCM1), "role": [lead]}]
-    await put(store, again, with_role)
-    await told.run()
-    assert len(await told.rows(kind="assignment", recipient=LCM1)) == 2, "one more for the two"
-
-
 async def test_what_is_to_be_done_about_an_alert_is_told_with_it(told: World) -> None:
     await put_alert(told, alert("one"))
     await put(told.store, task("Task/f", "Patient/a", "Communication/one", LCM1, LCM1), source="Device/enlace")
     await told.run()
     assert not await told.rows(kind="task-assigned", target="Task/f")
-
-
-async def test_of_an_organization_those_are_told_who_asked(told: World) -> None:
-    await told.wish(DIRECTOR, Preference(DIRECTOR, "", "task-assigned", "email"))
-    await told.wish(LCM1, Preference(LCM1, "", "*", "email"))
-    await put(told.store, task("Task/o", "Patient/a", "ServiceRequest/a", CBO1, ECM1), source=PLAN1)
-    await told.run()
-    found = await told.rows(target="Task/o")
-    assert {(n.recipient, n.channel, n.state, n.reason) for n in found} == {
-        (DIRECTOR, "in-app", "suppressed", "preference"),
-        (DIRECTOR, "email", "sent", ""),
-    }
-    assert [m.to for m in told.email.got] == ["director@ecm.example"]
 
 
 # --- access, as it is at the moment of sending ----------------------------------------------------------------------
@@ -165,15 +113,6 @@ async def test_a_right_that_ends_before_the_digest_stops_the_mail(told: World, c
     await told.run()
     assert await told.states(target="Communication/one") == ["email suppressed no-access", "in-app sent"]
     assert not told.email.got
-
-
-async def test_who_left_is_not_told(told: World) -> None:
-    ended = {"resourceType": "PractitionerRole", "id": "lcm-1", "active": False}
-    ended |= {"practitioner": ref(LCM1), "organization": ref(ECM1)}
-    await told.store.commit(change_of(told.store, ended, ECM1, 1))
-    await put_alert(told, alert("one"))
-    await told.run()
-    assert await told.states(target="Communication/one") == ["in-app suppressed no-role"]
 
 
 # --- retraction -----------------------------------------------------------------------------------------------------
@@ -202,6 +141,40 @@ async def test_after_sending_the_correction_takes_the_same_way(told: World) -> N
     assert [m.to for m in told.email.got] == ["lcm1@ecm.example"] * 2
 
 
+async def test_a_correction_after_a_hand_over_goes_to_the_new_lead_too(told: World) -> None:
+    """In the list, without a mail: the new lead never read of it in a mail. And to nobody who leads another member."""
+    await put_alert(told, alert("one"))
+    await told.run()
+    await hand_over(told, DIRECTOR)
+    await put_alert(told, correction("back", "one"))
+    await told.change(alert("one", status="entered-in-error"), 1)
+    await told.run()
+    found = {(n.recipient, n.channel, n.state) for n in await told.rows(target="Communication/back")}
+    assert {one for one in found if one[0] == DIRECTOR} == {(DIRECTOR, "in-app", "sent")}
+    assert {one[0] for one in found} == {LCM1, DIRECTOR}
+    assert [m.to for m in told.email.got].count("director@ecm.example") == 0
+    await told.change(correction("back", "one", received="2026-03-07T23:40:00-08:00"), 1)
+    await told.run()
+    assert len(await told.rows(target="Communication/back", recipient=DIRECTOR)) == 1, "once"
+
+
+async def test_a_correction_without_a_hand_over_is_told_to_its_recipients_only(told: World) -> None:
+    """Another one leads beside: that one has copies of the own. And an alert handed over is no news by itself."""
+    await put(told.store, episode("EpisodeOfCare/beside", "Patient/a", ECM1, DIRECTOR), source=PLAN1)
+    await put_alert(told, alert("one"))
+    await put_alert(told, correction("back", "one"))
+    await told.run()
+    assert not await told.rows(target="Communication/back", recipient=DIRECTOR)
+    await hand_over(told, DIRECTOR)
+    await put_alert(told, alert("two"))
+    await told.run()
+    assert not await told.rows(recipient=DIRECTOR, kind="alert")
+
+
+async def hand_over(told: World, to: str) -> None:
+    await told.store.commit(change_of(told.store, episode("EpisodeOfCare/a", "Patient/a", ECM1, to), PLAN1, 1))
+
+
 # --- quiet hours, digests, preferences ------------------------------------------------------------------------------
 
 
@@ -215,6 +188,8 @@ async def test_urgent_alerts_pass_quiet_hours_and_others_wait(told: World, clock
         "email waiting",
         "in-app sent",
     ]
+    assert await notices.counts(told.store) == {("email", "waiting"): 2}
+    assert await notices.unsent_since_us(told.store) is None, "it waits for its hour"
     clock.advance(5 * HOUR + 30 * MINUTE - 1)  # 05:59:59 in Los Angeles: the clocks went forward
     await told.run()
     assert len(told.email.got) == 1
@@ -228,25 +203,6 @@ async def test_urgent_alerts_pass_quiet_hours_and_others_wait(told: World, clock
         ("Communication/one", "collected"),
         ("Communication/two", "collected"),
     ]
-
-
-async def test_a_digest_killed_before_its_record_is_sent_again_whole(told: World, clock: FrozenClock) -> None:
-    await told.wish(LCM1, Preference(LCM1, "", "*", "in-app email", digest="08:00 17:00"))
-    for number in range(3):
-        await put_alert(told, alert(f"n{number}", priority="routine"))
-    await told.run()
-    clock.advance(9 * HOUR)
-    told.email.results = [Killed()]
-    with pytest.raises(Killed):
-        await told.run()
-    assert len(told.email.got) == 1 and not await told.rows(kind="digest")
-    await told.run()
-    assert len(told.email.got) == 1, "under its lease nobody else takes it"
-    clock.advance(notices.LEASE_US)
-    await told.run()
-    first, second = told.email.got
-    assert first.id == second.id and "Alerts: 3" in second.text
-    assert [n.state for n in await told.rows(kind="alert") if n.channel == "email"] == ["collected"] * 3
 
 
 async def test_a_preference_of_now_counts(told: World, clock: FrozenClock) -> None:
@@ -328,26 +284,6 @@ async def test_escalation_as_the_person_wants_it_now(told: World, clock: FrozenC
     clock.advance(30 * MINUTE)
     await told.run()
     assert await told.states(kind="escalation") == ["in-app suppressed preference"]
-
-
-# --- failures -------------------------------------------------------------------------------------------------------
-
-
-async def test_a_failed_mail_is_tried_for_72_hours_and_then_visible(told: World, clock: FrozenClock) -> None:
-    told.email.results = [FAILED] * 400
-    await put_alert(told, alert("one"))
-    await told.run()
-    for _ in range(90):
-        clock.advance(HOUR)
-        await told.run()
-    (mail,) = await told.rows(target="Communication/one", state="failed")
-    assert (mail.channel, mail.reason) == ("email", "later") and mail.attempts == len(told.email.got) > 60
-    assert len({m.id for m in told.email.got}) == 1, "the same id each time"
-    assert await notices.counts(told.store) == {("email", "failed"): 1}
-    told.email.results = []
-    await told.store.commit(Change(statements=[notices.again(mail, clock.now_us())]))
-    await told.run()
-    assert "email sent" in await told.states(target="Communication/one")
 
 
 async def test_an_address_that_does_not_exist_is_given_up_sooner(told: World, clock: FrozenClock) -> None:

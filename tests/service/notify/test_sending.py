@@ -33,12 +33,26 @@ def test_the_secret_before_counts_until_its_time() -> None:
         sending.opened(now, b"x" * 32, 1)
 
 
+def test_what_people_read_is_in_the_language_of_the_subscription() -> None:
+    asked = {"ident": "m", "base_url": BASE, "key": KEY, "now_us": 5}
+    spec = replace(SPEC, channel="sms", endpoint="tel:+19165550100", mime="text/plain", language="es-MX")
+    sms = sending.message(state(), spec, Kind.EVENT, [Told(7, 1)], **asked)  # type: ignore[arg-type]
+    assert sms.language == "es" and "hasta el número 7" in sms.text
+    sms = sending.message(state(), replace(spec, language="hmn"), Kind.EVENT, [Told(7, 1)], **asked)  # type: ignore[arg-type]
+    assert sms.language == "en" and "up to number 7" in sms.text
+
+
 def test_what_people_read_names_numbers_only() -> None:
     spec = replace(SPEC, channel="email", endpoint="mailto:a@b.org", mime="text/plain;attach=application/fhir+json")
     told = [Told(7, 1, "Task/secret", body=b'{"resourceType":"Task"}')]
     asked = {"ident": "m", "base_url": BASE, "key": KEY, "now_us": 5}
     mail = sending.message(state(), spec, Kind.EVENT, told, numbers=[8], **asked)  # type: ignore[arg-type]
-    assert "7 to 8" in mail.text and "secret" not in mail.text + mail.subject and mail.attach and mail.body
+    assert (
+        "2. The last one has number 8" in mail.text
+        and "secret" not in mail.text + mail.subject
+        and mail.attach
+        and mail.body
+    )
     text = sending.message(state(), replace(spec, channel="sms"), Kind.EVENT, told, **asked)  # type: ignore[arg-type]
     assert text.body is None and "7" in text.text
 

@@ -87,6 +87,20 @@ async def test_whose_they_are(
     assert unknown.status_code == (404 if role == "admin" else 403)
 
 
+async def test_an_alert_escalates_to_somebody_who_is_there(told: World, app_client: AppClient) -> None:
+    ana = await app_client("lcm", ECM1, LCM1)
+
+    def to(person: str) -> dict[str, Any]:
+        return row(("kind", "alert"), ("escalateTo", person), ("escalateMinutes", 30))
+
+    answer = await ana.post(URL, json=body(row(("kind", "*")), to("Practitioner/nobody")))
+    (issue,) = answer.json()["issue"]
+    assert (answer.status_code, issue["expression"]) == (422, ["Parameters.parameter[1]"])
+    assert "escalateTo names nobody" in issue["diagnostics"]
+    assert (await ana.post(URL, json=body(to("PractitionerRole/nobody")))).status_code == 422
+    assert (await ana.post(URL, json=body(to("Practitioner/director-1")))).status_code == 200
+
+
 async def test_all_that_is_wrong_at_once(told: World, app_client: AppClient) -> None:
     ana = await app_client("lcm", ECM1, LCM1)
     bad = body(

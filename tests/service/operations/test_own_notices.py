@@ -9,7 +9,7 @@ from service.store.engine import Store
 from tests.frozen_clock import FrozenClock
 from tests.service.conftest import AppClient
 from tests.service.notify.notice_world import DIRECTOR, World, alert, populate
-from tests.service.world import ECM1, LCM1, PLAN1, change_of, episode, put, team
+from tests.service.world import ECM1, LCM1, PLAN1, SUD, change_of, episode, put, team
 
 POSTGRESQL_IN_DEEP = True
 URL = f"/{LCM1}/$notices"
@@ -39,6 +39,45 @@ async def test_the_list_newest_first_by_pages(told: World, app_client: AppClient
     rest = facts(await ana.get(URL, params={"before": first[-1]["at"]}))
     assert [one["target"]["reference"] for one in rest] == ["Communication/n0", "EpisodeOfCare/a"]
     assert {one["kind"] for one in rest} == {"alert", "assignment"}
+
+
+async def test_notices_of_one_moment_are_not_divided_by_a_page(
+    told: World, app_client: AppClient, clock: FrozenClock
+) -> None:
+    """What is matched together bears one time, and the next page begins before it."""
+    ana = await app_client("lcm", ECM1, LCM1)
+    clock.advance(1_000_000)
+    for number in range(5):
+        await put(told.store, alert(f"m{number}"), source="Device/enlace")
+    await told.run()
+    first = facts(await ana.get(URL, params={"_count": "2"}))
+    assert {one["target"]["reference"] for one in first} == {f"Communication/m{number}" for number in range(5)}
+    rest = facts(await ana.get(URL, params={"before": first[-1]["at"], "_count": "2"}))
+    assert [one["target"]["reference"] for one in rest] == ["Communication/n2", "Communication/n1"]
+
+
+async def test_a_page_is_full_whatever_may_not_be_seen_any_more(
+    told: World, app_client: AppClient, clock: FrozenClock
+) -> None:
+    """An empty one would say that there is nothing behind it, and a short one that something is hidden."""
+    ana = await app_client("lcm", ECM1, LCM1)
+    for number in range(3):
+        clock.advance(1_000_000)
+        await put(told.store, alert(f"h{number}"), source="Device/enlace")
+        await told.run()
+        await told.change({**alert(f"h{number}"), "meta": SUD}, 1)
+    shown = facts(await ana.get(URL, params={"_count": "2"}))
+    assert [one["target"]["reference"] for one in shown] == ["Communication/n2", "Communication/n1"]
+
+
+async def test_who_acknowledged_an_alert_has_read_of_it(told: World, app_client: AppClient) -> None:
+    """In the inbox, where nothing is marked in this list."""
+    ana = await app_client("lcm", ECM1, LCM1)
+    await told.change({**alert("n1"), "received": "2026-01-15T12:00:00Z"}, 1)
+    unread = facts(await ana.get(URL, params={"unread": "true", "_count": "2"}))
+    assert [one["target"]["reference"] for one in unread] == ["Communication/n2", "Communication/n0"], "a full page"
+    every = {one["target"]["reference"]: one["read"] for one in facts(await ana.get(URL))}
+    assert every["Communication/n1"] and not every["Communication/n2"] and not every["EpisodeOfCare/a"]
 
 
 async def test_read_marks_are_ones_own(told: World, app_client: AppClient) -> None:

@@ -8,6 +8,7 @@ import pytest
 from service.notify import secrets
 from service.notify.model import State
 from service.operations import subscription_events
+from service.store.change import Change, Statement
 from tests.service.conftest import AppClient
 from tests.service.notify.fake_receiver import DOWN, JSON, OK, Desk, events_of, kind_of
 from tests.service.world import CBO1, CBO2, ECM1, ECM2
@@ -253,3 +254,24 @@ async def test_a_token_for_a_websocket(desk: Desk, ours: httpx.AsyncClient, app_
     foreign = await stranger.get(f"/Subscription/$get-ws-binding-token?id={one.fhir_id}")
     absent = await stranger.get(f"/Subscription/$get-ws-binding-token?id={'0' * 36}")
     assert foreign.content == absent.content.replace(b"0" * 36, one.fhir_id.encode())
+
+
+@pytest.mark.parametrize(
+    ("scopes", "given"),
+    [
+        ("system/Subscription.rs", False),
+        ("system/Subscription.rs system/Task.rs?status=accepted", False),
+        ("system/Subscription.rs system/Task.rs", True),
+        ("system/*.rs", True),
+    ],
+)
+async def test_a_narrower_token_binds_no_websocket(desk: Desk, app_client: AppClient, scopes: str, given: bool) -> None:
+    """A socket tells what the Subscription's own scopes read."""
+    client = await app_client("cbo", CBO1, scopes="system/Subscription.cruds system/Task.rs")
+    state = await desk.subscribes(client, channel="websocket", endpoint="")
+    narrowed = Statement("UPDATE token SET scopes = ? WHERE client_id = ?", (scopes, state.client_id))
+    await desk.store.commit(Change(statements=[narrowed]))
+    answer = await client.get(f"/{state.reference}/$get-ws-binding-token")
+    assert answer.status_code == (200 if given else 422), answer.text
+    assert given or "reads less than the Subscription" in answer.text
+    assert (await client.get("/Subscription/$get-ws-binding-token")).is_success is given

@@ -118,3 +118,13 @@ async def test_a_lost_connection_breaks_neither_the_chain_nor_the_store(postgres
 
 async def _quietly(store: Store) -> Any:
     return (await asyncio.gather(store.commit(Change(audit=[ROW])), return_exceptions=True))[0]
+
+
+async def test_who_follows_while_the_clock_stands_numbers_versions_anew(store: Store) -> None:
+    """Also where the one before had counted on within the last tick: a clock that was set back stands for hours."""
+    written = await put(store, *(patient(f"Patient/p{number}") for number in range(5)))
+    await store.close()
+    again = await open_store(store.url, store.clock)
+    later = await put(again, *(patient(f"Patient/q{number}") for number in range(5)))
+    assert min(one.vid for one in later.written) > max(one.vid for one in written.written)
+    store.__dict__.update(again.__dict__)  # for the fixture to close

@@ -111,6 +111,9 @@ def cases() -> list[Case]:
     rows += [([{**TASK, "end_us": NOW}], False), ([{**TASK, "role": "self"}], False), (of(OTHER, **TASK), False)]
     found += [(PARTY, "Task", one, party, wanted) for one, wanted in rows]
     found += [(replace(PARTY, grace_us=10), "Task", [{"end_us": NOW - 9}], party, False)]
+    found += [(PARTY, "Task", [{"end_us": NOW}], party, False)]
+    found += [(replace(SYSTEM, types={"Task": See.OWN}), "Task", [HELD], party, False)]
+    found += [(SYSTEM, "Patient", [TASK | {"basis": "care-team", "end_us": NOW}], [], False)]
     person = replace(MANAGER, types=PARTY.types)
     for edges, ours in ((through, True), (party, False)):
         found += [(person, "Task", of(PERSON, one, **TASK), edges, ours and one == ORG) for one in (ORG, OTHER)]

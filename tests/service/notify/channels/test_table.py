@@ -3,8 +3,9 @@
 import pytest
 
 from service.egress import Egress
-from service.notify.channels.table import build, egress_of, offered
+from service.notify.channels.table import build, egress_of
 from service.notify.model import Message, Outcome
+from service.notify.offer import offered
 from service.settings import SettingsError, load
 from tests.service.notify.channels.receivers import Authority
 
