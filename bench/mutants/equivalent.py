@@ -65,7 +65,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "_clause: '' -> 'XX'": "The base URL: no value that may narrow is absolute.",
     },
     "service/access/tripwire.py": {
-        "check_found: seen.unrestricted or not found without not found": "Of nothing nothing is asked: the next return.",
+        "check_found: seen.unrestricted or not found without not found": "The next return says the same.",
         "judged: if rule is See.OWN or one.patient is None: return False -> if False: return False": _NO_RELATION,
         "judged: rule is See.OWN or one.patient is None -> rule is See.OWN and one.patient is None": _NO_RELATION,
         "judged: rule is See.OWN or one.patient is None without rule is See.OWN": _NO_RELATION,

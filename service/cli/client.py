@@ -110,7 +110,7 @@ async def resume_client(store: CredentialStore, name_or_id: str) -> RegisteredCl
 async def set_endpoints(
     store: CredentialStore, name_or_id: str, endpoints: "Sequence[str] | None", *, sandbox: bool
 ) -> RegisteredClient:
-    """The client with these endpoints, or as it is. What it subscribed with one that is struck out is sent nothing more."""
+    """The client with these endpoints, or as it is. A subscription to one that is struck out is sent nothing more."""
     client = await _one(store, name_or_id)
     if endpoints is None:
         return client

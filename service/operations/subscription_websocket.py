@@ -74,9 +74,7 @@ def _problem(ctx: Context, state: State) -> str:
     if state.client_id != ctx.caller.client_id or ctx.caller.person is not None:
         return "Only the client that made the Subscription, acting for itself, binds a websocket to it."
     if _reads_less(ctx, state):
-        return (
-            "The access token reads less than the Subscription: ask for one with the scopes that wrote it."
-        )
+        return "The access token reads less than the Subscription: ask for one with the scopes that wrote it."
     if state.channel != "websocket":
         return f"Its channel is {state.channel}: a token is for channel websocket."
     if state.status in ("off", "error"):

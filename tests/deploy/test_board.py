@@ -109,7 +109,16 @@ def test_the_board_can_be_imported() -> None:
         assert panel["description"] and panel["datasource"]["uid"] == "${datasource}", panel["title"]
         assert [target["datasource"]["uid"] for target in panel["targets"]] == ["${datasource}"] * len(panel["targets"])
     rows = [panel["title"] for panel in BOARD["panels"] if panel["type"] == "row"]
-    assert rows[1:] == ["Requests", "Latency", "Queue", "Feeds", "Alerts to lead care managers", "Store", "Backup", "Subscriptions"]
+    assert rows[1:] == [
+        "Requests",
+        "Latency",
+        "Queue",
+        "Feeds",
+        "Alerts to lead care managers",
+        "Store",
+        "Backup",
+        "Subscriptions",
+    ]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
