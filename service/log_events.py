@@ -142,6 +142,7 @@ NOTICE_BROKEN = _row("notice.broken", ERROR, "A notice was put off by a fault of
 NOTIFY_UNREAD = _row(
     "notify.unread", ERROR, "A version cannot be read: it is left out of notification.", "type vid part error at"
 )
+NOTIFY_LOST = _row("notify.lost", ERROR, "The outbox names versions that the store does not have.", "versions vid")
 NOTIFY_SUBSCRIPTION_UNREAD = _row(
     "notify.subscription-unread",
     ERROR,

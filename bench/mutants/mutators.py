@@ -192,7 +192,7 @@ def _constants(value: object) -> Iterator[ast.AST]:
             yield ast.Constant(value - 1)
     elif isinstance(value, str) and is_sql(value):
         yield from (ast.Constant(other) for other in other_sql(value))
-    elif isinstance(value, str) and " " not in value.strip() and value != "":
+    elif isinstance(value, str) and " " not in value and value != "":
         yield ast.Constant(value + "XX")
     elif value == "":
         yield ast.Constant("XX")

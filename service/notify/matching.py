@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from fhir_profiles.topics import NOTICED, Topic, topics_of
 from service.errors import FhirError
-from service.log_events import NOTIFY_SUBSCRIPTION_UNREAD, NOTIFY_UNREAD, log, where
+from service.log_events import NOTIFY_LOST, NOTIFY_SUBSCRIPTION_UNREAD, NOTIFY_UNREAD, log, where
 from service.notify import filters, people
 from service.notify.filters import Filter, compiled
 from service.notify.model import Item, spec_of
@@ -54,6 +54,8 @@ async def match(store: Store, base_url: str, now_us: int | None = None, *, most:
     batch = await outbox.waiting(store, most)
     if not batch.vids:
         return 0
+    if batch.lost:
+        log(NOTIFY_LOST, versions=len(batch.lost), vid=batch.lost[0])
     # After the outbox is read: a subscription that was there before a version was written is seen.
     concerned = await _concerned(store, batch.items, now_us)
     items = await _with_bodies(store, batch.items, concerned)

@@ -299,3 +299,19 @@ def test_a_type_has_at_most_ten_queries() -> None:
     assert len(parse_all(" ".join(texts[:10]))) == 10
     with pytest.raises(InvalidScope, match="at most 10"):
         parse_all(" ".join(texts))
+
+
+def test_the_limit_is_of_queries_and_of_one_type_in_one_context() -> None:
+    letters = [f"{a}{b}" for a in ("", "c", "r", "cr") for b in ("u", "d", "s")]
+    assert len(parse_all(" ".join(f"system/Task.{one}" for one in letters))) == 12
+    for other in ("user/Task", "system/Condition"):
+        name = "category" if "Condition" in other else "status"
+        texts = [f"system/Task.rs?status=s{n} {other}.rs?{name}=s{n}" for n in range(10)]
+        assert len(parse_all(" ".join(texts))) == 20
+
+
+def test_edges_of_a_scope_text() -> None:
+    assert text_of(requested("launch?x=1 system/Task.rs")) == "system/Task.rs"
+    assert text_of(parse_all(" system/Task.r  system/Goal.r ")) == "system/Task.r system/Goal.r"
+    assert requested("x" * MAX_TEXT) == ()
+    assert compile_allows("patient/*.rs user/Task.r")("r", "Task")
