@@ -55,6 +55,6 @@ SUBJECTS = (
     Subject("token", "service/auth/scope_sets.py", (_AUTH + "test_scopes.py",)),
     Subject("token", "service/auth/scopes.py", (_AUTH + "test_scopes.py",)),
     Subject("token", "service/auth/tokens.py", (_AUTH + "test_bearer.py", *_TOKEN)),
-    Subject("token", "service/auth/bearer.py", (_AUTH + "test_bearer.py", *_TOKEN)),
+    Subject("token", "service/auth/bearer.py", (_AUTH + "test_caller_of.py", *_TOKEN)),
     Subject("token", "service/auth/backend_services.py", _TOKEN),
 )
