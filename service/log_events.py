@@ -138,6 +138,9 @@ NOTIFY_CHANNEL_BROKEN = _row("notify.channel-broken", ERROR, "A channel failed b
 NOTICE_FAILED = _row(
     "notice.failed", WARNING, "A notice to a person could not be sent.", "channel kind reason attempts"
 )
+NOTICE_NO_WAY = _row(
+    "notice.no-way", INFO, "No way leads to a person: see `enlace doctor`, `enlace notices list`.", "channel kind reason"
+)
 NOTICE_BROKEN = _row("notice.broken", ERROR, "A notice was put off by a fault of ours.", "kind error at")
 NOTIFY_UNREAD = _row(
     "notify.unread", ERROR, "A version cannot be read: it is left out of notification.", "type vid part error at"

@@ -181,7 +181,7 @@ class Turn:
             return await self._release(seen, NEVER_US)
         moved = await self._move(seen, status, why)
         if status == "error":
-            log(NOTIFY_GIVEN_UP, subscription=seen.state.fhir_id, reason=reason, last="")
+            log(NOTIFY_GIVEN_UP, subscription=seen.state.fhir_id, reason=reason, last=reason)
         return moved
 
     def _unlisted(self, who: Subscriber, spec: Spec) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from service.access.context import Context
 from service.access.context import Settings as Behaviour
 from service.caller import system_caller
-from service.log_events import NOTICE_FAILED, log
+from service.log_events import NOTICE_FAILED, NOTICE_NO_WAY, log
 from service.notify import backoff
 from service.notify.digests import of_many, of_one
 from service.notify.model import Channels, Message, Outcome, Result
@@ -61,7 +61,7 @@ def suppressed(desk: Desk, notice: Notice, found: Found | None, reason: str) -> 
 
 def unsendable(desk: Desk, notice: Notice, reason: str) -> Change:
     """No way leads to the person: a failure that stays visible, since somebody asked for this channel."""
-    log(NOTICE_FAILED, channel=notice.channel, reason=reason, attempts=notice.attempts, kind=notice.kind)
+    log(NOTICE_NO_WAY, channel=notice.channel, reason=reason, kind=notice.kind)
     return Change(statements=[notices.changed(notice, state="failed", reason=reason, settled_us=desk.now_us)])
 
 
