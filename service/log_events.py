@@ -139,7 +139,7 @@ NOTICE_FAILED = _row(
     "notice.failed", WARNING, "A notice to a person could not be sent.", "channel kind reason attempts"
 )
 NOTICE_NO_WAY = _row(
-    "notice.no-way", INFO, "No way leads to a person: see `enlace doctor`, `enlace notices list`.", "channel kind reason"
+    "notice.no-way", INFO, "No way leads to a person: see `enlace notices list`.", "channel kind reason"
 )
 NOTICE_BROKEN = _row("notice.broken", ERROR, "A notice was put off by a fault of ours.", "kind error at")
 NOTIFY_UNREAD = _row(
