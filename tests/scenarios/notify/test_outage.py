@@ -189,7 +189,8 @@ async def test_a_dead_receiver_holds_its_own_place_only(delivery: Delivery, hook
         await running
         for one in healthy:
             assert await delivery.status(one) == ("active", 2 * ROUNDS, 2 * ROUNDS)
-        assert (await delivery.status(dead))[2] == ROUNDS
+        # It was healed so that the stop need not wait for it: what it missed may have reached it.
+        assert (await delivery.status(dead))[2] >= ROUNDS
 
 
 async def _served(hooks: Receiver, first: int, wanted: list[str]) -> None:

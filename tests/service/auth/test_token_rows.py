@@ -38,7 +38,7 @@ def test_t10_nothing_in_the_header_brings_keys_or_rules() -> None:
 
 def test_every_row_has_its_test() -> None:
     here = Path(__file__).parent
-    texts = "".join(path.read_text() for folder in (here, here.parent / "api") for path in folder.glob("test_*.py"))
+    texts = "".join(path.read_text() for folder in (here, here.parent / "api") for path in folder.rglob("test_*.py"))
     rows: set[int] = set()
     for name in re.findall(r"^(?:async )?def test_((?:t\d+_)+(?:to_t\d+_)?)", texts, re.MULTILINE):
         numbers = [int(one) for one in re.findall(r"\d+", name)]

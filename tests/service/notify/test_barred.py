@@ -31,4 +31,4 @@ async def test_to_whom_nothing_may_be_sent_goes_to_error(
     await desk.work()
     assert (await desk.state(state.fhir_id)).status == "error" and desk.receiver.numbers() == []
     assert remedy in (await desk.resource(state.reference))[0]["error"]
-    assert (NOTIFY_GIVEN_UP, {"subscription": state.fhir_id, "reason": reason, "last": ""}) in said
+    assert (NOTIFY_GIVEN_UP, {"subscription": state.fhir_id, "reason": reason, "last": reason}) in said
