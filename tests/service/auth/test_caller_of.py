@@ -85,3 +85,13 @@ def test_reasons_and_the_challenge() -> None:
     error = insufficient_scope("u", "Task")
     assert error.reason == "scope" and "system/Task.u" in error.issues[0].diagnostics
     assert error.headers["WWW-Authenticate"].endswith('scope="system/Task.u"')
+
+
+def test_other_parameters_are_none_of_the_tokens_business() -> None:
+    assert bearer_digest("Bearer " + "A" * 43, ["_id", "_count"]) == bearer_digest("Bearer " + "A" * 43)
+
+
+def test_production_is_told_what_is_needed_and_no_more() -> None:
+    with pytest.raises(FhirError) as caught:
+        bearer_digest(None)
+    assert [issue.diagnostics for issue in caught.value.issues] == [bearer._NEEDED]
