@@ -10,7 +10,7 @@ from service.log_events import NOTICE_BROKEN, log, where
 from service.notify import member_messages, telling
 from service.notify.model import Channels, Item
 from service.notify.notice_sending import Desk
-from service.notify.notices import LEAD, MEMBERS, RTYPES, concerned, is_correction, priority_of, subject_of
+from service.notify.notices import KINDS, LEAD, MEMBERS, RTYPES, concerned, is_correction, priority_of, subject_of
 from service.notify.persons import practitioner_of
 from service.search.keys import Keys
 from service.search.references import normal_reference
@@ -30,6 +30,7 @@ async def noticed(store: Store, keys: Keys, items: Sequence[Item], now_us: int, 
     """What matching commits beside its own, so that each version is told once to each person. Reads, writes nothing."""
     statements: list[Statement] = []
     told: set[tuple[str, str, object]] = set()
+    last = {item.key: item.body for item in items}
     for item in items:
         if item.rtype not in RTYPES or item.body is None:
             continue
@@ -37,13 +38,21 @@ async def noticed(store: Store, keys: Keys, items: Sequence[Item], now_us: int, 
         old: Resource = parse(item.before) if item.before else {}
         successors = await _successors(store, item, new, now_us)
         for kind, whom in [*concerned(item.rtype, new, old), *(("alert", one) for one in successors)]:
-            # The EpisodeOfCare and the CareTeam of one assignment come together and are told once.
+            # The EpisodeOfCare and the CareTeam of one assignment come together and are told once; not by one that was
+            # taken back in the same batch, since it would be suppressed when it is sent.
             about = item.patient if kind == "assignment" else item.vid
+            if kind == "assignment" and _over(kind, last[item.key], whom):
+                continue
             for recipient in await _people(store, kind, normal_reference(whom, base_url) or ""):
                 if (recipient, kind, about) not in told:
                     told.add((recipient, kind, about))
                     statements.append(notices.told(_notice(store, item, kind, recipient, priority_of(new), now_us)))
     return statements
+
+
+def _over(kind: str, body: bytes | None, whom: str) -> bool:
+    """Whether the resource in this version no longer concerns them."""
+    return body is None or bool(KINDS[kind].still(parse(body), frozenset({whom})))
 
 
 async def _successors(store: Store, item: Item, new: Resource, now_us: int) -> list[str]:

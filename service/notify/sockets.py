@@ -8,6 +8,8 @@ function as for all channels, and the audit row of the disclosure is durable bef
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import orjson
+
 from service import metrics
 from service.access.context import Context, Settings
 from service.auth.tokens import digest_of
@@ -85,7 +87,7 @@ async def bind(store: Store, behaviour: Settings, text: str, network: str = "") 
 
 
 async def _refused(store: Store, network: str, reason: str) -> Refused:
-    detail = f'{{"net":"{network}"}}' if network else ""
+    detail = orjson.dumps({"net": network}).decode() if network else ""
     who = (_NOBODY.client_id, _NOBODY.organization)
     row = AuditRow("E", "subscription-ws-bind", 4, *who, "Subscription", reason=reason, detail=detail)
     await store.commit(Change(audit=[row]))

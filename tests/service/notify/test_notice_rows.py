@@ -61,6 +61,25 @@ async def test_tasks_referrals_and_assignments(told: World) -> None:
     assert len(await told.rows(kind="assignment", recipient=LCM1)) == 2, "one more for the two"
 
 
+@pytest.mark.parametrize("first", ["CareTeam/a2", "EpisodeOfCare/a2"])
+async def test_an_assignment_taken_back_in_the_same_batch_does_not_silence_another(told: World, first: str) -> None:
+    await told.run()
+    before = len(await told.rows(kind="assignment", recipient=LCM1))
+    with_role = team("CareTeam/a2", "Patient/a")
+    lead = {"coding": [{"system": "https://enlace.example.org/fhir/CodeSystem/team-role", "code": "lead-care-manager"}]}
+    with_role["participant"] = [{"member": ref(LCM1), "role": [lead]}]
+    made = {"CareTeam/a2": with_role, "EpisodeOfCare/a2": episode("EpisodeOfCare/a2", "Patient/a", ECM1, LCM1)}
+    (other,) = made.keys() - {first}
+    await put(told.store, made[first])
+    await put(told.store, made[other])
+    back = {"CareTeam/a2": {"participant": []}, "EpisodeOfCare/a2": {"status": "cancelled"}}[first]
+    await told.store.commit(change_of(told.store, made[first] | back, ECM1, 1))
+    await told.run()
+    found = await told.rows(kind="assignment", recipient=LCM1)
+    assert len(found) == before + 1
+    assert [(n.target, n.state) for n in found if n.target in made] == [(other, "sent")]
+
+
 async def test_of_an_organization_those_are_told_who_asked(told: World) -> None:
     await told.wish(DIRECTOR, Preference(DIRECTOR, "", "task-assigned", "email"))
     await told.wish(LCM1, Preference(LCM1, "", "*", "email"))
