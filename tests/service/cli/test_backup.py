@@ -212,7 +212,8 @@ def spoil(path: Path, bad: Path, harm: str) -> None:
         bad.write_bytes(data[: len(data) * 2 // 3])
     elif harm == "flipped":
         with zipfile.ZipFile(path) as archive:
-            middle = archive.getinfo("tables/version.copy").header_offset + 2000
+            member = archive.getinfo("tables/version.copy")
+            middle = member.header_offset + 30 + len(member.filename) + member.compress_size // 2
         bad.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
     elif harm == "foreign":
         bad.write_bytes(b"SQLite format 3\0" * 100)
