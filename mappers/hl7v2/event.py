@@ -142,6 +142,8 @@ class Patient:
     ssn4: str = ""
     identity_unknown: bool = False
     placeholder: bool = False
+    mother_ids: tuple[Identifier, ...] = ()
+    """PID-21: a newborn is not its mother."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +181,14 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """One PID/MRG pair: the ids that stay, the ids that retire."""
+    """One PID/MRG pair: the ids, account and visit that stay (PID-3, PID-18, PV1-19), those that retire (MRG-1, 3, 5)."""
 
     surviving: tuple[Identifier, ...] = ()
     retired: tuple[Identifier, ...] = ()
     retired_account: str = ""
     retired_visit: str = ""
+    surviving_account: str = ""
+    surviving_visit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 tables.py is the definition (a test compares the two); reading it needs SQLModel, which costs a second at each start.
 """
 
+from service.store.columns_feeds import FEEDS
 from service.store.columns_notify import NOTIFY
 
 COLUMNS: dict[str, dict[str, str]] = {
@@ -207,6 +208,8 @@ COLUMNS: dict[str, dict[str, str]] = {
         "mrn": "text",
         "patient": "text",
         "since_us": "int8",
+        "ended_us": "int8",
+        "inbox_id": "int8",
     },
     "panel": {
         "subject": "int8",
@@ -305,5 +308,6 @@ COLUMNS: dict[str, dict[str, str]] = {
         "audit_seq": "int8",
         "audit_head": "bytea",
     },
+    **FEEDS,
     **NOTIFY,
 }

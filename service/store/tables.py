@@ -1,5 +1,5 @@
 """The tables of resources and work, as SQLModel classes; tables_access.py has those of rights, credentials and audit,
-tables_notify.py those of notification.
+tables_notify.py those of notification, tables_feeds.py more of hospital feeds.
 
 Together the one definition from which migrations and statements are made. Times are INT8 microseconds since
 1970-01-01T00:00:00Z. Keys are signed 64-bit hashes (service/search/keys.py).
@@ -10,6 +10,7 @@ from sqlalchemy.types import Double
 from sqlmodel import Field, SQLModel
 
 from service.store import tables_access as tables_access  # its classes register themselves
+from service.store import tables_feeds as tables_feeds
 from service.store import tables_notify as tables_notify
 from service.store.table_columns import blob, int8, rowid, small, text
 from service.store.table_columns import key as key_column
@@ -193,13 +194,16 @@ class StayEvent(SQLModel, table=True):
 
 
 class MrnLink(SQLModel, table=True):
-    """A facility's medical record number known to belong to a Patient."""
+    """A facility's medical record number known to belong to a Patient; ended_us: since when no more (a correction)."""
 
     __tablename__ = "mrn_link"
     authority: str = key_column()
     mrn: str = key_column()
     patient: str = text()
     since_us: int = int8()
+    ended_us: int | None = int8(nullable=True)
+    inbox_id: int | None = int8(nullable=True)
+    """The message that made it known."""
 
 
 class PlanFile(SQLModel, table=True):

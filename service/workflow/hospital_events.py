@@ -4,15 +4,14 @@ Read, decide, return a Change: the worker commits it together with the end of it
 its events (stays.py); its epoch makes two messages of one stay follow each other. Facts: ../shared/facts/adt.md 1.6, 5.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 from fhir_profiles import Resource
-from mappers.hl7v2.adt import to_event
 from mappers.hl7v2.event import AdtEvent
 from mappers.hl7v2.findings import Finding
-from mappers.hl7v2.message import Unreadable, parse
 from mappers.hl7v2.source import SourceConfig
 from service.access.context import Context
 from service.log_events import ADT_ALERTED, ADT_MATCHED, ADT_RETRACTED, ADT_UNMAPPED, ADT_UNMATCHED, log
@@ -20,6 +19,7 @@ from service.store import inbox, stays
 from service.store.change import Change
 from service.workflow.candidates import candidates_of
 from service.workflow.member_match import MRN_TYPES, Match, match, mrn_system
+from service.workflow.message_reading import read
 from service.workflow.sending_systems import source_of
 from service.workflow.stay_alerts import Told, alert_writes
 from service.workflow.stay_encounter import encounter
@@ -62,14 +62,11 @@ async def apply_adt(ctx: Context, payload: dict[str, Any]) -> Change:
     source = await source_of(ctx.store, source_name)
     if source is None:
         return _ended(ctx, inbox_id, "unregistered", "source-not-registered")
-    message = parse(raw, source.charset)
-    if isinstance(message, Unreadable):
-        return _ended(ctx, inbox_id, "unreadable", "no-header")
-    event, findings = to_event(message, source, received_us)
-    _report(inbox_id, source, findings)
-    if event is None:
-        worst = next((f for f in findings if f.severity == "error"), None)
-        return _ended(ctx, inbox_id, "ignored", worst.code if worst else "not-adt")
+    said = read(raw, source, received_us)
+    _report(inbox_id, source, said.findings)
+    if not said.events:
+        return _ended(ctx, inbox_id, said.state, said.refused)
+    event = said.events[0]
     if event.processing_id not in source.processing_ids:
         return _ended(ctx, inbox_id, "ignored", "not-production")
     if event.visit is None:
@@ -83,7 +80,7 @@ def _ended(ctx: Context, inbox_id: int, state: str, reason: str, *, patient: str
     return Change(statements=[statement])
 
 
-def _report(inbox_id: int, source: SourceConfig, findings: list[Finding]) -> None:
+def _report(inbox_id: int, source: SourceConfig, findings: Sequence[Finding]) -> None:
     """Unmapped codes are told by their place, never by their value."""
     for finding in findings:
         if finding.severity != "information" and "-" in finding.location:

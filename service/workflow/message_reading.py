@@ -1,0 +1,36 @@
+"""A stored message, in whatever form it came -> its events, or a named reason why there are none. Pure.
+
+The one place that knows the forms: ER7, and the Bundle of a Da Vinci notification.
+"""
+
+from dataclasses import dataclass
+
+from mappers.hl7v2.adt import to_event
+from mappers.hl7v2.event import AdtEvent
+from mappers.hl7v2.findings import Finding
+from mappers.hl7v2.message import Unreadable, parse
+from mappers.hl7v2.source import SourceConfig
+
+
+@dataclass(frozen=True)
+class Read:
+    """events: one, or several where a message tells of several stays (A17, A40 with groups). refused: a reason code.
+
+    state: of the inbox row where there are no events: unreadable or ignored.
+    """
+
+    events: tuple[AdtEvent, ...]
+    findings: tuple[Finding, ...] = ()
+    refused: str = ""
+    state: str = "ignored"
+
+
+def read(raw: bytes, source: SourceConfig, received_us: int) -> Read:
+    message = parse(raw, source.charset)
+    if isinstance(message, Unreadable):
+        return Read((), (), "no-header", "unreadable")
+    event, findings = to_event(message, source, received_us)
+    if event is None:
+        worst = next((f for f in findings if f.severity == "error"), None)
+        return Read((), tuple(findings), worst.code if worst else "not-adt")
+    return Read((event,), tuple(findings))
