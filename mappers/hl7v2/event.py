@@ -181,7 +181,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """One PID/MRG pair: the ids, account and visit that stay (PID-3, PID-18, PV1-19), those that retire (MRG-1, 3, 5)."""
+    """One PID/MRG pair: what stays (PID-3, PID-18, PV1-19), what retires (MRG-1, MRG-3, MRG-5)."""
 
     surviving: tuple[Identifier, ...] = ()
     retired: tuple[Identifier, ...] = ()
