@@ -50,7 +50,7 @@ class MatchReview(SQLModel, table=True):
     """A stay (or a message without one) of which a person must say whose it is.
 
     state: open, linked, nobody (not a member of ours), expired, resolved (a later message or roster settled it).
-    evidence: JSON without values: candidates with grades and words. due_us: by when. second_by: who agreed, if two must.
+    evidence: JSON without values: candidates, grades, words. due_us: by when. second_by: who agreed, if two must.
     """
 
     __tablename__ = "match_review"
