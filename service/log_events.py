@@ -146,10 +146,16 @@ NOTIFY_UNREAD = _row(
     "notify.unread", ERROR, "A version cannot be read: it is left out of notification.", "type vid part error at"
 )
 NOTIFY_LOST = _row("notify.lost", ERROR, "The outbox names versions that the store does not have.", "versions vid")
+NOTIFY_UNDECIDED = _row(
+    "notify.undecided",
+    ERROR,
+    "An event could not be decided for an hour and was put aside: nobody is told of it.",
+    "subscription vid error at",
+)
 NOTIFY_SUBSCRIPTION_UNREAD = _row(
     "notify.subscription-unread",
     ERROR,
-    "A subscription cannot be read: it hears of nothing.",
+    "A subscription cannot be read: it goes to error.",
     "subscription topic error at",
 )
 WEBSOCKET_OPENED = _row("websocket.opened", DEBUG, "A websocket was opened.", "open")

@@ -27,23 +27,28 @@ app = typer.Typer(no_args_is_help=True, help="What was sent to subscribers: list
 
 @app.command("list")
 def list_attempts(
-    fhir_id: ID,
+    fhir_id: Annotated[str, typer.Argument(metavar="[ID]", help="Of one subscription; without: of all.")] = "",
     outcome: Annotated[str | None, typer.Option(help="ok, failed or refused.")] = None,
     number: Annotated[int | None, typer.Option(min=1, help="Attempts at this event.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """List attempts at telling a subscriber, newest first, failures in words.
+    """List attempts at telling a subscriber, or all of them, newest first, failures in words.
 
     Example: enlace deliveries list 0b6f... --outcome failed
     """
     if outcome not in (None, "ok", "failed", "refused"):
         typer.echo("--outcome is one of ok, failed, refused.", err=True)
         raise typer.Exit(2)
+    if number is not None and not fhir_id:
+        typer.echo("--number is of one subscription: give its ID, too.", err=True)
+        raise typer.Exit(2)
 
     async def work(store: "Store", settings: "Settings") -> list[dict[str, Any]]:
         from service.store import deliveries
 
+        if not fhir_id:
+            return await _of_all(store, settings, outcome, limit)
         state = await _asked(store, settings, fhir_id)
         found = await deliveries.attempts(store, state.key, outcome=outcome, number=number, limit=limit)
         return [_facts(one) for one in found]
@@ -52,11 +57,14 @@ def list_attempts(
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    cells = [
+    cells: list[tuple[str, ...]] = [
         (row["at"], row["kind"], row["events"], row["outcome"], str(row["ms"]), row["why"] or row["receipt"])
         for row in rows
     ]
-    heading = ("AT", "KIND", "EVENTS", "OUTCOME", "MS", "WHY OR RECEIPT")
+    heading: tuple[str, ...] = ("AT", "KIND", "EVENTS", "OUTCOME", "MS", "WHY OR RECEIPT")
+    if not fhir_id:
+        heading = ("SUBSCRIPTION", *heading)
+        cells = [(row["subscription"], *cell) for row, cell in zip(rows, cells, strict=True)]
     typer.echo(table(heading, cells) if rows else "No attempts yet; they are kept for 30 days.")
 
 
@@ -126,6 +134,16 @@ async def _asked(store: "Store", settings: "Settings", fhir_id: str) -> "State":
     state = await subscriptions.by_id(store, bare)
     assert state is not None
     return state
+
+
+async def _of_all(store: "Store", settings: "Settings", outcome: str | None, limit: int) -> list[dict[str, Any]]:
+    from service.store import deliveries
+    from service.store.change import Change
+
+    ctx = operator.context(store, settings)
+    await store.commit(Change(audit=[ctx.audit("E", "subscription-deliveries", "Subscription")]))
+    found = await deliveries.attempts_of_all(store, outcome=outcome, limit=limit)
+    return [{"subscription": fhir_id, **_facts(one)} for fhir_id, one in found]
 
 
 async def _shown(store: "Store", settings: "Settings", fhir_id: str, number: int) -> dict[str, Any] | None:

@@ -107,7 +107,10 @@ def preferences(
 
     Example: enlace notices preferences Practitioner/lcm-1
     """
-    found = with_store(lambda store, _settings: notice_preferences.of_person(store, person))
+    there, found = with_store(lambda store, _settings: _preferences(store, person))
+    if not there:
+        typer.echo(f"There is no {person}: see `enlace notices list` for who was told something.", err=True)
+        raise typer.Exit(1)
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found]))
         return
@@ -116,6 +119,13 @@ def preferences(
 
 
 _INNER = frozenset({"key", "vid", "lease_until_us"})
+
+
+async def _preferences(store: "Store", person: str) -> tuple[bool, list[Preference]]:
+    """(whether such a person or organization is there, its rows)"""
+    from service.store.inbox_find import has_resource
+
+    return await has_resource(store, person), await notice_preferences.of_person(store, person)
 
 
 async def _replay(store: "Store", number: int) -> str:

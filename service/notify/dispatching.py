@@ -14,19 +14,21 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fhir_profiles.topics import topics
 from service.access.context import Settings
 from service.access.tripwire import Moved
 from service.caller import system_caller
-from service.log_events import NOTIFY_GIVEN_UP, NOTIFY_TURN_LOST, log
+from service.log_events import NOTIFY_GIVEN_UP, NOTIFY_TURN_LOST, NOTIFY_UNDECIDED, log, where
 from service.notify import endpoints, sending, standing
 from service.notify.attempts import Sender, Sent
 from service.notify.backoff import Draw
 from service.notify.deciding import Barred, Subscriber, Telling, tell
 from service.notify.deciding import standing as standing_now
+from service.notify.matching import filters_of
 from service.notify.model import NEVER_US, Content, Event, Kind, Spec, State, Told, spec_of
 from service.store import deliveries, epochs, read, subscriptions
 from service.store.change import AuditRow, Change, Stale
-from service.store.database import Unavailable
+from service.store.database import TooCostly, Unavailable
 from service.store.deliveries import Waiting
 from service.store.engine import Store
 
@@ -38,6 +40,12 @@ AWAY_US = 500_000
 MAIL_US = 45_000_000
 """A mail server may take its time (channels/mail.py)."""
 ENDED = "The end that the subscription names has passed."
+UNREADABLE = (
+    "A filter of the subscription is not served any more, so that it hears of nothing: send it with filters of its "
+    "topic (see /fhir/metadata) and status requested; ask for what you missed by a search."
+)
+PATIENCE_US = 3_600_000_000
+"""So long an event that cannot be decided, by our fault, is tried again and holds up those behind it."""
 _EVENTS = ("event", "test")
 
 
@@ -140,6 +148,8 @@ class Turn:
             return await self._barred(seen, who.value, "off" if who is Barred.ENDED else "error", who.name.lower())
         if words := self._unlisted(who, spec):
             return await self._barred(seen, words, "error", "endpoint")
+        if not self._readable(state):
+            return await self._barred(seen, UNREADABLE, "error", "filter")
         if state.paused:
             return await self._release(seen, spec.end_us or NEVER_US)
         if state.status == "requested":
@@ -229,7 +239,12 @@ class Turn:
         """Decides about what waits and numbers it. Nothing leaves in error and to websockets: it is decided again."""
         state, spec = seen.state, seen.spec
         asked = [Event(place, row.vid, row.key, row.kind, False, row.at_us) for place, row in enumerate(rows)]
-        telling = await self._told(who, seen, asked)
+        try:
+            telling = await self._told(who, seen, asked)
+        except (Stale, Lost, Unavailable, TooCostly):
+            raise
+        except Exception as error:
+            return await self._undecided(seen, who, rows, error, sends=sends)
         number = {one.number: state.numbered + place for place, one in enumerate(telling.told, 1)}
         events = [replace(one, number=number[one.number]) for one in asked if one.number in number]
         told = [replace(one, number=number[one.number]) for one in telling.told]
@@ -253,6 +268,27 @@ class Turn:
         kind = "test" if all(one.kind == "test" for one in events) else "event"
         kept = sending.fitting(told, spec)
         return await self._settled(await self._send(state, spec, Kind.EVENT, kept, ledger=kind, stands=telling.stands))
+
+    async def _undecided(
+        self, seen: Seen, who: Subscriber, rows: Sequence[Waiting], error: Exception, *, sends: bool
+    ) -> bool:
+        """A defect over one event: each is decided alone; the one that fails is put aside in the end, and recorded."""
+        if len(rows) > 1:
+            return await self._number(seen, who, rows[:1], sends=sends)
+        if self.store.clock.now_us() - rows[0].at_us < PATIENCE_US:
+            raise error
+        log(NOTIFY_UNDECIDED, subscription=seen.state.fhir_id, vid=rows[0].vid, **where(error))
+        change = seen.change()
+        change.audit.append(replace(self._suppressed(who, seen.state, rows[0]), outcome=8, reason="undecidable"))
+        change.statements += deliveries.taken(rows)
+        await self.store.commit(change)
+        return True
+
+    def _readable(self, state: State) -> bool:
+        """A release may serve fewer filters than the one that took the subscription."""
+        topic, base_url = topics().get(spec_of(state.spec).topic), self.behaviour.base_url
+        keys = self.store.keys
+        return topic is not None and filters_of(topic, state.fhir_id, state.spec, keys, base_url) is not None
 
     async def _retry(self, seen: Seen, who: Subscriber) -> bool:
         """What was numbered and did not arrive. Who lost the right meanwhile is sent the number and nothing else."""

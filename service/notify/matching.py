@@ -43,6 +43,8 @@ class _Outcome:
     notices: list[Statement]
     unread: dict[int, tuple[str, BaseException]]
     """vid -> (events or notices, why nobody could be told of it by them)."""
+    broken: set[int]
+    """Subscriptions whose filters cannot be read: their turn puts them into error."""
 
 
 async def match(store: Store, base_url: str, now_us: int | None = None, *, most: int = BATCH) -> int:
@@ -59,13 +61,14 @@ async def match(store: Store, base_url: str, now_us: int | None = None, *, most:
     # After the outbox is read: a subscription that was there before a version was written is seen.
     concerned = await _concerned(store, batch.items, now_us)
     items = await _with_bodies(store, batch.items, concerned)
-    outcome = _Outcome([], [], {})
+    outcome = _Outcome([], [], {}, set())
     for item in items:
         _match(item, concerned.get(item.vid, {}), outcome, store.keys, base_url)
     noticed = [item for item in items if item.rtype in NOTICED and item.vid not in outcome.unread]
     await _notices(store, noticed, outcome, now_us, base_url)
     change = Change(epochs={fence: epoch}, bump_epochs={fence}, audit=_audit(batch.items, outcome))
-    change.statements = [*outbox.matched(outcome.events, now_us), *outcome.notices, *outbox.done(batch.vids)]
+    nudged = outbox.nudged(outcome.broken, now_us)
+    change.statements = [*outbox.matched(outcome.events, now_us), *nudged, *outcome.notices, *outbox.done(batch.vids)]
     try:
         await store.commit(change)
     except Stale:
@@ -112,7 +115,7 @@ def _match(
             (candidate.key, item)
             for topic in topics_of(item.rtype)
             if topic.slug in concerned and fires(topic, version)
-            for candidate in _fitting(topic, concerned[topic.slug], version)
+            for candidate in _fitting(topic, concerned[topic.slug], version, outcome.broken)
         ]
         version.resource  # noqa: B018 - what cannot be read must not wait for who would stumble over it
     except Exception as error:
@@ -121,11 +124,13 @@ def _match(
     outcome.events += events
 
 
-def _fitting(topic: Topic, several: Sequence[Candidate], version: Version) -> Iterator[Candidate]:
+def _fitting(topic: Topic, several: Sequence[Candidate], version: Version, broken: set[int]) -> Iterator[Candidate]:
     """Equal filters are asked once."""
     said: dict[tuple[Filter, ...], bool] = {}
     for candidate in several:
-        chosen = _filters(topic, candidate.fhir_id, candidate.spec, version.keys, version.base_url)
+        chosen = filters_of(topic, candidate.fhir_id, candidate.spec, version.keys, version.base_url)
+        if chosen is None:
+            broken.add(candidate.key)
         if chosen is not None and chosen not in said:
             said[chosen] = filters.fits(chosen, version)
         if chosen is not None and said[chosen]:
@@ -133,7 +138,7 @@ def _fitting(topic: Topic, several: Sequence[Candidate], version: Version) -> It
 
 
 @lru_cache(maxsize=16_384)
-def _filters(topic: Topic, fhir_id: str, spec: str, keys: Keys, base_url: str) -> tuple[Filter, ...] | None:
+def filters_of(topic: Topic, fhir_id: str, spec: str, keys: Keys, base_url: str) -> tuple[Filter, ...] | None:
     """None for what a former release took and this one cannot read: the log says so once in a process."""
     try:
         return tuple(compiled(topic, text, keys, base_url) for text in spec_of(spec).filters)

@@ -265,6 +265,17 @@ async def attempts(
     return [Attempt(*one) for one in await store.fetch(sql, (*params, limit))]
 
 
+async def attempts_of_all(store: Store, *, outcome: str | None = None, limit: int = 100) -> list[tuple[str, Attempt]]:
+    """(id of the Subscription, attempt), newest first, of all subscriptions."""
+    condition, params = ("WHERE a.outcome = ? ", [outcome]) if outcome else ("", [])
+    columns = ", ".join(f"a.{name.strip()}" for name in _ATTEMPT.split(","))
+    sql = (
+        f"SELECT s.fhir_id, {columns} FROM delivery_attempt a JOIN subscription s ON s.key = a.subscription "
+        f"{condition}ORDER BY a.at_us DESC, a.id DESC LIMIT ?"
+    )
+    return [(row[0], Attempt(*row[1:])) for row in await store.fetch(sql, (*params, limit))]
+
+
 # --- figures and housekeeping --------------------------------------------------------------------------------------
 
 

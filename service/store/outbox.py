@@ -124,8 +124,14 @@ def matched(events: Iterable[tuple[int, Item]], now_us: int) -> list[Statement]:
     Subscription that is deleted at the same moment is either gone for the insertion or waits with its own deletions.
     """
     rows = sorted((key, item.vid, item.key) for key, item in events)
-    nudges = [Statement(_NUDGE, (now_us, now_us, key)) for key in dict.fromkeys(row[0] for row in rows)]
-    return nudges + [Statement(_WAIT, (vid, vid, about, now_us, key)) for key, vid, about in rows]
+    return nudged(dict.fromkeys(row[0] for row in rows), now_us) + [
+        Statement(_WAIT, (vid, vid, about, now_us, key)) for key, vid, about in rows
+    ]
+
+
+def nudged(keys: Iterable[int], now_us: int) -> list[Statement]:
+    """There is something to do for these subscriptions now."""
+    return [Statement(_NUDGE, (now_us, now_us, key)) for key in sorted(keys)]
 
 
 _NUDGE = (

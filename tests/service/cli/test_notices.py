@@ -59,7 +59,8 @@ async def test_list_show_replay_preferences(enlace: Callable[..., Awaitable[Any]
     assert "waiting" in (await enlace("notices", "show", str(failed["id"]))).output
     preferences = await enlace("notices", "preferences", LCM1)
     assert "22:00-06:00" in preferences.output and "email" in preferences.output
-    assert "No preferences" in (await enlace("notices", "preferences", "Practitioner/x")).output
+    nobody = await enlace("notices", "preferences", "Practitioner/x")
+    assert nobody.exit_code == 1 and "There is no Practitioner/x" in nobody.output
 
 
 async def test_what_is_wrong_is_a_sentence(enlace: Callable[..., Awaitable[Any]]) -> None:
