@@ -180,6 +180,12 @@ TWO = "system/Task.r?status=a system/Task.rs?status=a&intent=b"
         ("system/Task.rs?status=a", "system/Task.rs system/Task.rs?intent=b", "system/Task.rs?status=a"),
         ("system/Task.rs", "system/Task.rs?status=a system/Task.rs", "system/Task.rs"),
         ("user/Task.rs?status=a", "system/Task.rs?status=a", ""),
+        ("system/*.read", "system/*.r", "system/*.r"),
+        ("system/*.rs", "system/*.rs system/Task.rs?status=a", "system/*.rs"),
+        ("system/*.rs", "system/*.rs user/Task.rs system/Task.rs", "system/*.rs"),
+        ("system/*.rs", "system/Task.rs system/Task.rs?status=a", "system/Task.rs"),
+        ("system/*.rs", "user/Task.rs system/Goal.rs", "system/Goal.rs"),
+        ("system/Task.rs", "user/Task.rs?status=a system/Task.r", "system/Task.r"),
     ],
 )
 def test_granted_is_requested_and_registered(asked: str, registered: str, granted: str) -> None:
