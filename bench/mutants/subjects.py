@@ -49,7 +49,7 @@ SUBJECTS = (
     Subject("restriction", "service/search/fits.py", ("tests/service/search/test_fits.py",)),
     Subject("token", "service/auth/jwt_reader.py", _ASSERTIONS),
     Subject("token", "service/auth/assertions.py", _ASSERTIONS),
-    Subject("token", "service/auth/jwks.py", (*_ASSERTIONS, _AUTH + "test_key_sets.py")),
+    Subject("token", "service/auth/jwks.py", (_AUTH + "test_jwks.py", *_ASSERTIONS, _AUTH + "test_key_sets.py")),
     Subject("token", "service/auth/scope_syntax.py", (_AUTH + "test_scopes.py",)),
     Subject("token", "service/auth/scope_queries.py", (_AUTH + "test_scopes.py",)),
     Subject("token", "service/auth/scope_sets.py", (_AUTH + "test_scopes.py",)),
