@@ -13,10 +13,14 @@ from service.settings import Settings, SettingsError
 from service.store.engine import Store, open_store
 
 
-def listener(store: Store) -> MllpServer:
-    """The socket server whose messages go into this store's inbox."""
+def listener(store: Store, settings: Settings | None = None) -> MllpServer:
+    """The socket server whose messages go into this store's inbox; with mutual TLS where the settings have it."""
     receiver = Receiver(store)
-    return MllpServer(receiver.receive, receiver.refuse_oversize)
+
+    async def receive(payload: bytes, peer: frozenset[str]) -> bytes | None:
+        return await receiver.receive(payload, peer=peer)
+
+    return MllpServer(receive, receiver.refuse_oversize, settings.mllp_tls() if settings else None)
 
 
 async def listen(server: MllpServer, host: str, port: int) -> int:
@@ -56,7 +60,7 @@ async def _until_stopped(store: Store) -> None:
 async def _serve(settings: Settings, store: Store, host: str, port: int) -> None:
     shared = Shared(store, settings, page_key=b"")
     async with traced(settings, store.clock, "adt-listener"), health_server(shared, settings):
-        server = listener(store)
+        server = listener(store, settings)
         log(READY, process="adt-listener", host=host, port=await listen(server, host, port))
         await _until_stopped(store)
         shared.ready = False

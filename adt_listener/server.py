@@ -5,59 +5,64 @@ A sender that stops reading, speaks no MLLP or holds a half frame loses its own 
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
 
-from adt_listener.mllp import Discarded, Event, Frame, FrameReader, NotMllp, Oversize, wrap
+from adt_listener.connection import CHUNK, Connection
+from adt_listener.mllp import Discarded, Event, Frame, NotMllp, Oversize, wrap
 from service.log_events import ADT_CONNECTED, ADT_DISCONNECTED, ADT_UNREADABLE, REQUEST_FAILED, log, where
 
-Receive = Callable[[bytes], Awaitable[bytes | None]]
+Receive = Callable[[bytes, frozenset[str]], Awaitable[bytes | None]]
+Refuse = Callable[[bytes], Awaitable[bytes | None]]
 
-CHUNK = 262_144
-IDLE_S = 3600.0
-FRAME_S = 60.0
-"""A frame that has begun must be whole within this time."""
 WRITE_S = 20.0
 STOP_S = 5.0
+HANDSHAKE_S = 10.0
 MAX_CONNECTIONS = 512
-GRACE_S = 0.5
-"""FS without CR: after this silence the frame counts as whole."""
+QUIET_S = 60.0
+"""At the cap, who has said nothing for so long gives way to who comes new."""
 
 
 class MllpServer:
-    """Accepts connections until stopped. receive: one payload -> its acknowledgement, never raising."""
+    """Accepts connections until stopped. receive: one payload and who sends it -> its acknowledgement, never raising.
 
-    def __init__(self, receive: Receive, refuse_oversize: Receive):
-        self._receive, self._refuse_oversize = receive, refuse_oversize
+    tls: mutual TLS (tls.py), and nothing else is spoken on the port.
+    """
+
+    def __init__(self, receive: Receive, refuse_oversize: Refuse, tls: ssl.SSLContext | None = None):
+        self._receive, self._refuse_oversize, self._tls = receive, refuse_oversize, tls
         self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], Connection] = {}
         self._answering: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     async def start(self, host: str, port: int) -> int:
         """Listens; returns the port."""
-        self._server = await asyncio.start_server(self._accept, host, port, limit=CHUNK, backlog=256)
+        handshake = HANDSHAKE_S if self._tls else None
+        self._server = await asyncio.start_server(
+            self._accept, host, port, limit=CHUNK, backlog=256, ssl=self._tls, ssl_handshake_timeout=handshake
+        )
         return int(self._server.sockets[0].getsockname()[1])
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        if task is None or self._stopping or len(self._connections) >= MAX_CONNECTIONS:
+        if task is None or self._stopping or not self._room():
             writer.close()
             return
-        self._connections.add(task)
+        connection = self._connections[task] = Connection(reader, writer)
         log(ADT_CONNECTED, connections=len(self._connections))
-        connection = _Connection(reader, writer)
         reason = "lost"
         try:
             reason = await self._serve(connection, task)
         except (OSError, TimeoutError):
             pass  # the peer went away, or reads no answers
         except asyncio.CancelledError:
-            reason = "stopping"
+            reason = "evicted" if connection.evicted else "stopping"
         except Exception as error:
             reason = "failed"
             log(REQUEST_FAILED, method="mllp", **where(error))
         finally:
-            self._connections.discard(task)
+            self._connections.pop(task, None)
             log(ADT_DISCONNECTED, connections=len(self._connections), reason=reason, messages=connection.messages)
             if reason == "lost":
                 writer.transport.abort()  # what the peer does not read must not be kept for it
@@ -65,7 +70,20 @@ class MllpServer:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(writer.wait_closed(), 1)
 
-    async def _serve(self, connection: "_Connection", task: "asyncio.Task[None]") -> str:
+    def _room(self) -> bool:
+        """Whether one more may connect: at the cap the quietest goes, if it is quiet and nothing of it is in hand."""
+        waiting = {t: c for t, c in self._connections.items() if not c.evicted}
+        if len(waiting) < MAX_CONNECTIONS:
+            return True
+        idle = [(c.heard, id(t), t, c) for t, c in waiting.items() if t not in self._answering]
+        if not idle or min(idle)[0] > asyncio.get_running_loop().time() - QUIET_S:
+            return False
+        *_, task, connection = min(idle)
+        connection.evicted = True
+        task.cancel()
+        return True
+
+    async def _serve(self, connection: Connection, task: "asyncio.Task[None]") -> str:
         """Answers until the connection ends; says why it did."""
         while True:
             events, end = await connection.read()
@@ -82,10 +100,10 @@ class MllpServer:
             if end or self._stopping:
                 return end or "stopping"
 
-    async def _answer(self, event: Event, connection: "_Connection") -> None:
+    async def _answer(self, event: Event, connection: Connection) -> None:
         match event:
             case Frame(payload):
-                ack = await self._receive(payload)
+                ack = await self._receive(payload, connection.peer)
             case Oversize(head, size):
                 log(ADT_UNREADABLE, reason="oversize", bytes=size)
                 ack = await self._refuse_oversize(head)
@@ -105,49 +123,9 @@ class MllpServer:
             return
         self._stopping = True
         self._server.close()
-        for task in self._connections - self._answering:
+        for task in self._connections.keys() - self._answering:
             task.cancel()
         if self._connections:
             _, late = await asyncio.wait(tuple(self._connections), timeout=STOP_S)
             for task in late:
                 task.cancel()
-
-
-class _Connection:
-    """One sender: its streams, its frames, and since when its frame has been open."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
-        self.writer, self.messages = writer, 0
-        self._reader, self._frames = reader, FrameReader()
-        self._begun: float | None = None
-        self._asked = True
-        """Whether the frame was already looked at after a moment's silence."""
-
-    async def read(self) -> tuple[list[Event], str]:
-        """(what the next bytes complete, why the connection ends or "")."""
-        now = asyncio.get_running_loop().time
-        limit = IDLE_S if self._begun is None else max(0.0, self._begun + FRAME_S - now())
-        if not self._asked:
-            limit = min(limit, GRACE_S)
-        try:
-            data = await asyncio.wait_for(self._reader.read(CHUNK), limit)
-        except TimeoutError:
-            return self._silence(now())
-        if not data:
-            return self._frames.close(), "closed"
-        events, self._asked = self._frames.feed(data), False
-        if not self._frames.inside:
-            self._begun = None
-        elif self._begun is None or events:
-            self._begun = now()
-        return events, ""
-
-    def _silence(self, now: float) -> tuple[list[Event], str]:
-        if self._begun is None and self._asked:
-            return [], "idle"
-        if self._begun is not None and now >= self._begun + FRAME_S:
-            return self._frames.close(), "half-frame"
-        events, self._asked = self._frames.idle(), True
-        if events:
-            self._begun = None
-        return events, ""

@@ -3,6 +3,7 @@
 from fhir_profiles.catalog import TypeEntry
 from openapi.components import FHIR_JSON, Json, request_content, schema
 from openapi.examples import (
+    ALERT,
     BREAK_GLASS,
     FHIRPATH_PATCH,
     JSON_PATCH,
@@ -32,6 +33,11 @@ def body_of(kind: str, entry: TypeEntry | None) -> Json | None:
             return {"required": True, "content": {FHIR_JSON: {"schema": schema("Bundle"), "example": TRANSACTION}}}
         case "match":
             return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": MATCH}}}
+        case "alert-reason" | "alert-snooze" | "alert-reassign" | "alert-outcome":
+            return {
+                "required": kind != "alert-reason",
+                "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": ALERT[kind]}},
+            }
         case "break-glass":
             return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": BREAK_GLASS}}}
         case "preferences":

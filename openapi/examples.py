@@ -201,3 +201,18 @@ def search_form(entry: TypeEntry) -> dict[str, str]:
     """A form for POST [type]/_search: by patient where the type has one."""
     asked = {"patient": "Patient/Patient-example"} if "patient" in entry.search else {}
     return {**asked, "_count": "10"}
+
+
+ALERT: dict[str, Json] = {
+    "alert-reason": {
+        "resourceType": "Parameters",
+        "parameter": [{"name": "reason", "valueString": "Called the ward"}],
+    },
+    "alert-snooze": {"resourceType": "Parameters", "parameter": [{"name": "minutes", "valueInteger": 60}]},
+    "alert-reassign": {
+        "resourceType": "Parameters",
+        "parameter": [{"name": "to", "valueReference": {"reference": "Practitioner/maria-lopez"}}],
+    },
+    "alert-outcome": {"resourceType": "Parameters", "parameter": [{"name": "code", "valueCode": "reached"}]},
+}
+"""Bodies of the operations on alerts."""

@@ -178,6 +178,31 @@ INTERACTIONS: dict[str, Interaction] = {
         "Mark as read what was told to one", "r", {200: ("They are marked.", "Parameters")},
         (C.UNSUPPORTED_MEDIA,), _SHOWN, "notices-read", f"{OURS}practitioner-notices",
     ),
+    "$acknowledge": Interaction(
+        "Acknowledge the alert", "u", {200: ("The alert as it stands then.", "Communication")},
+        (C.NOT_FOUND, C.CONFLICT, C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "alert-reason",
+        f"{OURS}communication-acknowledge",
+    ),
+    "$snooze": Interaction(
+        "Put off the alert", "u", {200: ("The alert as it stands then.", "Communication")},
+        (C.NOT_FOUND, C.CONFLICT, C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "alert-snooze",
+        f"{OURS}communication-snooze",
+    ),
+    "$reassign": Interaction(
+        "Hand on the alert", "u", {200: ("The alert as it stands then.", "Communication")},
+        (C.NOT_FOUND, C.CONFLICT, C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "alert-reassign",
+        f"{OURS}communication-reassign",
+    ),
+    "$not-my-member": Interaction(
+        "Say that it is not about the member, of", "u", {200: ("The alert as it stands then.", "Communication")},
+        (C.NOT_FOUND, C.CONFLICT, C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "alert-reason",
+        f"{OURS}communication-not-my-member",
+    ),
+    "$outcome": Interaction(
+        "Say what came of", "u", {200: ("The alert as it stands then.", "Communication")},
+        (C.NOT_FOUND, C.CONFLICT, C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "alert-outcome",
+        f"{OURS}communication-outcome",
+    ),
     "$break-glass": Interaction(
         "Open the record in an emergency of one", "r", {200: ("Until when it is open.", "Parameters")},
         (C.NOT_FOUND, C.UNSUPPORTED_MEDIA), _SHOWN, "break-glass",

@@ -1,9 +1,10 @@
 """The routes beside the FHIR interactions: OAuth, HL7 v2 over HTTP, health. ../shared/contract.md "Addresses" """
 
+import base64
 from typing import Any
 
 from fhir_profiles.notices import statement
-from openapi import client_paths
+from openapi import client_paths, source_paths
 from openapi.components import BEARER, OAUTH, Json, content, header, refusals
 from openapi.examples import ACKNOWLEDGEMENT, BASE, MESSAGE, METRICS
 from service.api.smart import configuration, openid_configuration
@@ -31,6 +32,7 @@ def paths() -> Json:
             "get": _open("OpenID configuration", "openidConfiguration", openid, "auth")
         },
         **client_paths.paths(),
+        **source_paths.paths(),
         "/fhir/metadata": {"get": _metadata()},
         "/fhir/.well-known/smart-configuration": {
             "get": _open("SMART configuration", "smartConfiguration", smart, "auth")
@@ -163,20 +165,37 @@ def _metrics() -> Json:
     }  # fmt: skip
 
 
+_BASE64 = base64.b64encode(MESSAGE.encode()).decode()
+_PACKED: Json = {
+    "type": "object",
+    "description": "The message as base64; its acknowledgement comes back so, as hl7Ack.",
+    "properties": {"message": {"type": "object", "properties": {"data": {"type": "string"}}}},
+}
+
+
 def _hl7v2() -> Json:
     text: Json = {"schema": {"type": "string"}}
     return {
         "tags": ["hl7v2"],
         "operationId": "receiveHl7v2",
-        "summary": "Take one HL7 v2 message",
+        "summary": "Take one HL7 v2 message, or a batch",
         "description": "The acknowledgement (AA, AE or AR) is the answer, after the message is durable. "
         "For the role hospital. https://hapifhir.github.io/hapi-hl7v2/hapi-hl7overhttp/",
         "security": [{OAUTH: []}, {BEARER: []}],
-        "requestBody": {"required": True, "content": {HL7V2: {**text, "example": MESSAGE}}},
+        "requestBody": {
+            "required": True,
+            "content": {
+                HL7V2: {**text, "example": MESSAGE},
+                "application/json": {"schema": _PACKED, "example": {"message": {"data": _BASE64}}},
+            },
+        },
         "responses": {
             "200": {
                 "description": "The acknowledgement.",
-                "content": {HL7V2: {**text, "example": ACKNOWLEDGEMENT}},
+                "content": {
+                    HL7V2: {**text, "example": ACKNOWLEDGEMENT},
+                    "application/json": {"schema": {"type": "object"}, "example": {"hl7Ack": "TVNIfF5+XCZ8"}},
+                },
             },
             "204": {"description": "The message is stored and asked for no acknowledgement."},
             **refusals(

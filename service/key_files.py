@@ -69,3 +69,33 @@ def client_context(certificate: Path, key: Path) -> "ssl.SSLContext":
     # A passphrase would be asked for on the terminal; "" makes that an error instead.
     context.load_cert_chain(certificate, key, password=lambda: "")
     return context
+
+
+def listener_problems(certificate: Path | None, key: Path | None, client_ca: Path | None) -> list[str]:
+    """What is wrong with the TLS files of the ADT listener, a sentence each; without any of them it speaks plainly."""
+    files = {"CERTIFICATE": certificate, "KEY": key, "CLIENT_CA": client_ca}
+    if not any(files.values()):
+        return []
+    if missing := [f"ENLACE_MLLP_TLS_{name}_FILE" for name, path in files.items() if path is None]:
+        return [f"{' and '.join(missing)} must name a file, too: MLLP over TLS is mutual."]
+    assert certificate and key and client_ca
+    try:
+        listener_context(certificate, key, client_ca)
+    except (OSError, ValueError):
+        return [
+            "ENLACE_MLLP_TLS_CERTIFICATE_FILE and _KEY_FILE must be a PEM certificate and its key, without a "
+            "passphrase, and ENLACE_MLLP_TLS_CLIENT_CA_FILE the PEM certificates of the senders' authorities."
+        ]
+    return []
+
+
+def listener_context(certificate: Path, key: Path, client_ca: Path) -> "ssl.SSLContext":
+    """TLS 1.2 or later; who shows no certificate of this authority does not connect. Raises OSError, ValueError."""
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate, key, password=lambda: "")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(client_ca)
+    return context

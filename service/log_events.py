@@ -23,6 +23,9 @@ LEVELS: Final = {DEBUG: "debug", INFO: "info", WARNING: "warning", ERROR: "error
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 """Identifier of the request, message or job in hand; stands on each of its lines."""
 
+TRIAL: ContextVar[bool] = ContextVar("trial", default=False)
+"""Set where something is decided only to see what it would do: nothing happened, so no line says that it did."""
+
 CATALOGUE: Final[dict[str, "Event"]] = {}
 
 
@@ -109,6 +112,12 @@ ADT_UNREADABLE = _row(
     "adt.unreadable", WARNING, "A message could not be read and is kept as it came.", "inbox source reason bytes"
 )
 ADT_UNREGISTERED = _row("adt.unregistered", WARNING, "A sending system is not registered.", "inbox source facility")
+ADT_BATCH_COUNT = _row(
+    "adt.batch-count", WARNING, "A batch holds another number of messages than it says; all were taken.", "told found"
+)
+ADT_GAP = _row("adt.gap", WARNING, "The sequence numbers of a source left some out.", "source missing")
+FEED_RAISED = _row("feed.raised", WARNING, "A feed is silent, makes errors, or its messages wait.", "source kind")
+FEED_OVER = _row("feed.over", INFO, "What was told of a feed is over.", "source kind")
 ADT_UNMAPPED = _row("adt.unmapped", WARNING, "A code of a message has no mapping.", "inbox source segment field table")
 ADT_MATCHED = _row("adt.matched", INFO, "A message was matched to a member.", "inbox trigger rule ms")
 ADT_UNMATCHED = _row("adt.unmatched", INFO, "A message matches no member, or more than one.", "inbox trigger reason")
@@ -116,6 +125,11 @@ ADT_ALERTED = _row(
     "adt.alerted", INFO, "A transition was told to the lead care manager.", "inbox trigger transition ms"
 )
 ADT_RETRACTED = _row("adt.retracted", INFO, "An alert was retracted.", "inbox trigger transition")
+
+ALERT_ESCALATED = _row(
+    "alert.escalated", WARNING, "An alert that nobody acknowledged went on to the next.", "level recipients"
+)
+TIMER_BREACHED = _row("timer.breached", WARNING, "A timer was not met in time.", "kind timer")
 
 JOB_DONE = _row("job.done", DEBUG, "A job was done.", "job queue attempts ms")
 JOB_FAILED = _row("job.failed", WARNING, "A job failed and will be tried again.", "job queue attempts retry_s error at")
@@ -218,7 +232,7 @@ def configure(
 
 def log(event: Event, /, **fields: Value) -> None:
     """Write one line. A field that is None is left out."""
-    if event.level < _output.level:
+    if event.level < _output.level or TRIAL.get():
         return
     pairs = [(name, _text(event, name, value)) for name, value in fields.items() if value is not None]
     if request_id := REQUEST_ID.get():

@@ -47,6 +47,7 @@ class Counters:
     websockets: int = 0
     answers: dict[str, int] = field(default_factory=dict)
     """acknowledgement code (AA, AE, ...; none) -> HL7 v2 messages answered"""
+    answer_seconds: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     received: dict[str, int] = field(default_factory=dict)
     """name of the registered source, or `unregistered` -> HL7 v2 messages stored"""
     jobs: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -93,6 +94,11 @@ def group_committed(size: int, seconds: float) -> None:
 def message_answered(code: str) -> None:
     """One HL7 v2 message answered, over MLLP or HTTP; code: MSA-1, or `none` where no answer was due."""
     COUNTERS.answers[code] = COUNTERS.answers.get(code, 0) + 1
+
+
+def message_took(seconds: float) -> None:
+    """One HL7 v2 message: from its last byte to its answer, commit included."""
+    COUNTERS.answer_seconds.observe(seconds)
 
 
 def message_stored(source: str) -> None:

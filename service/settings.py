@@ -20,7 +20,14 @@ from pydantic import (
     field_validator,
 )
 
-from service.key_files import certificate_problems, client_context, key_problem, make_key
+from service.key_files import (
+    certificate_problems,
+    client_context,
+    key_problem,
+    listener_context,
+    listener_problems,
+    make_key,
+)
 from service.setting_forms import FORMS
 from service.setting_urls import default_password, hostname, login, stays_near
 
@@ -73,6 +80,17 @@ class Settings(BaseModel):
     http_port: Port = Field(8000, description="Port of the API and the pages.")
     mllp_host: str = Field("127.0.0.1", description="Address on which the ADT listener takes HL7 v2 over MLLP.")
     mllp_port: Port = Field(2575, description="Port of the ADT listener.")
+    mllp_tls_certificate_file: Path | None = Field(
+        None,
+        description="PEM file of the ADT listener's certificate, with its chain; with the next two, its port speaks "
+        "mutual TLS only.",
+    )
+    mllp_tls_key_file: Path | None = Field(
+        None, description="PEM file with the key of ENLACE_MLLP_TLS_CERTIFICATE_FILE, without a passphrase."
+    )
+    mllp_tls_client_ca_file: Path | None = Field(
+        None, description="PEM file of the authorities whose certificates senders show over MLLP."
+    )
     public_url: str = Field(
         "", description="Base URL under which clients reach the service; unset: made of host and port."
     )
@@ -158,6 +176,11 @@ class Settings(BaseModel):
         description="Days for which an ECM provider still reads, and only reads, the record of a member whose "
         "assignment ended. 0: none.",
     )
+    unmatched_days: Annotated[int, Field(ge=0, le=3650)] = Field(
+        30,
+        description="Days after which hospital messages of people who are no members are emptied; that they came, and "
+        "why they matched nobody, is kept. 0: never.",
+    )
     client_rate: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
         500,
         description="Requests a second of one client at one API process, twice that in a burst; more are answered 429 "
@@ -223,8 +246,20 @@ class Settings(BaseModel):
         if self.auth_mode == "resource-server" and self.issuer_file is None:
             problems.append("ENLACE_ISSUER_FILE must name a file where ENLACE_AUTH_MODE is resource-server.")
         problems += certificate_problems(self.client_certificate_file, self.client_key_file)
+        problems += listener_problems(*self._mllp_files)
         if problems:
             raise SettingsError(problems)
+
+    @property
+    def _mllp_files(self) -> tuple[Path | None, Path | None, Path | None]:
+        return self.mllp_tls_certificate_file, self.mllp_tls_key_file, self.mllp_tls_client_ca_file
+
+    def mllp_tls(self) -> "ssl.SSLContext | None":
+        """Mutual TLS of the ADT listener; None: it speaks plainly. Raises SettingsError."""
+        if problems := listener_problems(*self._mllp_files):
+            raise SettingsError(problems)
+        certificate, key, client_ca = self._mllp_files
+        return listener_context(certificate, key, client_ca) if certificate and key and client_ca else None
 
     @property
     def idle(self) -> tuple[str, ...]:

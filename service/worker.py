@@ -15,21 +15,40 @@ from service.access.context import Settings as Behaviour
 from service.caller import system_caller
 from service.log_events import JOB_DEAD, JOB_DONE, JOB_FAILED, REQUEST_ID, log, where
 from service.store import inbox, work
+from service.store import timers as timer_rows
 from service.store.change import Change, ClaimTaken, Lease, Stale, Statement
 from service.store.database import Unavailable
 from service.store.engine import Store
 from service.store.housekeeping import forget_ended
+from service.workflow import alert_catch_up, alert_escalation, hospital_answer, standing_jobs, timers, transitional_care
+from service.workflow.feed_terms import fill_terms
+from service.workflow.feed_watch import watch
 from service.workflow.hospital_events import apply_adt
+from service.workflow.purging import purge
+from service.workflow.rematching import rematch
 
 Handler = Callable[[Context, dict[str, Any]], Awaitable[Change]]
 
 HANDLERS: dict[str, Handler] = {
     "adt.apply": apply_adt,
+    "adt.purge": purge,
+    "adt.rematch": rematch,
+    "timer.due": timers.due,
+    "timer.fire": timers.fire,
+    "tcs.settle": transitional_care.settle_member,
+    "hospital.answer": hospital_answer.answer,
+    "adt.terms": fill_terms,
+    "adt.watch": watch,
+    "alert.overdue": alert_escalation.overdue,
+    "alert.escalate": alert_escalation.escalate,
+    "alert.catch-up": alert_catch_up.catch_up,
 }
 """kind of job -> what it decides"""
 
 GIVEN_UP: dict[str, Callable[[dict[str, Any], int, str], Statement]] = {
     "adt.apply": lambda payload, job_id, error: inbox.failed(int(payload["inbox"]), error, job_id),
+    # Looked at again in an hour: a breach that nobody hears of would be worse than a second dead job.
+    "timer.fire": lambda payload, _job, _error: timer_rows.postponed(str(payload["timer"]), timers.RETRY_US),
 }
 """kind of job -> what else shows that it is dead: (payload, job, error) -> statement"""
 
@@ -53,6 +72,7 @@ class Worker:
         self._wake = asyncio.Event()
         self._stopping = False
         self._running: set[asyncio.Task[None]] = set()
+        self._begun: dict[str, int] = {}
 
     async def run(self) -> None:
         self._store.on_commit(self._wake.set)
@@ -63,6 +83,7 @@ class Worker:
                 await asyncio.sleep(POLL_S)
                 continue
             try:
+                await self._stand()
                 found = await self._claim()
                 if time.monotonic() - swept > 600:
                     swept = time.monotonic()
@@ -83,6 +104,15 @@ class Worker:
     async def sweep(self) -> None:
         now_us = self._store.clock.now_us()
         await self._store.commit(Change(statements=[work.forget_done(now_us - KEEP_US), *forget_ended(now_us)]))
+
+    async def _stand(self) -> None:
+        """Work that comes again by the clock."""
+        for kind, slot, change in standing_jobs.due(
+            self._store.keys, self._store.clock.now_us(), self._begun, HANDLERS
+        ):
+            with contextlib.suppress(ClaimTaken):
+                await self._store.commit(change)
+            self._begun[kind] = slot
 
     def stop(self) -> None:
         """Finishes what it holds and returns from run()."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from mappers.hl7v2.header import Header, Unreadable
@@ -26,6 +27,8 @@ class Verdict(NamedTuple):
     text: str
 
 
+NAMES_0357 = {"100": "Segment sequence error", "101": "Required field missing", "207": "Application internal error"}
+
 VERDICTS: dict[Outcome, Verdict] = {
     "stored": Verdict("A", "0", "Message accepted", "I", ""),
     "transient": Verdict("E", "207", "Application internal error", "E", "Not stored; send the message again."),
@@ -42,6 +45,7 @@ WANTED: dict[str, frozenset[Outcome]] = {
     "": frozenset(),  # enhanced by MSH-16 alone: no accept acknowledgement was asked for
 }
 NEVER_ANSWERED = frozenset({"ACK", "MCF", "NAK"})  # an answer to an answer makes two engines talk for ever
+_SEQUENCE = re.compile(r"-?\d{1,15}", re.ASCII)
 _VERSION = re.compile(r"\s*\d(?:\.\d{1,2}){0,3}\s*", re.ASCII)
 _MAX_CONTROL_ID, _MAX_FIELD = 400, 120  # at four bytes a character the whole answer stays under 4 KB
 
@@ -62,7 +66,8 @@ def acknowledge(
     """
     verdict = VERDICTS[outcome]
     if isinstance(header, Unreadable):
-        verdict = VERDICTS["unreadable"]._replace(text=header.reason)
+        name = NAMES_0357.get(header.code, NAMES_0357["100"])
+        verdict = VERDICTS["unreadable"]._replace(text=header.reason, code=header.code, name=name)
         header, outcome = _blank(header), "unreadable"
     if header.type in NEVER_ANSWERED:
         return None
@@ -111,7 +116,9 @@ def _version(header: Header) -> str:
 
 def _msh(header: Header, now_us: int, control_id: str) -> str:
     separators = header.separators
-    kind = [part for part in ("ACK", _echo(header.event), "ACK" if header.event else "") if part]
+    # MSH-9 has had its event since 2.3 and its structure since 2.3.1; older readers take one component
+    parts = 1 if _before(header, 2, 3) else 2 if _before(header, 2, 3, 1) else 3
+    kind = [part for part in ("ACK", _echo(header.event), "ACK" if header.event else "") if part][:parts]
     fields = [
         "MSH",
         separators.msh2,
@@ -133,15 +140,17 @@ def _msh(header: Header, now_us: int, control_id: str) -> str:
 
 def _msa(header: Header, code: str, verdict: Verdict) -> str:
     fields = ["MSA", code, _echo(header.control_id, _MAX_CONTROL_ID)]
-    if verdict.text:
-        fields.append(escape(verdict.text, header.separators))
+    # MSA-3 was withdrawn in 2.7: there the words stand in ERR-8 alone
+    text = escape(verdict.text, header.separators) if _before(header, 2, 7) else ""
+    sequence = header.sequence if _SEQUENCE.fullmatch(header.sequence) else ""
+    fields += [text, sequence] if sequence else [text] if text else []
     return header.separators.field.join(fields)
 
 
 def _err(header: Header, verdict: Verdict) -> str:
     separators = header.separators
     coded = separators.component.join((verdict.code, escape(verdict.name, separators), "HL70357"))
-    if _before_2_5(header):
+    if _before(header, 2, 5):
         # ERR-1 is segment ^ sequence ^ field ^ code; the code is itself coded, hence subcomponents
         inner = separators.subcomponent if separators.subcomponent != "\x00" else " "
         return separators.field.join(
@@ -152,6 +161,15 @@ def _err(header: Header, verdict: Verdict) -> str:
     return separators.field.join(("ERR", "", location, coded, verdict.severity, "", "", "", text))
 
 
-def _before_2_5(header: Header) -> bool:
+def _before(header: Header, *than: int) -> bool:
     numbers = re.findall(r"\d+", _version(header).split(header.separators.component)[0])
-    return [int(n) for n in numbers[:2]] < [2, 5]
+    return [int(n) for n in numbers] < list(than)
+
+
+def batch(answers: Sequence[bytes], reference: str = "") -> bytes:
+    """The acknowledgements of a batch as a batch (2.10.3.4): one MSA cannot answer for several messages.
+
+    reference: BHS-11 of the batch, comes back as BHS-12. A batch that is sent again gets the same bytes.
+    """
+    head = "BHS|^~\\&||||||||||" + _echo(reference.replace("|", "")) + "\r"
+    return head.encode() + b"".join(answers) + f"BTS|{len(answers)}\r".encode()

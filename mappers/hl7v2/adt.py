@@ -6,10 +6,12 @@ Nothing is defaulted silently: what cannot be mapped is a Finding at its HL7 loc
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from typing import NamedTuple
 
-from mappers.hl7v2.adt_events import EVENTS, WITHOUT_VISIT, Row
-from mappers.hl7v2.datatypes import moment, npi
-from mappers.hl7v2.event import AdtEvent, Facility, Patient, StayKey, Visit
+from mappers.hl7v2.adt_events import EVENTS, LINKS, NAMES_STAY, SWAPS, WITH_MERGES, WITHOUT_VISIT, Row
+from mappers.hl7v2.datatypes import authority, moment, npi
+from mappers.hl7v2.event import AdtEvent, Facility, Merge, Patient, StayKey, Visit
 from mappers.hl7v2.findings import Finding
 from mappers.hl7v2.message import DELETE, Header, Message, Segment
 from mappers.hl7v2.segments.mrg import merges
@@ -18,12 +20,11 @@ from mappers.hl7v2.segments.pv1 import visit
 from mappers.hl7v2.source import SourceConfig
 from mappers.hl7v2.times import Moment
 
-__all__ = ["AdtEvent", "Finding", "SourceConfig", "event_code", "to_event"]
+__all__ = ["AdtEvent", "Finding", "SourceConfig", "event_code", "to_event", "to_events"]
 
 _SKEW_US = 15 * 60 * 1_000_000  # hospital clocks disagree by minutes; beyond this a time is in the future
 _SHORT_EVENT = re.compile(r"A(\d)\Z")
 _EMPTY_EVN, _EMPTY_PV1, _EMPTY_PV2 = Segment("EVN", "EVN"), Segment("PV1", "PV1"), Segment("PV2", "PV2")
-_DELETABLE = {"PID": (5, 7, 8, 11, 13, 14, 18, 19, 29, 30), "PV1": (3, 7, 36, 37, 44, 45), "PV2": (3, 8, 9)}
 
 
 def to_event(
@@ -31,59 +32,125 @@ def to_event(
     source: SourceConfig,
     received_us: int | None = None,
 ) -> tuple[AdtEvent | None, list[Finding]]:
-    """The event, or None with the reason among the findings; `received_us` is the last resort for its time."""
+    """The first event of the message, or None with the reason among the findings (see `to_events`)."""
+    events, findings = to_events(message, source, received_us)
+    return (events[0] if events else None), findings
+
+
+def to_events(
+    message: Message,
+    source: SourceConfig,
+    received_us: int | None = None,
+) -> tuple[tuple[AdtEvent, ...], list[Finding]]:
+    """One event, or one per patient (A17, A24, A37, and merges with several PID groups); none with the reason why.
+
+    `received_us` is the last resort for the time.
+    """
     findings = list(message.findings)
     row = _row(message, source, findings)
-    pid = message.first("PID")
-    if row is not None and pid is None:
+    if row is None:
+        return (), findings
+    groups = parts(message, row.effect, row.code)
+    if not groups:
         findings.append(Finding("segment-missing", "PID", "error", "The message has no PID; nobody can be matched."))
-    if row is None or pid is None:
-        return None, findings
-    if row.effect != "merge" and len(message.all("PID")) > 1:
-        findings.append(Finding("several-patients", "PID", "error", "Only the first of several patients was read."))
-    msh = message.segments[0]
-    sent = moment(msh, 7, source, findings)
-    who, remarks = patient(pid, message.all("IN1"), source, _us(sent))
+        return (), findings
+    evn = message.first("EVN") or _EMPTY_EVN
+    source = at_facility(message, source)
+    sent = moment(message.segments[0], 7, source, findings)
+    told = _Told(row, message.header, evn, source, sent, _us(sent) or received_us, received_us)
+    _count_patients(message, row, findings)
+    events = [_event(told, group, findings) for group in groups]
+    return tuple(_linked(events) if row.effect in LINKS else events), findings
+
+
+def parts(message: Message, effect: str, code: str) -> list[Message]:
+    """The message once per patient that it tells of, each with that patient's segments; [] without a PID."""
+    groups = message.groups("PID")
+    if effect in WITH_MERGES or effect in LINKS or code in SWAPS:
+        return [Message(message.header, group, message.codec) for group in groups]
+    # Segments before the PID (an engine that puts PV1 first) still belong to the one patient.
+    extra = {id(one) for group in groups[1:] for one in group}
+    mine = [one for one in message.segments if id(one) not in extra]
+    return [Message(message.header, mine, message.codec)] if groups else []
+
+
+def _count_patients(message: Message, row: Row, findings: list[Finding]) -> None:
+    count = len(message.all("PID"))
+    if row.effect in WITH_MERGES:
+        return
+    if row.effect in LINKS or row.code in SWAPS:
+        if count < 2:
+            text = "The event tells of two patients and has one PID."
+            findings.append(Finding("segment-missing", "PID", "warning", text))
+    elif count > 1:
+        text = "Only the first of several patients was read."
+        findings.append(Finding("several-patients", "PID", "error", text))
+
+
+class _Told(NamedTuple):
+    """What all events of one message share."""
+
+    row: Row
+    header: Header
+    evn: Segment
+    source: SourceConfig
+    sent: Moment | None
+    now: int | None
+    received: int | None
+
+
+def _linked(events: list[AdtEvent]) -> list[AdtEvent]:
+    return [
+        replace(one, linked=tuple(i for n, other in enumerate(events) if n != at for i in other.patient.ids))
+        for at, one in enumerate(events)
+    ]
+
+
+def _event(told: _Told, group: Message, findings: list[Finding]) -> AdtEvent:
+    """The event of one patient; `group` holds the segments that are about that patient."""
+    row, source, evn = told.row, told.source, told.evn
+    pid = group.first("PID")
+    assert pid is not None
+    who, remarks = patient(pid, group.all("IN1"), source, _us(told.sent))
     findings += remarks
     stay: Visit | None = None
     if row.effect not in WITHOUT_VISIT:
-        stay, remarks = visit(message, row.effect, source)
+        stay, remarks = visit(group, row.effect, source)
         findings += remarks
-    pairs, remarks = merges(message, source) if row.effect == "merge" else ((), [])
-    findings += remarks
-    evn = message.first("EVN") or _EMPTY_EVN
-    pv1 = message.first("PV1") or _EMPTY_PV1 if stay else _EMPTY_PV1
-    times = _times(evn, pv1, sent, source, findings)
-    occurred, origin = _occurred(row, times, _us(sent) or received_us, findings)
-    if occurred is None and received_us is not None:
+    pairs: tuple[Merge, ...] = ()
+    if row.effect in WITH_MERGES:
+        pairs, remarks = merges(group.segments, row.effect, source)
+        findings += remarks
+    pv1 = _EMPTY_PV1 if stay is None and row.effect not in NAMES_STAY else group.first("PV1") or _EMPTY_PV1
+    times = _times(evn, pv1, told.sent, source, findings)
+    occurred, origin = _occurred(row, times, told.now, findings)
+    if occurred is None and told.received is not None:
         origin = "received"
-    facility = _facility(message.header, evn, pv1, source)
-    cancelled = times.get("EVN-6") if row.cancels or row.effect == "delete" else None
-    planned = moment(evn, 3, source, findings)
-    event = AdtEvent(
-        row.code,
-        row.effect,
-        row.rank,
-        row.alert,
-        row.cancels,
-        source.name,
-        message.header.control_id,
-        message.header.processing_id,
-        occurred.us if occurred else received_us,
-        occurred.fhir if occurred else "",
-        origin,
-        _us(cancelled),
-        _us(sent),
-        _us(times.get("EVN-2")),
-        _us(planned),
-        facility,
-        _stay_key(pid, pv1, who, stay, facility, source, findings),
-        who,
-        stay,
-        pairs,
-        _deleted(message),
+    facility = _facility(told.header, evn, pv1, source)
+    cancelled = times.get("EVN-6") if row.cancels or row.effect in ("delete", "delete-person") else None
+    return AdtEvent(
+        code=row.code,
+        effect=row.effect,
+        rank=row.rank,
+        alert=row.alert,
+        cancels=row.cancels,
+        source=source.name,
+        control_id=told.header.control_id,
+        processing_id=told.header.processing_id,
+        occurred=occurred.us if occurred else told.received,
+        occurred_text=occurred.fhir if occurred else "",
+        occurred_source=origin,
+        cancelled=_us(cancelled),
+        message_time=_us(told.sent),
+        recorded=_us(times.get("EVN-2")),
+        planned=_us(moment(evn, 3, source, findings)),
+        facility=facility,
+        stay=_stay_key(pid, pv1, who, stay, facility, source, findings),
+        patient=who,
+        visit=stay,
+        merges=pairs,
+        deleted=_deleted(group),
     )
-    return event, findings
 
 
 def event_code(message: Message) -> tuple[str, str]:
@@ -164,6 +231,17 @@ def _occurred(
     return value, name
 
 
+def at_facility(message: Message, source: SourceConfig) -> SourceConfig:
+    """Behind a feed of many facilities, zone and Organization are those of the one that is named (EVN-7, PV1-39, MSH-4,
+    PV1-3.4)."""
+    if not source.facilities:
+        return source
+    evn, pv1 = message.first("EVN") or _EMPTY_EVN, message.first("PV1") or _EMPTY_PV1
+    hd = message.header.sending_facility.split(message.header.separators.component)
+    told = (evn.get(7, comp=2), evn.get(7), pv1.get(39), hd[1] if len(hd) > 1 else "", hd[0])
+    return source.at(*told, pv1.get(3, comp=4, sub=2), pv1.get(3, comp=4))
+
+
 def _facility(header: Header, evn: Segment, pv1: Segment, source: SourceConfig) -> Facility:
     hd = header.sending_facility.split(header.separators.component)
     told = evn.get(7, comp=2)
@@ -196,9 +274,9 @@ def _stay_key(
     return StayKey(
         source.facility or facility.id or facility.name or source.name,
         number,
-        _authority(pv1, 19),
+        authority(pv1, 19),
         account,
-        _authority(pid, 18),
+        authority(pid, 18),
         record.value if record else "",
         record.authority if record else "",
         stay.admit if stay else None,
@@ -207,18 +285,17 @@ def _stay_key(
     )
 
 
-def _authority(segment: Segment, number: int) -> str:
-    return segment.get(number, comp=4, sub=2) or segment.get(number, comp=4)
-
-
-def _deleted(message: Message) -> tuple[str, ...]:
-    return tuple(
-        f"{name}-{number}"
-        for name, numbers in _DELETABLE.items()
-        if (found := message.first(name)) and DELETE in found.text
-        for number in numbers
-        if found.deleted(number)
-    )
+def _deleted(group: Message) -> tuple[str, ...]:
+    """Fields that hold nothing but `""`: the sender asks to remove what was known. A blank field asks nothing."""
+    found: dict[str, None] = {}
+    for one in group.segments:
+        if DELETE not in one.text or one.name == "MSH" or one.name[0] == "Z":
+            continue
+        marks = str.maketrans(dict.fromkeys(one.separators.component + one.separators.repetition))
+        for number, value in enumerate(one.text.split(one.separators.field)[1:], 1):
+            if DELETE in value and not value.replace(DELETE, "").translate(marks).strip():
+                found[f"{one.name}-{number}"] = None
+    return tuple(found)
 
 
 def _us(value: Moment | None) -> int | None:

@@ -28,11 +28,17 @@ def bom(raw: bytes) -> tuple[bytes, str]:
     return raw, ""
 
 
+def wide(raw: bytes) -> str:
+    """Codec of a message in two bytes a character that lacks its byte order mark, else ""."""
+    return "utf-16-le" if raw.startswith(b"M\0S\0H\0") else "utf-16-be" if raw.startswith(b"\0M\0S\0H") else ""
+
+
 def decode(raw: bytes, declared: str = "", default: str = "") -> tuple[str, str, list[Finding]]:
     """(text, codec that read it, findings); never raises. `declared` is MSH-18, `default` the source's setting."""
-    if raw.isascii():
-        return raw.decode("ascii"), "ascii", []
     raw, marked = bom(raw)
+    marked = marked or wide(raw)
+    if raw.isascii() and not marked:
+        return raw.decode("ascii"), "ascii", []
     findings: list[Finding] = []
     declared = declared.strip()
     if declared and not codec_for(declared):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from mappers.hl7v2.findings import Finding, Severity
 
@@ -35,3 +36,41 @@ def look_up(name: str, code: str, location: str, findings: list[Finding], severi
         findings.append(Finding("unmapped-code", location, severity, text))
         return {}
     return row
+
+
+def concept_map(name: str) -> dict[str, Any]:
+    """A code table as a FHIR ConceptMap: https://hl7.org/fhir/R4/conceptmap.html
+
+    Tables without a target in FHIR (placeholder names, field names) have none: KeyError.
+    """
+    how = table("concept_maps")[name]
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for code, row in table(name).items():
+        target = row[how["target_column"]]
+        system = how["target"]
+        if how["system_column"] and target:
+            system = f"http://terminology.hl7.org/CodeSystem/{row[how['system_column']]}"
+        # A code that we know and that FHIR has nothing for is said to be so, which differs from an unknown code.
+        said: dict[str, Any] = {"code": target, "equivalence": "equivalent"} if target else {"equivalence": "unmatched"}
+        if target and row.get("display"):
+            said["display"] = row["display"]
+        groups.setdefault(system if target else "", []).append({"code": code, "target": [said]})
+    shown = name.replace("_", " ")
+    return {
+        "resourceType": "ConceptMap",
+        "id": f"hl7v2-{name.replace('_', '-')}",
+        "url": f"https://enlace.example.org/fhir/ConceptMap/hl7v2-{name.replace('_', '-')}",
+        "name": "Hl7v2" + shown.title().replace(" ", ""),
+        "title": f"HL7 v2 {shown} to FHIR",
+        "status": "active",
+        "group": [
+            {key: value for key, value in (("source", how["source"]), ("target", system)) if value}
+            | {"element": elements}
+            for system, elements in groups.items()
+        ],
+    }
+
+
+def concept_maps() -> tuple[str, ...]:
+    """The tables that `concept_map` can render."""
+    return tuple(table("concept_maps"))

@@ -15,10 +15,12 @@ NAMING_SYSTEM = "https://enlace.example.org/fhir/NamingSystem/"
 _OID = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*))+\Z", re.ASCII)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _NOT_SLUG = re.compile(r"[^a-z0-9]+")
+_HL7_TABLE = re.compile(r"HL7(\d{4})\Z", re.ASCII | re.IGNORECASE)
 _NPI = re.compile(r"[12]\d{9}\Z", re.ASCII)
 _TIME_SEVERITY: dict[str, Severity] = {
     "time-unreadable": "warning",
     "time-impossible": "warning",
+    "time-offset-impossible": "warning",
     "time-dst-gap": "warning",
     "time-dst-overlap": "warning",
 }
@@ -27,6 +29,7 @@ _TIME_TEXT = {
     "time-impossible": "The time cannot exist; only its date was taken, if that can.",
     "time-placeholder": "The time is a placeholder and was taken as absent.",
     "time-offset-odd": "The offset from UTC is malformed; its first four digits were taken.",
+    "time-offset-impossible": "The offset from UTC cannot exist; the zone of the source was taken.",
     "time-midnight-2400": "2400 was read as midnight at the end of that day.",
     "time-dst-overlap": "The hour exists twice on that night; the later was taken. Send an offset.",
     "time-dst-gap": "The hour does not exist on that night; it was moved by the change of clocks. Send an offset.",
@@ -47,11 +50,14 @@ def moment(segment: Segment, number: int, source: SourceConfig, findings: list[F
 
 
 def authority_uri(rep: Rep, comp: int, source: SourceConfig, kind: str = "") -> tuple[str, str]:
-    """(system URI, authority as sent) of an HD in a component: an OID or UUID if given, else a name of ours by source.
+    """(system URI, authority as sent) of an HD in a component: what the source has registered for it, else an OID or
+    UUID if given, else a name of ours by source.
 
     A bare namespace is unique to its sender only, so the URI carries the source's name.
     """
     namespace, universal, form = rep.get(comp, 1), rep.get(comp, 2), rep.get(comp, 3).upper()
+    if source.authorities and (registered := source.authority(universal, namespace)):
+        return registered, namespace or universal
     if _OID.match(universal) and form in ("ISO", ""):
         return f"urn:oid:{universal}", namespace or universal
     if _UUID.match(universal):
@@ -61,6 +67,11 @@ def authority_uri(rep: Rep, comp: int, source: SourceConfig, kind: str = "") -> 
     name = namespace or universal
     slug = _NOT_SLUG.sub("-", f"{source.name} {name or kind or 'id'}".lower()).strip("-")
     return NAMING_SYSTEM + slug, name
+
+
+def authority(segment: Segment, number: int) -> str:
+    """CX-4 of a number of a visit or account as StayKey has it: the universal id, else the namespace."""
+    return segment.get(number, comp=4, sub=2) or segment.get(number, comp=4)
 
 
 def identifier(rep: Rep, location: str, source: SourceConfig, findings: list[Finding]) -> Identifier | None:
@@ -137,7 +148,14 @@ def coded(rep: Rep, location: str, findings: list[Finding]) -> Coded | None:
         code, scheme = rep.get(4), rep.get(6)
     if not code and not text:
         return None
-    return Coded(code, text, look_up("diagnosis_system", scheme, f"{location}.3", findings).get("uri", ""))
+    return Coded(code, text, code_system(scheme, f"{location}.3", findings))
+
+
+def code_system(scheme: str, location: str, findings: list[Finding]) -> str:
+    """The URI of a coding system of table 0396; HL70127 is the HL7 table of that number. Unknown ones are reported."""
+    if match := _HL7_TABLE.match(scheme):
+        return f"http://terminology.hl7.org/CodeSystem/v2-{match[1]}"
+    return look_up("coding_system", scheme, location, findings).get("uri", "")
 
 
 def npi(value: str) -> str:

@@ -95,6 +95,8 @@ class Diagnosis:
     kind: str = ""
     rank: int = 0
     delete: bool = False
+    at_text: str = ""
+    """DG1-5, when it was diagnosed; FHIR text with the precision as sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,11 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """One PID/MRG pair: what stays (PID-3, PID-18, PV1-19), what retires (MRG-1, MRG-3, MRG-5)."""
+    """One PID/MRG pair: what stays (PID-3, PID-18, PV1-19, PV1-50), what retires (MRG-1, MRG-3, MRG-5, MRG-6).
+
+    In a move (A43, A44, A45) `retired` is the patient it was filed under, `surviving` the right one. The authorities
+    are universal ids, else namespaces, as in StayKey.
+    """
 
     surviving: tuple[Identifier, ...] = ()
     retired: tuple[Identifier, ...] = ()
@@ -189,15 +195,22 @@ class Merge:
     retired_visit: str = ""
     surviving_account: str = ""
     surviving_visit: str = ""
+    retired_account_authority: str = ""
+    retired_visit_authority: str = ""
+    surviving_account_authority: str = ""
+    surviving_visit_authority: str = ""
+    retired_alternate_visit: str = ""
+    surviving_alternate_visit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class AdtEvent:
-    """One message. `effect`, `rank`, `alert` and `cancels` come from its row in adt_events.py.
+    """One message, or one patient of it (A17, A24, A37, A40 with several groups).
 
-    `occurred` is when it happened, by `occurred_source` ("EVN-6", "PV1-44", ..., "received"); for a cancellation it is
-    when the cancelling happened, and `cancelled` the time of the event that it takes back. `visit` is None where the
-    event says nothing of a visit (A28, A31, A40). `deleted` lists fields that the sender asked to remove (`""`).
+    `effect`, `rank`, `alert` and `cancels` come from its row in adt_events.py. `occurred` is when it happened, by
+    `occurred_source` ("EVN-6", "PV1-44", ..., "received"); for a cancellation it is when the cancelling happened, and
+    `cancelled` the time of the event that it takes back. `visit` is None where the event says nothing of the state of
+    a visit (adt_events.WITHOUT_VISIT). `deleted` lists fields that the sender asked to remove (`""`).
     """
 
     code: str
@@ -221,6 +234,8 @@ class AdtEvent:
     visit: Visit | None
     merges: tuple[Merge, ...] = ()
     deleted: tuple[str, ...] = ()
+    linked: tuple[Identifier, ...] = ()
+    """A24, A37: PID-3 of the other record of the pair."""
 
     def to_json(self) -> dict[str, object]:
         """Plain JSON; empty values are left out."""

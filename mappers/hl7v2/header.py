@@ -7,13 +7,15 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mappers.hl7v2.charsets import bom, decode
+from mappers.hl7v2.charsets import bom, decode, wide
 from mappers.hl7v2.separators import Separators, read_separators
 
 _MAX_MSH = 64 * 1024
 _FIRST_MSH = re.compile(rb"(?:^|[\r\n])\s*(?=MSH[^\w\s])", re.IGNORECASE)
 _EACH_MSH = re.compile(rb"(?:^|(?<=[\r\n]))(?=MSH[^\w\s])")
 _BATCH = re.compile(rb"(?:(?<=[\r\n])|^)(?:BTS|FTS|BHS|FHS)[^\r\n]*[\r\n]*")
+_BTS = re.compile(rb"[\r\n]BTS[^\w\s](\d{1,9})")
+_BHS = re.compile(rb"(?:^|[\r\n])BHS([^\w\s])")
 _NOISE = b" \t\r\n\x00\x0b"
 
 
@@ -37,6 +39,7 @@ class Header(NamedTuple):
     charset: str  # MSH-18, first repetition
     codec: str
     remark: str = ""
+    sequence: str = ""  # MSH-13
 
     @property
     def sender(self) -> tuple[str, str]:
@@ -50,10 +53,14 @@ class Header(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """No usable MSH. `reason` is a sentence free of content; `control_id` is what could still be recovered."""
+    """No usable MSH. `reason` is a sentence free of content; `control_id` is what could still be recovered.
+
+    `code` of table 0357 says what is wrong.
+    """
 
     reason: str
     control_id: str = ""
+    code: str = "100"
 
 
 def _locate(raw: bytes) -> bytes:
@@ -61,8 +68,9 @@ def _locate(raw: bytes) -> bytes:
     if raw.startswith(b"MSH"):
         return raw
     raw, codec = bom(raw)
+    codec = codec or wide(raw)
     if codec.startswith(("utf-16", "utf-32")):
-        raw = raw[:_MAX_MSH].decode(codec, "replace").encode("utf-8")
+        raw = raw[: _MAX_MSH // 4 * 4].decode(codec, "replace").encode("utf-8")
     raw = raw.lstrip(_NOISE)
     if raw[:3].upper() == b"MSH":
         return raw
@@ -96,7 +104,7 @@ def peek(raw: bytes) -> Header | Unreadable:
     if len(fields) < 20:
         fields += [""] * (20 - len(fields))
     if not fields[8].strip() and not fields[9].strip():
-        return Unreadable("MSH has neither a message type (MSH-9) nor a control id (MSH-10).")
+        return Unreadable("MSH has neither a message type (MSH-9) nor a control id (MSH-10).", code="101")
     component = separators.component
     kind = [part.strip() for part in fields[8].split(separators.repetition)[0].split(component)] + ["", ""]
     return Header(
@@ -117,6 +125,7 @@ def peek(raw: bytes) -> Header | Unreadable:
         fields[17].split(separators.repetition)[0].strip(),
         codec,
         remark,
+        fields[12].strip(),
     )
 
 
@@ -148,12 +157,33 @@ def stay_hint(raw: bytes) -> bytes:
     return b""
 
 
+def is_batch(raw: bytes) -> bool:
+    """Whether the payload says of itself that it is a batch: FHS or BHS stands before the first message."""
+    return bom(raw[:64])[0].lstrip(_NOISE)[:3] in (b"FHS", b"BHS")
+
+
+def batch_count(raw: bytes) -> int | None:
+    """How many messages the batch says that it holds: the sum of its BTS-1; None where it does not say."""
+    told = [int(match[1]) for match in _BTS.finditer(raw)]
+    return sum(told) if told else None
+
+
+def batch_id(raw: bytes) -> str:
+    """BHS-11, or "" where there is none."""
+    found = _BHS.search(raw[:_MAX_MSH])
+    fields = _line(raw[found.end() - 4 :]).split(found[1]) if found else []
+    return fields[10].decode("ascii", "replace").strip() if len(fields) > 10 else ""
+
+
 def split_messages(raw: bytes) -> list[bytes]:
     """Each message of a payload that holds several (a batch, or frames that ran together); usually just `[raw]`."""
-    if raw.count(b"MSH") < 2 and not raw.startswith((b"FHS", b"BHS")):
+    batch = is_batch(raw)
+    if raw.count(b"MSH") < 2 and not batch:
         return [raw]
     starts = [match.start() for match in _EACH_MSH.finditer(raw)]
-    if len(starts) < 2 and not raw.startswith((b"FHS", b"BHS")):
+    if starts and not batch and raw[: starts[0]].strip(_NOISE):
+        starts.insert(0, 0)  # a byte order mark hides the first of several
+    if len(starts) < 2 and not batch:
         return [raw]
     pieces = (raw[a:b] for a, b in zip(starts, [*starts[1:], len(raw)], strict=True))
     return [_BATCH.sub(b"", piece) for piece in pieces] or [raw]

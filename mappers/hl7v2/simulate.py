@@ -1,8 +1,10 @@
 """A synthetic ADT message of made-up people and hospitals; simulate_feed.py makes a stream of them.
 
-A member is a dict with any of cin, mrn, family, given, birth_date ("1980-05-17"), sex ("F", "female"), phone, address
-(text or {line, city, state, zip}). A hospital is a dict with name and any of application, facility, npi, oid, zone,
-enhanced (asks for a commit acknowledgement, as Epic does).
+A member is a dict with any of cin, mrn, panel (our Patient id, as a network echoes it from our roster), family, given,
+birth_date ("1980-05-17"), sex ("F", "female"), phone, address (text or {line, city, state, zip}). A hospital is a dict
+with name and any of application, facility, npi, oid, zone, enhanced (asks for a commit acknowledgement, as Epic does),
+via ({application, facility} of the network that sends for it: MSH tells nothing of the hospital then), cin_in (where
+it writes the CIN: "both" PID-3 and IN1-36, "in1" alone, "bic": in IN1-36 with the suffix of the card).
 """
 
 from __future__ import annotations
@@ -18,7 +20,10 @@ from mappers.hl7v2.separators import escape
 Member = Mapping[str, Any]
 Hospital = Mapping[str, Any]
 MINUTE = 60_000_000
-_HAS_VISIT = frozenset(EVENTS) - {"A28", "A31", "A40"}
+_CARD = "12026"
+"""Check digit and date of issue, which follow the CIN on a Medi-Cal card."""
+_MERGES = frozenset(f"A{n}" for n in (30, 34, 35, 36, 39, 40, 41, 42, 43, 44, 45, 46, 47, 49, 50, 51))
+_NO_VISIT = (_MERGES - {"A45", "A50", "A51"}) | {"A24", "A28", "A29", "A31", "A37"}
 
 
 def message(event: str, member: Member, hospital: Hospital, **fields: Any) -> bytes:
@@ -26,18 +31,20 @@ def message(event: str, member: Member, hospital: Hospital, **fields: Any) -> by
 
     `fields`: control_id, at_us (sent), occurred_us, admit_us, discharge_us, planned_us, patient_class, location
     ("4W^401^A"), prior_location, visit_number, account, disposition, reason and diagnosis ("R07.9^Chest pain"),
-    retired (the MRN that a merge retires), processing_id, version, charset; and any field by its HL7 place, which
-    wins and is not escaped: `PV1_18="OBS"`, `PID_13='""'`. A field set to None is left out.
+    retired, retired_account, retired_visit (MRN, account, visit number that a merge or move takes away),
+    processing_id, version, charset; and any field by its HL7 place, which wins and is not escaped: `PV1_18="OBS"`,
+    `PID_13='""'`. A field set to None is left out.
     """
     row = EVENTS.get(event)
     values = _msh(event, row.structure if row else "", hospital, fields)
     values |= _evn(event, hospital, fields) | _pid(member, hospital, fields)
-    if event == "A40":
-        values["MRG_1"] = f"{fields.get('retired', 'OLD-1')}^^^{_authority(hospital)}^MR"
-    if event in _HAS_VISIT:
+    if event in _MERGES:
+        values |= _mrg(hospital, fields)
+    if event in EVENTS and event not in _NO_VISIT:
         values |= _pv(hospital, fields)
-    if member.get("cin") and event != "A40":
-        values |= {"IN1_1": "1", "IN1_2": "MCAL", "IN1_4": "Medi-Cal", "IN1_36": escape(str(member["cin"]))}
+    if member.get("cin") and event not in _MERGES:
+        card = _CARD if hospital.get("cin_in") == "bic" else ""
+        values |= {"IN1_1": "1", "IN1_2": "MCAL", "IN1_4": "Medi-Cal", "IN1_36": escape(f"{member['cin']}{card}")}
     values |= {name: value for name, value in fields.items() if name[3:4] == "_" and name[:3].isupper()}
     return _compose(values).encode(fields.get("codec", "utf-8"), "replace")
 
@@ -58,11 +65,11 @@ def _compose(values: Mapping[str, Any]) -> str:
 
 
 def _msh(event: str, structure: str, hospital: Hospital, fields: Mapping[str, Any]) -> dict[str, Any]:
-    enhanced = hospital.get("enhanced")
+    enhanced, sender = hospital.get("enhanced"), hospital.get("via") or hospital
     return {
         "MSH_2": "^~\\&",
-        "MSH_3": escape(hospital.get("application", "SIM")),
-        "MSH_4": escape(_facility(hospital)),
+        "MSH_3": escape(sender.get("application", "SIM")),
+        "MSH_4": escape(_facility(sender)),
         "MSH_5": "ENLACE",
         "MSH_6": "ENLACE",
         "MSH_7": _when(fields.get("at_us"), hospital),
@@ -77,19 +84,21 @@ def _msh(event: str, structure: str, hospital: Hospital, fields: Mapping[str, An
 
 
 def _evn(event: str, hospital: Hospital, fields: Mapping[str, Any]) -> dict[str, Any]:
-    npi = hospital.get("npi")
+    npi, routed = hospital.get("npi"), hospital.get("via")
     return {
         "EVN_1": event,
         "EVN_2": _when(fields.get("at_us"), hospital),
         "EVN_3": _when(fields.get("planned_us"), hospital),
         "EVN_6": _when(fields.get("occurred_us"), hospital),
-        "EVN_7": f"{escape(hospital['name'])}^{npi}^NPI" if npi else None,
+        "EVN_7": f"{escape(hospital['name'])}^{npi}^NPI" if npi else escape(hospital["name"]) if routed else None,
     }
 
 
 def _pid(member: Member, hospital: Hospital, fields: Mapping[str, Any]) -> dict[str, Any]:
     ids = [f"{escape(str(member.get('mrn') or 'M1'))}^^^{_authority(hospital)}^MR"]
-    if member.get("cin"):
+    if member.get("panel"):
+        ids.append(f"{escape(str(member['panel']))}^^^ENLACE^PI")
+    if member.get("cin") and hospital.get("cin_in", "both") == "both":
         ids.append(f"{escape(str(member['cin']))}^^^MEDI-CAL^MA")
     return {
         "PID_1": "1",
@@ -103,6 +112,15 @@ def _pid(member: Member, hospital: Hospital, fields: Mapping[str, Any]) -> dict[
     }
 
 
+def _mrg(hospital: Hospital, fields: Mapping[str, Any]) -> dict[str, Any]:
+    account, visit = fields.get("retired_account"), fields.get("retired_visit")
+    return {
+        "MRG_1": f"{escape(str(fields.get('retired', 'OLD-1')))}^^^{_authority(hospital)}^MR",
+        "MRG_3": f"{escape(account)}^^^{_authority(hospital)}^AN" if account else None,
+        "MRG_5": f"{escape(visit)}^^^{_authority(hospital)}^VN" if visit else None,
+    }
+
+
 def _pv(hospital: Hospital, fields: Mapping[str, Any]) -> dict[str, Any]:
     number, reason, diagnosis = fields.get("visit_number", "V1"), fields.get("reason"), fields.get("diagnosis")
     values = {
@@ -113,6 +131,7 @@ def _pv(hospital: Hospital, fields: Mapping[str, Any]) -> dict[str, Any]:
         "PV1_7": "1234567893^Weber^Ilse^^^^^^NPI",
         "PV1_19": f"{number}^^^{_authority(hospital)}^VN" if number else None,
         "PV1_36": fields.get("disposition"),
+        "PV1_39": escape(_facility(hospital)) if hospital.get("via") else None,
         "PV1_44": _when(fields.get("admit_us"), hospital),
         "PV1_45": _when(fields.get("discharge_us"), hospital),
         "PV2_3": f"{reason}^I10" if reason else None,

@@ -4,78 +4,21 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 from mappers.hl7v2.simulate import MINUTE, Hospital, Member, message
+from mappers.hl7v2.simulate_pathways import DIED, LAG_S, Step, pathways, steps_of
 
 SECOND = 1_000_000
 _FAMILIES = ("Okafor", "Lindqvist", "Tran", "Petrov", "Haddad", "Moreau", "Castillo", "Nakamura", "Boateng", "Silva")
 _GIVENS = ("Mina", "Otis", "Rosa", "Felix", "Anh", "Ivan", "Layla", "Hugo", "Keiko", "Ama")
-_COMPLAINTS = ("R07.9^Chest pain", "R10.9^Abdominal pain", "R06.02^Shortness of breath", "S93.4^Ankle sprain")
-_DIAGNOSES = ("I50.9^Heart failure", "J44.1^COPD exacerbation", "E11.65^Type 2 diabetes", "A41.9^Sepsis")
-LAG_S = 90
-"""Hospitals send up to so long after the fact."""
 QUIET = 10 * MINUTE
 """So long after its last message may the next of a stay be sent sooner than planned."""
-DIED = "20"
-Step = tuple[int, str, dict[str, Any]]  # (us after the start of the story, event, fields)
-
-
-def _ed_visit(rng: random.Random) -> list[Step]:
-    reason, stay = rng.choice(_COMPLAINTS), rng.randrange(60, 360) * MINUTE
-    ed = {"patient_class": "E", "location": f"ED^{rng.randrange(1, 30)}", "reason": reason}
-    leave = {**ed, "disposition": rng.choice(("01", "01", "01", "07", "", "21"))}
-    return [(0, "A04", ed), (7 * MINUTE, "A08", ed), (stay, "A03", leave)]
-
-
-def _admission(rng: random.Random) -> list[Step]:
-    days = rng.randrange(1, 8) * 24 * 60 * MINUTE
-    bed = {"patient_class": "I", "location": f"4W^{rng.randrange(401, 430)}^A", "diagnosis": rng.choice(_DIAGNOSES)}
-    moved = {**bed, "location": f"ICU^{rng.randrange(1, 12)}^B", "prior_location": bed["location"]}
-    away = {**moved, "disposition": rng.choice((*("01", "03", "06", "62", "02", "51") * 5, DIED))}
-    return [
-        (0, "A01", bed),
-        (30 * MINUTE, "A08", bed),
-        (days // 2, "A02", moved),
-        (days - 600 * MINUTE, "A16", moved),
-        (days, "A03", away),
-    ]
-
-
-def _through_the_ed(rng: random.Random) -> list[Step]:
-    ed = {"patient_class": "E", "location": "ED^7", "reason": rng.choice(_COMPLAINTS)}
-    bed = {"patient_class": "I", "location": f"5E^{rng.randrange(501, 530)}^A", "prior_location": "ED^7"}
-    days = rng.randrange(1, 5) * 24 * 60 * MINUTE
-    return [
-        (0, "A04", ed),
-        (rng.randrange(90, 400) * MINUTE, "A06", bed),
-        (days, "A03", {**bed, "disposition": "01"}),
-    ]
-
-
-def _admitted_by_mistake(rng: random.Random) -> list[Step]:
-    bed = {"patient_class": "I", "location": "4W^402^B"}
-    return [(0, "A01", bed), (rng.randrange(5, 60) * MINUTE, "A11", bed)]
-
-
-def _discharge_taken_back(rng: random.Random) -> list[Step]:
-    bed = {"patient_class": "I", "location": "3N^310^A"}
-    gone, day = {**bed, "disposition": "01"}, 24 * 60 * MINUTE
-    back = {**bed, "PV1_36": '""', "PV1_45": '""'}
-    again = {**bed, "disposition": rng.choice(("01", "03"))}
-    return [(0, "A01", bed), (day, "A03", gone), (day + 25 * MINUTE, "A13", back), (2 * day, "A03", again)]
-
-
-STORIES: tuple[tuple[int, Callable[[random.Random], list[Step]]], ...] = (
-    (45, _ed_visit),
-    (25, _admission),
-    (15, _through_the_ed),
-    (7, _admitted_by_mistake),
-    (8, _discharge_taken_back),
-)
+STORIES = tuple((row["feed"], row) for row in pathways().values() if row.get("feed"))
+"""(weight, pathway): those of one person, one hospital and one visit that comes to an end."""
 
 
 @dataclass(frozen=True)
@@ -104,21 +47,22 @@ class _Telling:
     @property
     def occurs_us(self) -> int:
         """When the next event happens."""
-        return self.start_us + self._steps[self.next][0] + self.moved_us
+        return self.start_us + self._steps[self.next].after_us + self.moved_us
 
     def free(self, clock: int) -> bool:
         """Whether the person can come to a hospital again: a stay begins up to LAG_S before its first message."""
-        died = self._steps[-1][2].get("disposition") == DIED
+        died = self._steps[-1].group == DIED
         return self.ended and not died and self.sent_us + LAG_S * SECOND < clock
 
     def tell(self, sent: int) -> bytes:
-        occurred, (_, event, fields) = self.occurs_us, self._steps[self.next]
+        occurred, step = self.occurs_us, self._steps[self.next]
+        event = step.event
         self._discharged = {"A03": occurred, "A13": None}.get(event, self._discharged)
         times = {"at_us": sent, "occurred_us": occurred, "admit_us": self.start_us, "discharge_us": self._discharged}
         ids = {"visit_number": f"V{self._label}", "account": f"A{self._label}"}
         ids["control_id"] = f"SIM{self._label}-{self.next}"
         self.next, self.sent_us = self.next + 1, sent
-        return message(event, self.who, self.hospital, **{**times, **ids, **fields})
+        return message(event, self.who, self.hospital, **{**times, **ids, **step.fields})
 
 
 def feed(
@@ -201,7 +145,7 @@ def _begun_or_moved(
         told.moved_us += clock - _lag(rng) - told.occurs_us
         return told
     who = told or _stranger(rng, turn + 1)
-    steps = rng.choices([s for _, s in STORIES], [weight for weight, _ in STORIES])[0](rng)
+    steps = steps_of(rng.choices([row for _, row in STORIES], [weight for weight, _ in STORIES])[0], rng)
     story = _Telling(who, rng.choice(sources), f"{seed}-{turn + 1}", steps, clock - _lag(rng))
     if told:
         inside[_key(who)] = story
@@ -236,7 +180,7 @@ def _ending(stay: OpenStay, left_us: int) -> _Telling:
     fields = {"patient_class": stay.patient_class, "location": None, "disposition": "01"}
     fields["control_id"] = f"SIM{stay.visit[1:]}-end"
     after = max(0, left_us - stay.admit_us)
-    return _Telling(stay.who, stay.hospital, stay.visit[1:], [(after, "A03", fields)], stay.admit_us)
+    return _Telling(stay.who, stay.hospital, stay.visit[1:], [Step(after, "A03", fields, "HOME", {})], stay.admit_us)
 
 
 def _stranger(rng: random.Random, number: int) -> dict[str, Any]:

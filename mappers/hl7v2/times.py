@@ -13,14 +13,17 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 _DTM = re.compile(
-    r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,9}))?)?)?)?)?)?\s*([+-]\d{4,7}|Z)?\Z",
+    r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,9}))?)?)?)?)?)?\s*([+-]\d{2}(?:\d{2,5})?|Z)?\Z",
     re.ASCII,
 )
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):?(\d\d)(?::?(\d\d)(?:\.(\d{1,9}))?)?)?\s*([+-]\d\d:?\d\d|Z)?\Z",
     re.ASCII,
 )
-_US = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?:\s+(\d{1,2}):(\d\d)(?::(\d\d))?)?\Z", re.ASCII)
+_US = re.compile(
+    r"(\d{1,2})/(\d{1,2})/(\d{4})(?:\s+(\d{1,2}):(\d\d)(?::(\d\d))?\s*([AaPp][Mm])?)?\Z",
+    re.ASCII,
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PLACEHOLDERS = frozenset({"19000101", "18000101", "11111111", "99991231", "99999999"})
 
@@ -55,7 +58,7 @@ class _Parts(NamedTuple):
 @lru_cache(maxsize=4096)  # one message says the same time in several fields
 def read_time(text: str, zone: ZoneInfo) -> tuple[Moment | None, tuple[str, ...]]:
     """(moment or None, remark codes): time-unreadable, time-impossible, time-placeholder, time-offset-odd,
-    time-midnight-2400, time-dst-overlap, time-dst-gap. Never raises."""
+    time-offset-impossible, time-midnight-2400, time-dst-overlap, time-dst-gap. Never raises."""
     text = text.strip()
     if not text:
         return None, ()
@@ -75,9 +78,16 @@ def read_time(text: str, zone: ZoneInfo) -> tuple[Moment | None, tuple[str, ...]
 
 def _parts(text: str) -> _Parts | None:
     if match := (_DTM.match(text) or _ISO.match(text)):
-        return _Parts(*match.groups())
+        parts = _Parts(*match.groups())
+        if parts.hour is None and parts.offset and len(parts.offset) == 3:
+            return None  # "2026-03" is no year with an offset
+        return parts
     if match := _US.match(text):
-        month, day, year, hour, minute, second = match.groups()
+        month, day, year, hour, minute, second, half = match.groups()
+        if half and not 1 <= int(hour) <= 12:
+            return None
+        if half:
+            hour = str(int(hour) % 12 + (12 if half.upper() == "PM" else 0))
         return _Parts(year, month, day, hour, minute, second, None, None)
     return None
 
@@ -105,9 +115,9 @@ def _timed(day: date, parts: _Parts, zone: ZoneInfo) -> tuple[Moment | None, tup
         # The clock part is noise, the date need not be: keep what can be true.
         return _coarse(day, parts, zone), (*remarks, "time-impossible")
     wall = datetime(day.year, day.month, day.day, hour, minute, second, int(fraction.ljust(6, "0") or 0)) + shift
-    if parts.offset:
-        offset, odd = _offset(parts.offset)
-        remarks += ["time-offset-odd"] if odd else []
+    offset, remark = _offset(parts.offset)
+    remarks += [remark] if remark else []
+    if offset is not None:
         aware = wall.replace(tzinfo=offset)
     else:
         aware, remark = _in_zone(wall, zone)
@@ -127,13 +137,18 @@ def _in_zone(wall: datetime, zone: ZoneInfo) -> tuple[datetime, str]:
     return early.astimezone(UTC).astimezone(zone), "time-dst-gap"
 
 
-def _offset(text: str) -> tuple[tzinfo, bool]:
-    """(zone, odd): more than four digits or more than 14 hours is odd; the first four digits count."""
+def _offset(text: str | None) -> tuple[tzinfo | None, str]:
+    """(zone, remark). Two digits are hours; of more than four the first four count; beyond 14 hours there is none."""
+    if not text:
+        return None, ""
     if text == "Z":
-        return UTC, False
+        return UTC, ""
     digits = text[1:].replace(":", "")
-    minutes = int(digits[:2]) * 60 + int(digits[2:4])
-    return timezone(timedelta(minutes=-minutes if text[0] == "-" else minutes)), len(digits) > 4 or minutes > 840
+    hours, minutes = int(digits[:2]), int(digits[2:4] or 0)
+    if hours * 60 + minutes > 840 or minutes > 59:
+        return None, "time-offset-impossible"
+    shift = timedelta(hours=hours, minutes=minutes)
+    return timezone(-shift if text[0] == "-" else shift), "" if len(digits) == 4 else "time-offset-odd"
 
 
 def _show(aware: datetime) -> str:

@@ -20,6 +20,7 @@ OPEN_TYPES = (
     "Location",
     "HealthcareService",
     "Questionnaire",
+    "PlanDefinition",
 )
 """Types without a patient: readable with scope by every client."""
 
@@ -107,7 +108,8 @@ _ROWS = {
     Role.LCM: _care,
     Role.MCP: _plan,
     Role.CBO: _cbo,
-    Role.HOSPITAL: lambda: Rights({}),
+    # What is filed as its own: the answers that name the lead care manager of its patients (hospital_answer.py).
+    Role.HOSPITAL: lambda: Rights({"Communication": See.OWN}),
     Role.REFERRER: _referrer,
 }
 _TABLE: dict[Role, Rights] = {}

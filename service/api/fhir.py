@@ -16,7 +16,7 @@ from fhir_profiles.catalog import TypeEntry, catalog
 from service.access.context import Context
 from service.api.body import HttpBody
 from service.api.exchange import exchange
-from service.api.handlers import bundles, histories, operations, people, reads, searches, subscriptions, writes
+from service.api.handlers import alerts, bundles, histories, operations, people, reads, searches, subscriptions, writes
 from service.api.headers import preconditions, prefers
 from service.api.metadata import metadata
 from service.errors import Category, FhirError
@@ -68,6 +68,11 @@ ROWS = (
     Row("POST", "/{type}/{id}/$rotate-secret", "$rotate-secret", subscriptions.rotate_secret_of_one),
     Row("GET", "/{type}/{id}/$notification-preferences", "$notification-preferences", people.preferences_shown),
     Row("POST", "/{type}/{id}/$notification-preferences", "$notification-preferences", people.preferences_set),
+    Row("POST", "/{type}/{id}/$acknowledge", "$acknowledge", alerts.posted("acknowledge")),
+    Row("POST", "/{type}/{id}/$snooze", "$snooze", alerts.posted("snooze")),
+    Row("POST", "/{type}/{id}/$reassign", "$reassign", alerts.posted("reassign")),
+    Row("POST", "/{type}/{id}/$not-my-member", "$not-my-member", alerts.posted("not-my-member")),
+    Row("POST", "/{type}/{id}/$outcome", "$outcome", alerts.posted("outcome")),
     Row("GET", "/{type}/{id}/$notices", "$notices", people.notices_listed),
     Row("POST", "/{type}/{id}/$notices", "$notices", people.notices_read),
     Row("POST", "/{type}/_search", "search-type", searches.search_type),

@@ -4,16 +4,17 @@ import asyncio
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from service.cli import adt_inbox, adt_show, adt_source
-from service.cli.client import Json, with_store
+from service.cli import adt_feeds, adt_import, adt_inbox, adt_match, adt_replay, adt_show, adt_simulate, adt_source
+from service.cli.client import Json
 from service.settings import load
 
 app = typer.Typer(no_args_is_help=True, help="ADT messages: send, simulate, look into the inbox, replay, sources.")
 app.add_typer(adt_source.app, name="source")
+app.add_typer(adt_match.app, name="match")
 
 Host = Annotated[str | None, typer.Option(help="Listener's address; default ENLACE_MLLP_HOST.")]
 Port = Annotated[int | None, typer.Option(help="Listener's port; default ENLACE_MLLP_PORT.")]
@@ -67,37 +68,9 @@ def send(
         raise typer.Exit(1)
 
 
-@app.command("simulate")
-def simulate(
-    rate: Annotated[float, typer.Option(min=0.01, help="Messages a second.")] = 1.0,
-    seconds: Annotated[float, typer.Option(min=0.1, help="For how long.")] = 60.0,
-    seed: Annotated[int, typer.Option(help="The same number gives the same feed.")] = 1,
-    host: Host = None,
-    port: Port = None,
-) -> None:
-    """Play a synthetic feed of the seeded members over MLLP.
-
-    Example: enlace adt simulate --rate 5 --seconds 30
-    """
-    from service.cli.feed import play_feed
-    from service.cli.mllp_client import Refused
-
-    where = _place(host, port)
-
-    async def run(store: Any, _settings: Any) -> tuple[int, int]:
-        return await play_feed(store, where, rate=rate, seconds=seconds, seed=seed)
-
-    try:
-        sent, accepted = with_store(run)
-    except OSError as error:
-        raise _fail(f"The feed stopped: {error.strerror or 'no listener'} at {where[0]}:{where[1]}.") from None
-    except Refused as error:
-        raise _fail(f"The feed stopped at {where[0]}:{where[1]}. {error}") from None
-    typer.echo(f"{sent} sent, {accepted} accepted.")
-    if accepted < sent:
-        raise typer.Exit(1)
-
-
+app.command("simulate")(adt_simulate.simulate)
 app.command("inbox")(adt_inbox.inbox)
+app.command("feeds")(adt_feeds.feeds)
 app.command("show")(adt_show.show)
-app.command("replay")(adt_inbox.replay)
+app.command("replay")(adt_replay.replay)
+app.command("import")(adt_import.import_files)

@@ -1,4 +1,4 @@
-"""`enlace adt inbox` and `replay`: which messages came, what became of each, and once more."""
+"""`enlace adt inbox`: which messages came, and what became of each."""
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,19 +10,27 @@ from service.clock import instant
 from service.store import inbox as inbox_rows
 
 if TYPE_CHECKING:  # reading the mappers costs every other verb its start time
-    from service.cli.adt_search import Found
+    from service.workflow.feed_search import Found
 
 LOOK = 10_000
 HOUR_US = 3_600_000_000
+ZONE = "America/Los_Angeles"
 
 
 def inbox(
     state: Annotated[str | None, typer.Option(help=f"One of: {', '.join(inbox_rows.STATES)}.")] = None,
     source: Annotated[str, typer.Option(help="Name from `enlace adt source list`, or ?APP/FAC as listed.")] = "",
     control_id: Annotated[str, typer.Option(help="MSH-10, whole.")] = "",
-    visit: Annotated[str, typer.Option(help="Visit number, PV1-19, first component.")] = "",
-    mrn: Annotated[str, typer.Option(help="An identifier of the patient, PID-3, first component.")] = "",
+    visit: Annotated[str, typer.Option(help="Visit number: PV1-19, PV1-50, PV1-5, or one that a merge names.")] = "",
+    account: Annotated[str, typer.Option(help="Account number, PID-18, or one that a merge names.")] = "",
+    mrn: Annotated[str, typer.Option(help="An identifier of the patient, PID-3, or one that a merge names.")] = "",
+    cin: Annotated[str, typer.Option(help="Medi-Cal number, wherever the message has it.")] = "",
+    name: Annotated[str, typer.Option(help='Surname or a part of it, whole words: "Garcia" or "Garcia, Maria".')] = "",
+    patient: Annotated[str, typer.Option(help="A member: Patient/ID.")] = "",
+    event: Annotated[str, typer.Option(help="Event code, such as A03.")] = "",
     since: Annotated[float | None, typer.Option(min=0, metavar="HOURS", help="Received in the last HOURS.")] = None,
+    day: Annotated[str, typer.Option(help="Received on this day, YYYY-MM-DD, of the zone in --zone.")] = "",
+    zone: Annotated[str, typer.Option(help="Whose days are meant.")] = ZONE,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
     look: Annotated[int, typer.Option(min=1, max=1_000_000, help="Look at so many of the newest, no more.")] = LOOK,
     as_json: Json = False,
@@ -31,20 +39,21 @@ def inbox(
 
     Example: enlace adt inbox --state unmatched --since 24
     """
-    if state and state not in inbox_rows.STATES:
-        typer.echo(f"--state is one of: {', '.join(inbox_rows.STATES)}.", err=True)
-        raise typer.Exit(2)
+    checked_state(state)
+    asked: dict[str, Any] = {"state": state or "", "source": source, "control_id": control_id, "visit": visit}
+    asked |= {"account": account, "mrn": mrn, "cin": cin, "name": name, "patient": patient, "event": event.upper()}
+    asked |= window(day, zone)
 
     async def run(store: Any, _settings: Any) -> "Found":
         from service.cli.acts import act, recorded
-        from service.cli.adt_search import Asked, find
+        from service.workflow.feed_search import Asked, find
 
-        since_us = 0 if since is None else max(0, store.clock.now_us() - int(since * HOUR_US))
-        asked = Asked(state or "", source, control_id, visit, mrn, since_us)
-        found = await find(store, asked, limit=limit, look=look)
+        if since is not None:
+            asked["since_us"] = max(0, store.clock.now_us() - int(since * HOUR_US), asked.get("since_us", 0))
+        wanted = Asked(**asked)
+        found = await find(store, wanted, limit=limit, look=look)
         # Looking for a person by a number is what the audit must know; the number itself stays out of it.
-        by = [name for name, value in (("visit", visit), ("mrn", mrn), ("control-id", control_id)) if value]
-        await recorded(store, act("message-search", "inbox", by=by, shown=len(found.rows)))
+        await recorded(store, act("message-search", "inbox", by=wanted.about, shown=len(found.rows)))
         return found
 
     found = with_store(run)
@@ -56,7 +65,24 @@ def inbox(
     if not found.rows and not as_json:
         typer.echo("No messages.")
     if found.unseen:
-        typer.echo(_bounded(found, bool(visit or mrn), look), err=True)
+        typer.echo(_bounded(found, look), err=True)
+
+
+def checked_state(state: str | None) -> None:
+    if state and state not in inbox_rows.STATES:
+        typer.echo(f"--state is one of: {', '.join(inbox_rows.STATES)}.", err=True)
+        raise typer.Exit(2)
+
+
+def window(day: str, zone: str) -> dict[str, int]:
+    """The day as [since_us, until_us); nothing where none is named. Exit 2 where it is no day."""
+    from service.workflow.feed_search import NotADay, day_bounds
+
+    try:
+        return day_bounds(day, zone) if day else {}
+    except NotADay as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
 
 
 def _facts(row: inbox_rows.Received) -> dict[str, Any]:
@@ -64,40 +90,9 @@ def _facts(row: inbox_rows.Received) -> dict[str, Any]:
     return {"id": row.id, "received": instant(row.received_us), **facts}
 
 
-def _bounded(found: "Found", content: bool, look: int) -> str:
-    older = "; of older ones only those of a stay or member known by this number" if content else ""
+def _bounded(found: "Found", look: int) -> str:
     back = instant(found.back_us)[:19]
-    further = f"--look {min(look * 10, 1_000_000)} looks at more" if look < 1_000_000 else "narrow it by --source"
-    return f"Looked at the newest {found.looked} messages only, back to {back}Z{older}: {further}."
-
-
-def replay(
-    ids: Annotated[list[int] | None, typer.Argument(help="Numbers from `enlace adt inbox`.")] = None,
-    state: Annotated[str | None, typer.Option(help="All messages in this state.")] = None,
-) -> None:
-    """Process messages again; a message that had its effect has none the second time.
-
-    Example: enlace adt replay 1234 1235
-    """
-    if not ids and not state:
-        typer.echo("Give message numbers, or --state unmatched.", err=True)
-        raise typer.Exit(2)
-    if state and state not in inbox_rows.STATES:
-        typer.echo(f"--state is one of: {', '.join(inbox_rows.STATES)}.", err=True)
-        raise typer.Exit(2)
-
-    async def run(store: Any, _settings: Any) -> tuple[int, int]:
-        from service.cli.acts import act, recorded
-        from service.cli.adt_replay import replay_messages
-
-        rows = [await inbox_rows.one(store, id) for id in ids or ()]
-        rows += await inbox_rows.listed(store, state=state, limit=100_000) if state else []
-        wanted = [row for _, row in sorted({row.id: row for row in rows if row}.items())]
-        await recorded(store, act("message-replay", "inbox", action="U", messages=len(wanted)))
-        done = await replay_messages(store, wanted)
-        return done.queued, done.repeated
-
-    queued, repeated = with_store(run)
-    typer.echo(f"{queued} queued.")
-    if repeated:
-        typer.echo(f"{repeated} ignored: the sender has sent the same again since it was registered.")
+    further = (
+        f"--look {min(look * 10, 1_000_000)} looks at more" if look < 1_000_000 else "narrow it by --source or --day"
+    )
+    return f"Looked at the newest {found.looked} messages only, back to {back}Z: {further}."

@@ -1,80 +1,117 @@
-"""`enlace adt replay`: messages once more into the queue; those of a sender registered since take its name."""
+"""`enlace adt replay`: messages processed again, by number or by what they fit; --dry-run says what would change."""
 
-from dataclasses import dataclass
+import json
+from typing import TYPE_CHECKING, Annotated, Any
 
-from mappers.hl7v2.header import Unreadable, content_hash, peek
-from service.store import inbox, sources
-from service.store.change import Change, Claim, ClaimTaken, Job, Stale, Statement
-from service.store.database import Unavailable
-from service.store.engine import Store
-from service.store.inbox import Received
-from service.store.sources import RegisteredSource
+import typer
 
-TRIES = 5
-CHUNK = 500
+from service.cli.adt_inbox import HOUR_US, ZONE, checked_state, window
+from service.cli.client import Json, with_store
+from service.store import inbox as inbox_rows
 
+if TYPE_CHECKING:
+    from service.store.inbox import Received
 
-@dataclass
-class Replayed:
-    """queued: will be processed again. repeated: the sender has sent them again under its name, so nothing is left."""
-
-    queued: int = 0
-    repeated: int = 0
+MOST = 100_000
 
 
-async def replay_messages(store: Store, rows: list[Received]) -> Replayed:
-    """In order of arrival. Each chunk is decided again where a sender repeats one of its messages just now."""
-    known = await sources.all_sources(store)
-    done = Replayed()
-    for start in range(0, len(rows), CHUNK):
-        for _ in range(TRIES):
-            change, repeated = await _decide(store, rows[start : start + CHUNK], known)
-            try:
-                await store.commit(change)
-                break
-            except (ClaimTaken, Stale):
-                continue
-        else:
-            raise Unavailable("The same messages keep arriving: run the replay again.")
-        done.queued += len(change.jobs)
-        done.repeated += repeated
-    return done
+def replay(
+    ids: Annotated[list[int] | None, typer.Argument(help="Numbers from `enlace adt inbox`.")] = None,
+    state: Annotated[str | None, typer.Option(help="All messages in this state.")] = None,
+    reason: Annotated[str, typer.Option(help="Only those with this reason, as `enlace adt inbox` shows it.")] = "",
+    source: Annotated[str, typer.Option(help="Only those of this sender.")] = "",
+    event: Annotated[str, typer.Option(help="Only those with this event code, such as A03.")] = "",
+    visit: Annotated[str, typer.Option(help="Only those of this visit number.")] = "",
+    mrn: Annotated[str, typer.Option(help="Only those with this identifier of the patient.")] = "",
+    since: Annotated[float | None, typer.Option(min=0, metavar="HOURS", help="Received in the last HOURS.")] = None,
+    day: Annotated[str, typer.Option(help="Received on this day, YYYY-MM-DD, of the zone in --zone.")] = "",
+    zone: Annotated[str, typer.Option(help="Whose days are meant.")] = ZONE,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what each would change.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Process messages again; a message that had its effect has none the second time.
+
+    Example: enlace adt replay --state unmatched --reason no-candidate --since 48 --dry-run
+    """
+    checked_state(state)
+    asked: dict[str, Any] = {"state": state or "", "source": source, "event": event.upper()}
+    asked |= {"visit": visit, "mrn": mrn, **window(day, zone)}
+    if not ids and not any(asked.values()) and since is None:
+        typer.echo("Give message numbers, or what they fit: --state unmatched, --source, --day, ...", err=True)
+        raise typer.Exit(2)
+
+    async def run(store: Any, settings: Any) -> dict[str, Any]:
+        from service.access.context import Settings as Behaviour
+        from service.cli.acts import act, recorded
+        from service.workflow.feed_replay import replay_messages
+        from service.workflow.feed_trial import trial
+
+        if since is not None:
+            asked["since_us"] = max(0, store.clock.now_us() - int(since * HOUR_US), asked.get("since_us", 0))
+        wanted = await _wanted(store, ids or (), asked, reason)
+        how: dict[str, Any] = {
+            "messages": len(wanted),
+            "trial": dry_run,
+            "by": sorted(name for name, value in asked.items() if value),
+        }
+        await recorded(store, act("message-replay", "inbox", action="E" if dry_run else "U", **how))
+        if dry_run:
+            return await trial(store, wanted, Behaviour(env=settings.env, base_url=f"{settings.base_url}/fhir"))
+        done = await replay_messages(store, wanted, vouched=bool(ids))
+        return {"queued": done.queued, "repeated": done.repeated, "purged": done.purged}
+
+    done = with_store(run)
+    if as_json:
+        typer.echo(json.dumps(done))
+        return
+    for line in lines(done) if dry_run else _told(done):
+        typer.echo(line)
 
 
-async def _decide(store: Store, rows: list[Received], known: list[RegisteredSource]) -> tuple[Change, int]:
-    """(what to commit, how many came again under the sender's name)"""
-    change, repeated = Change(), 0
-    names = {source.name for source in known}
-    for row in rows:
-        source, digest = (row.source, "") if row.source in names else await _sender_now(store, row, known)
-        if source != row.source:
-            claim = Claim(store.keys.of("inbox", source, row.control_id, digest), row.id)
-            again = await inbox.repeated(store, source, row.control_id, bytes.fromhex(digest))
-            if again or claim.key in {c.key for c in change.claims}:
-                change.statements.append(_repeated(row, store.clock.now_us()))
-                repeated += 1
-                continue
-            change.claims.append(claim)
-            change.statements += inbox.renamed(
-                row.id, source, store.keys.of("inbox", row.source, row.control_id, digest)
-            )
-        change.jobs.append(
-            Job("adt.apply", {"inbox": row.id}, ordering_key=f"source:{source}", dedupe=f"replay:{row.id}")
-        )
-    return change, repeated
+async def _wanted(store: Any, ids: Any, asked: dict[str, Any], reason: str) -> "list[Received]":
+    from service.workflow.feed_search import Asked, find
+
+    rows = [row for id in ids if (row := await inbox_rows.one(store, id))]
+    if not ids:
+        rows = (await find(store, Asked(**asked), limit=MOST, look=10 * MOST)).rows
+    unique = {row.id: row for row in rows if not reason or row.reason == reason}
+    return [unique[id] for id in sorted(unique)]
 
 
-def _repeated(row: Received, now_us: int) -> Statement:
-    return inbox.handled(row.id, "ignored", "repeated", patient="", stay="", now_us=now_us)
+def _told(done: dict[str, Any]) -> list[str]:
+    told = [f"{done['queued']} queued."]
+    if done["repeated"]:
+        told.append(f"{done['repeated']} ignored: the sender has sent the same again since it was registered.")
+    if done["purged"]:
+        told.append(f"{done['purged']} left out: what they held was deleted after its time.")
+    return told
 
 
-async def _sender_now(store: Store, row: Received, known: list[RegisteredSource]) -> tuple[str, str]:
-    """(name of the source, content hash) by MSH-3 and MSH-4, as on arrival; the old name where it has none."""
-    message = await inbox.message(store, row.id)
-    header = peek(message[0]) if message else None
-    if message is None or header is None or isinstance(header, Unreadable):
-        return row.source, ""
-    by_sender = {(s.application, s.facility): s.name for s in known if s.active}
-    application, facility = header.sender
-    name = by_sender.get((application, facility)) or by_sender.get(("", facility)) or row.source
-    return name, content_hash(message[0])
+def lines(done: dict[str, Any]) -> list[str]:
+    """A trial for people: a line a message that would change something, and one for each resource."""
+    out = []
+    for one in done["messages"]:
+        if not one["changes"]:
+            continue
+        out.append(f"{one['id']}  {_became(one)}".rstrip())
+        for write in one.get("writes", ()):
+            status = write.get("status")
+            moved = f" status {status['from'] or 'none'} -> {status['to'] or 'none'}" if status else ""
+            elements = f" ({', '.join(write['elements'])})" if write.get("elements") else ""
+            out.append(f"  {write['change']:<8} {write['reference']}{moved}{elements}")
+    out.append(f"{done['changed']} of {done['looked']} would change something, each looked at alone. Nothing was done.")
+    if done["asked"] > done["looked"]:
+        out.append(f"{done['asked'] - done['looked']} more were not looked at: narrow the question.")
+    return out
+
+
+def _became(one: dict[str, Any]) -> str:
+    if "renamed" in one:
+        return f"takes the name {one['renamed']} and is processed for the first time"
+    if "fails" in one:
+        return f"would fail with {one['fails']}"
+    moved = [f"{name} {one[name]['from'] or 'none'} -> {one[name]['to'] or 'none'}" for name in _SHOWN if name in one]
+    return "; ".join(moved)
+
+
+_SHOWN = ("state", "reason", "patient", "stay")

@@ -6,102 +6,67 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.client import Json, with_store
-from service.clock import instant
-from service.store import inbox as inbox_rows
+
+NAMES = "id source control_id event state reason words remedy patient stay received handled".split()
 
 
 def show(
     id: Annotated[int, typer.Argument(help="Number from `enlace adt inbox`.")],
     raw: Annotated[bool, typer.Option("--raw", help="Print the message as it came (personal data!).")] = False,
+    fhir: Annotated[bool, typer.Option("--fhir", help="Print the message as FHIR (personal data!).")] = False,
     as_json: Json = False,
 ) -> None:
-    """One message: state, answer, what the mapper read and did not, stay, alerts, failed work; --raw prints its text.
+    """One message from its text to its alerts, with words for what became of it; --raw and --fhir print its values.
 
     Example: enlace adt show 1234
     """
 
     async def run(store: Any, _settings: Any) -> dict[str, Any] | None:
         from service.cli.acts import act, recorded
+        from service.workflow.feed_view import view
 
-        found = await gather(store, id)
+        found = await view(store, id, content=True)
         if found is not None:
             about = (found["patient"],) if found["patient"] else ()
-            await recorded(store, act("message-read", f"inbox/{id}", about, raw=raw))
+            await recorded(store, act("message-read", f"inbox/{id}", about, raw=raw or fhir))
         return found
 
     facts = with_store(run)
     if facts is None:
         typer.echo(f"There is no message {id}: see `enlace adt inbox`.", err=True)
         raise typer.Exit(1)
-    text = facts.pop("raw")
+    text, bundle = facts.pop("raw"), (facts["fhir"] or {}).pop("bundle", None)
+    values = ({"raw": text} if raw else {}) | ({"bundle": bundle} if fhir else {})
     if as_json:
-        typer.echo(json.dumps(facts | ({"raw": text} if raw else {})))
+        typer.echo(json.dumps(facts | values))
         return
     for line in lines(facts):
         typer.echo(line)
     if raw:
         typer.echo(text.replace("\r", "\n"))
-
-
-async def gather(store: Any, id: int) -> dict[str, Any] | None:
-    """All that is known of a message, `raw` among it; None where there is none. Reads only."""
-    from dataclasses import asdict
-
-    from mappers.hl7v2.source import SourceConfig
-    from service.cli.adt_reading import read_again
-    from service.workflow.sending_systems import source_of
-
-    row, message = await inbox_rows.one(store, id), await inbox_rows.message(store, id)
-    if row is None or message is None:
-        return None
-    source = await source_of(store, row.source)
-    reading = read_again(message[0], source or SourceConfig(row.source), row.received_us)
-    ack = (await inbox_rows.ack_of(store, id) or b"").decode(errors="replace")
-    jobs = await inbox_rows.unfinished_jobs(store, id)
-    return {
-        **{name: getattr(row, name) for name in ("id", "source", "control_id", "event", "state", "reason")},
-        **{name: getattr(row, name) or None for name in ("patient", "stay")},
-        "received": instant(row.received_us),
-        "handled": instant(row.handled_us) if row.handled_us else None,
-        "size": len(message[0]),
-        "answer": next((line for line in ack.splitlines() if line.startswith("MSA")), None),
-        "registered": source is not None,
-        **asdict(reading),
-        **(await _made(store, row)),
-        "jobs": [{"id": j[0], "state": j[1], "attempts": j[2], "last_error": j[3]} for j in jobs],
-        "raw": message[0].decode(errors="replace"),
-    }
-
-
-async def _made(store: Any, row: inbox_rows.Received) -> dict[str, Any]:
-    """The Encounter of its stay and what was told about it: references and states, no texts."""
-    from service.access.context import parse
-    from service.store import inbox_find, stays
-
-    encounter = f"Encounter/{row.stay}"
-    if not (row.patient and row.stay) or not await inbox_find.has_resource(store, encounter):
-        return {"encounter": None, "alerts": [], "tasks": []}
-    told: dict[str, list[dict[str, Any]]] = {"Communication": [], "Task": []}
-    for rtype, fhir_id, _version, body in await stays.told(store, encounter):
-        resource = parse(body)
-        when = resource.get("sent") or resource.get("authoredOn")
-        told[rtype].append({"reference": f"{rtype}/{fhir_id}", "status": resource.get("status"), "when": when})
-    ordered = {kind: sorted(rows, key=lambda r: str(r["when"])) for kind, rows in told.items()}
-    return {"encounter": encounter, "alerts": ordered["Communication"], "tasks": ordered["Task"]}
+    if fhir:
+        typer.echo(json.dumps(bundle, indent=2, ensure_ascii=False))
 
 
 def lines(facts: dict[str, Any]) -> list[str]:
-    out = [
-        f"{name:<11}{facts[name] if facts[name] is not None else ''}".rstrip()
-        for name in ("id", "source", "control_id", "event", "state", "reason", "patient", "stay", "received", "handled")
-    ]
+    out = [f"{name:<11}{facts[name] if facts[name] is not None else ''}".rstrip() for name in NAMES]
     out += [f"size       {facts['size']} bytes", f"answer     {facts['answer'] or 'none'}"]
     if not facts["registered"]:
         out.append("note       the sender is not registered: read as if it had no settings")
-    out += [f"understood {_understood(facts['understood']) or 'nothing'}"]
+    out += [f"understood {_understood(one)}" for one in facts["understood"]] or ["understood nothing"]
+    if facts["fhir"]:
+        out.append(f"fhir       {', '.join(f'{n} {rtype}' for rtype, n in facts['fhir']['types'].items())}")
     if facts["encounter"]:
         out.append(f"encounter  {facts['encounter']}")
-    out += [f"alert      {a['reference']} {a['status']} {a['when']} (of this stay)" for a in facts["alerts"]]
+    if facts["transition"] and len(facts["transition"]["stays"]) > 1:
+        out.append(f"transition {', '.join(facts['transition']['stays'])}")
+    out += [
+        f"message    {m['id']} {m['event']} {m['state']} {m['reason']} (of this stay)" for m in facts["stay_messages"]
+    ]
+    out += [f"review     {r['id']} {r['state']}: {r['reason']}" for r in facts["reviews"]]
+    for alert in facts["alerts"]:
+        out.append(f"alert      {alert['reference']} {alert['status']} {alert['when']} (of this stay)")
+        out += [f"  notice   {n['recipient']} by {n['channel']}: {n['state']}" for n in alert["notices"]]
     out += [f"task       {t['reference']} {t['status']} {t['when']} (of this stay)" for t in facts["tasks"]]
     out += [
         f"job        {j['id']} {j['state']} after {j['attempts']} attempts{': ' if j['last_error'] else ''}"
@@ -121,8 +86,6 @@ def _fields(fields: dict[str, str]) -> str:
 
 
 def _understood(said: dict[str, Any]) -> str:
-    if not said:
-        return ""
     parts = [said["effect"]]
     if "class" in said:
         parts.append(f"class {said['class']}" + (f" ({said['class_from']})" if said["class_from"] else ""))

@@ -1,26 +1,26 @@
 """`enlace adt source`: the sending systems. add registers one, edit changes what is named and nothing else."""
 
 import json
-import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.cli.client import Json, check_organization, with_store
+from service.auth.registration import OPERATOR
+from service.cli.client import Json, with_store
 from service.cli.listing import table
 from service.store import sources
-from service.store.change import Change
+from service.store.change import AuditRow, Stale
 from service.store.sources import RegisteredSource
+from service.workflow.source_form import NAME, BadSource, config_problems
+from service.workflow.source_writes import source_change, version
 
 if TYPE_CHECKING:
     from service.store.engine import Store
 
 app = typer.Typer(no_args_is_help=True, help="Sending systems: add, list, edit.")
 
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,60}", re.ASCII)
-_ACK_MODES = ("", "original", "enhanced")
 Zone = Annotated[str | None, typer.Option(help="Zone of times without an offset; America/Los_Angeles at first.")]
 Charset = Annotated[str | None, typer.Option(help="Charset where MSH-18 is silent.")]
 AckMode = Annotated[str | None, typer.Option(help='original or enhanced, whatever MSH-15/16 ask; "" as they ask.')]
@@ -44,7 +44,7 @@ def add(
 
     Example: enlace adt source add mercy --application EPIC --facility MERCY --organization Organization/mercy
     """
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise _wrong("The name is 1 to 60 letters, digits, hyphens, dots and underscores.")
     start = {"display": "", "zone": "America/Los_Angeles", "charset": "", "ack_mode": None}
     config = _config(start, maps, display=display, zone=zone, charset=charset, ack_mode=ack_mode)
@@ -53,8 +53,7 @@ def add(
     async def run(store: "Store", _settings: Any) -> None:
         if await sources.named(store, name):
             raise Refused(f"{name} exists: use `enlace adt source edit`.")
-        await _check(store, source)
-        await store.commit(Change(statements=[sources.put(source)]))
+        await _write(store, source)
 
     _done(run)
     typer.echo(f"Registered {name}. Messages that came before: enlace adt replay --state unregistered")
@@ -89,8 +88,7 @@ def edit(
             _config(known.config, maps, display=display, zone=zone, charset=charset, ack_mode=ack_mode),
             known.active,
         )
-        await _check(store, changed, known)
-        await store.commit(Change(statements=[sources.put(changed)]))
+        await _write(store, changed, known)
 
     _done(run)
     typer.echo(f"Changed {name}. It holds for messages from two seconds on.")
@@ -119,14 +117,16 @@ class Refused(Exception):
     """The source cannot be stored so: one sentence with the remedy."""
 
 
-async def _check(store: "Store", source: RegisteredSource, former: RegisteredSource | None = None) -> None:
-    """Two sources of one sender would take each other's messages; a hospital that is not there, nobody could see."""
-    if former is None or former.organization != source.organization:
-        await check_organization(store, source.organization)
-    for other in await sources.all_sources(store):
-        same = (other.application, other.facility) == (source.application, source.facility)
-        if same and other.name != source.name and other.active:
-            raise Refused(f"{source.application}/{source.facility} is already {other.name}: edit that one.")
+async def _write(store: "Store", source: RegisteredSource, former: RegisteredSource | None = None) -> None:
+    """Refused where the source cannot be so (workflow/source_writes.py), or another wrote it in this moment."""
+    target = f"source/{source.name}"
+    row = AuditRow(*(("U", "source-change") if former else ("C", "source-add")), 0, OPERATOR, "", target)
+    try:
+        await store.commit(await source_change(store, source, row, former, await version(store, source.name)))
+    except BadSource as bad:
+        raise Refused(" ".join(bad.problems)) from None
+    except Stale:
+        raise Refused(f"{source.name} was written just now by another: look at it and try again.") from None
 
 
 def _done(work: Callable[["Store", Any], Awaitable[None]]) -> None:
@@ -139,16 +139,14 @@ def _done(work: Callable[["Store", Any], Awaitable[None]]) -> None:
 
 def _config(start: dict[str, Any], maps: Path | None, **named: str | None) -> dict[str, Any]:
     """start, over it the file, over it the options that were given. Exit 2 where one of them cannot be."""
-    from zoneinfo import ZoneInfo
-
     try:
         told = json.loads(maps.read_text()) if maps else {}
         config: dict[str, Any] = start | told | {key: value for key, value in named.items() if value is not None}
-        ZoneInfo(config.get("zone", "America/Los_Angeles"))
-    except (OSError, ValueError, KeyError, TypeError):
-        raise _wrong("--zone must be an IANA zone, --maps a readable JSON file with an object.") from None
-    if (config.get("ack_mode") or "") not in _ACK_MODES:
-        raise _wrong("--ack-mode is original or enhanced.")
+    except (OSError, ValueError, TypeError):
+        raise _wrong("--maps must be a readable JSON file with an object.") from None
+    problems = config_problems(config)
+    if problems:
+        raise _wrong("\n".join(problems))
     return config | {"ack_mode": config.get("ack_mode") or None}
 
 

@@ -16,6 +16,7 @@ from service.cli.mllp_client import Connection
 from service.search.dates import parse as instant
 from service.store import roster, sources
 from service.store.engine import Store
+from service.store.sources import RegisteredSource
 from service.workflow.sandbox_messages import member_facts
 
 MEMBERS = 2000
@@ -66,23 +67,25 @@ def _about(stay: Resource) -> str:
     return str((stay.get("subject") or {}).get("reference"))
 
 
+def _hospitals(source: RegisteredSource) -> list[tuple[str, dict[str, Any]]]:
+    """The hospital that sends, or each of those for which a network does."""
+    config, sender = source.config, {"application": source.application, "facility": source.facility}
+    facts = {"zone": config.get("zone", "America/Los_Angeles"), "enhanced": config.get("ack_mode") == "enhanced"}
+    behind: dict[str, dict[str, Any]] = config.get("facilities") or {}
+    if not behind:
+        return [(source.organization, {"name": config.get("display") or source.name, **sender, **facts})]
+    found = []
+    for key, row in behind.items():
+        known = {"npi": key} if key.isdigit() else {}
+        place = {"name": row.get("display") or key, "facility": key, "via": sender, **known, **facts}
+        found.append((str(row["organization"]), place | ({"zone": row["zone"]} if row.get("zone") else {})))
+    return found
+
+
 async def county(store: Store) -> County:
     """Raises OSError, a sentence, where there is nobody to play with."""
     people = [parse(body) for body in await roster.patients(store, MEMBERS)]
-    hospitals = [
-        (
-            s.organization,
-            {
-                "name": s.config.get("display") or s.name,
-                "application": s.application,
-                "facility": s.facility,
-                "zone": s.config.get("zone", "America/Los_Angeles"),
-                "enhanced": s.config.get("ack_mode") == "enhanced",
-            },
-        )
-        for s in await sources.all_sources(store)
-        if s.active
-    ]
+    hospitals = [place for s in await sources.all_sources(store) if s.active for place in _hospitals(s)]
     found = County(people, hospitals)
     if not found.members or not hospitals:
         raise OSError(0, "There are no members or no sending systems: run `enlace seed` first")

@@ -40,6 +40,11 @@ class Connection:
             self._ready += [event.payload for event in self._frames.feed(data) if isinstance(event, Frame)]
         return self._ready.pop(0)
 
+    async def drop(self, message: bytes) -> None:
+        """Sends it and waits for nothing: the acknowledgement gets lost."""
+        self._writer.write(wrap(message))
+        await self._writer.drain()
+
     async def send(self, message: bytes) -> str:
         """The ACK code: MSA-1."""
         return ack_code(await self.exchange(message))

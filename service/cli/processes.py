@@ -99,7 +99,7 @@ async def _run(
     sealer = Sealer(store, settings.audit_key(), settings.audit_receipts) if parts.worker else None
     if sealer:
         tasks.append(asyncio.create_task(sealer.run()))
-    mllp = listener(store) if parts.listener else None
+    mllp = listener(store, settings) if parts.listener else None
     if mllp:
         await listen(mllp, settings.mllp_host, settings.mllp_port)
     if server:
@@ -179,4 +179,5 @@ def die_with_parent() -> None:
 
 
 def behaviour(settings: Settings) -> Behaviour:
-    return Behaviour(env=settings.env, base_url=f"{settings.base_url}/fhir")
+    base = f"{settings.base_url}/fhir"
+    return Behaviour(env=settings.env, base_url=base, unmatched_days=settings.unmatched_days)

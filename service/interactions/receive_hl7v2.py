@@ -4,15 +4,31 @@ Only MSH is read here; whatever the content, a readable header is stored and ans
 The answer is the same for known and unknown patients (../shared/decisions.md 21).
 """
 
+import asyncio
 import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
+from typing import NamedTuple
 
-from mappers.hl7v2.ack import Outcome, acknowledge
-from mappers.hl7v2.header import Header, Unreadable, content_hash, peek, split_messages, stay_hint
+from mappers.hl7v2.ack import Outcome, acknowledge, batch
+from mappers.hl7v2.header import (
+    Header,
+    Unreadable,
+    batch_count,
+    batch_id,
+    content_hash,
+    is_batch,
+    peek,
+    split_messages,
+    stay_hint,
+)
+from mappers.hl7v2.message import MAX_BYTES
 from mappers.hl7v2.source import SourceConfig
 from service import metrics
 from service.log_events import (
+    ADT_BATCH_COUNT,
+    ADT_GAP,
     ADT_REPEATED,
     ADT_STORED,
     ADT_UNREADABLE,
@@ -25,39 +41,74 @@ from service.store import inbox, sources
 from service.store.change import AuditRow, Change, Claim, ClaimTaken, Job, Stale
 from service.store.database import Unavailable
 from service.store.engine import Store
-from service.store.sources import RegisteredSource
-from service.workflow.sending_systems import config_of
+from service.workflow.feed_tally import tally_of
+from service.workflow.sending_systems import Peer, Senders
 
-SOURCES_S = 2.0
 MAX_TEXT = 200
 TRIES = 5
+TOGETHER = 50
+HEAD_BYTES = 4096
 CODES = frozenset({"AA", "AE", "AR", "CA", "CE", "CR"})
 """https://terminology.hl7.org/CodeSystem-v2-0008.html"""
 
 
-@dataclass
+class Taken(NamedTuple):
+    """What became of one message. state: stored, unregistered, unreadable, repeated, or refused: not stored."""
+
+    answer: bytes | None
+    state: str
+    inbox_id: int = 0
+
+    @property
+    def kept(self) -> bool:
+        return self.state != "refused"
+
+
 class Receiver:
-    """Receives for one process; keeps the list of registered senders for two seconds."""
+    """Receives for one process."""
 
-    store: Store
-    _known: dict[tuple[str, str], RegisteredSource] = field(default_factory=dict)
-    _read_at: float = -1e9
+    def __init__(self, store: Store):
+        self.store, self.senders, self.tally = store, Senders(store), tally_of(store)
+        self._numbers: dict[str, int] = {}
+        """The last sequence number (MSH-13) of each source: a gap is told, and nothing is enforced."""
 
-    async def receive(self, raw: bytes, audit: AuditRow | None = None) -> bytes | None:
+    async def receive(self, raw: bytes, audit: AuditRow | None = None, peer: Peer | None = None) -> bytes | None:
         """Stores a payload and returns its acknowledgement, None where none must be sent. Never raises.
 
-        audit: who sent it, where that is known (HTTP); committed with each message.
+        audit: who sent it, where that is known (HTTP); committed with each message. peer: what the other end has
+        proven; None for the operator's own hands.
 
-        A payload that holds several messages is stored as several; the answer is that of the last, and negative if any
-        could not be stored, so that the sender sends all again (repeats have no effect).
+        A payload that holds several messages is stored as several. A batch (FHS, BHS) is answered by a batch, each
+        message by its own. Of frames that ran together the answer is that of the last, and negative if any could not
+        be stored, so that the sender sends all again (repeats have no effect).
         """
+        if is_batch(raw):
+            return await self._batch(raw, audit, peer)
         answer: bytes | None = None
         for message in split_messages(raw):
-            answer, stored = await self._one(message, audit)
-            metrics.message_answered(_code(answer))
-            if not stored:
+            taken = await self.receive_one(message, audit, peer)
+            answer = taken.answer
+            if not taken.kept:
                 break
         return answer
+
+    async def receive_each(
+        self, messages: Sequence[bytes], audit: AuditRow | None = None, peer: Peer | None = None
+    ) -> list[Taken]:
+        """What became of each message of a batch or a file, in order. Some share a commit."""
+        taken: list[Taken] = []
+        for start in range(0, len(messages), TOGETHER):
+            chunk = messages[start : start + TOGETHER]
+            taken += await asyncio.gather(*(self.receive_one(one, audit, peer) for one in chunk))
+        return taken
+
+    async def _batch(self, raw: bytes, audit: AuditRow | None, peer: Peer | None) -> bytes | None:
+        messages = split_messages(raw)
+        told = batch_count(raw)
+        if told is not None and told != len(messages):
+            log(ADT_BATCH_COUNT, told=told, found=len(messages))
+        given = [one.answer for one in await self.receive_each(messages, audit, peer) if one.answer]
+        return batch(given, batch_id(raw)) if given else None
 
     async def refuse_oversize(self, head: bytes) -> bytes | None:
         """The negative answer to a message over the cap, of which only the beginning is held; nothing is stored."""
@@ -65,19 +116,32 @@ class Receiver:
         metrics.message_answered(_code(answer))
         return answer
 
-    async def _one(self, raw: bytes, audit: AuditRow | None) -> tuple[bytes | None, bool]:
+    async def receive_one(self, raw: bytes, audit: AuditRow | None = None, peer: Peer | None = None) -> Taken:
+        """One message and no batch: its answer, and what became of it."""
+        if len(raw) > MAX_BYTES:
+            return Taken(await self.refuse_oversize(raw[:HEAD_BYTES]), "refused")
+        taken = await self._take(raw, audit, peer)
+        metrics.message_answered(_code(taken.answer))
+        return taken
+
+    async def _take(self, raw: bytes, audit: AuditRow | None, peer: Peer | None) -> Taken:
         started = time.perf_counter()
         header = peek(raw)
         now_us = self.store.clock.now_us()
+        config, unproven = None, False
         try:
-            source = await self._source(header)
-            config = config_of(source) if source else None
-            return await self._store(raw, header, config, audit, now_us, started), True
+            if isinstance(header, Header):
+                config, unproven = await self.senders.speaking(header.sender, peer)
+            taken = await self._store(raw, header, config, audit, now_us, started, unproven)
+            self._counted(header, config)
+            return taken
         except Unavailable:
-            return self._answer(header, None, "transient", now_us, "0"), False
+            self.tally.answered(config.name if config else "", now_us, time.perf_counter() - started, negative=True)
+            return Taken(self._answer(header, None, "transient", now_us, "0"), "refused")
         except Exception as error:  # a defect of ours: the sender hears it and its connection goes on
             log(REQUEST_FAILED, method="hl7v2", **where(error))
-            return self._answer(header, None, "transient", now_us, "0"), False
+            self.tally.answered(config.name if config else "", now_us, time.perf_counter() - started, negative=True)
+            return Taken(self._answer(header, None, "transient", now_us, "0"), "refused")
 
     async def _store(
         self,
@@ -87,14 +151,15 @@ class Receiver:
         audit: AuditRow | None,
         now_us: int,
         started: float,
-    ) -> bytes | None:
+        unproven: bool,
+    ) -> Taken:
         unreadable = isinstance(header, Unreadable)
-        source = config.name if config else _unregistered(header)
+        source = config.name if config else _unregistered(header, unproven)
         control_id = _plain(header.control_id)
         digest = content_hash(raw)
         inbox_id = self.store.next_id(now_us)
         state = "unreadable" if unreadable else "stored" if config else "unregistered"
-        reason = header.reason if isinstance(header, Unreadable) else ""
+        reason = header.reason if isinstance(header, Unreadable) else "sender-not-proven" if unproven else ""
         event = "" if isinstance(header, Unreadable) else _plain(header.event)[:8]
         ack = self._answer(header, config, "unreadable" if unreadable else "stored", now_us, str(inbox_id))
         change = Change(
@@ -130,13 +195,16 @@ class Receiver:
                 if first is None:
                     continue
                 log(ADT_REPEATED, inbox=first[0])
-                return first[1]
+                self.tally.answered(config.name if config else "", now_us, time.perf_counter() - started, repeat=True)
+                return Taken(first[1], "repeated", first[0])
         else:
             raise Unavailable("the same message kept arriving")
         metrics.message_stored(config.name if config else metrics.UNREGISTERED)
-        ms = int((time.perf_counter() - started) * 1000)
+        seconds = time.perf_counter() - started
+        self.tally.answered(config.name if config else "", now_us, seconds, negative=unreadable)
+        ms = int(seconds * 1000)
         _log(state, inbox_id, config, event, len(raw), ms)
-        return ack
+        return Taken(ack, state, inbox_id)
 
     def _answer(
         self, header: Header | Unreadable, config: SourceConfig | None, outcome: Outcome, now_us: int, control_id: str
@@ -150,15 +218,15 @@ class Receiver:
             reply_always=config.reply_always if config else True,
         )
 
-    async def _source(self, header: Header | Unreadable) -> RegisteredSource | None:
-        if isinstance(header, Unreadable):
-            return None
-        if time.monotonic() - self._read_at > SOURCES_S:
-            found = await sources.all_sources(self.store)
-            self._known = {(s.application, s.facility): s for s in found if s.active}
-            self._read_at = time.monotonic()
-        application, facility = header.sender
-        return self._known.get((application, facility)) or self._known.get(("", facility))
+    def _counted(self, header: Header | Unreadable, config: SourceConfig | None) -> None:
+        """A message between this one and the last was lost, or is on its way by another connection."""
+        if config is None or isinstance(header, Unreadable) or not header.sequence.isascii():
+            return
+        if header.sequence.isdigit():
+            number, last = int(header.sequence[:15]), self._numbers.get(config.name)
+            if number and last is not None and number > last + 1:
+                log(ADT_GAP, source=config.name, missing=number - last - 1)
+            self._numbers[config.name] = number
 
 
 def _code(answer: bytes | None) -> str:
@@ -176,11 +244,11 @@ def _order(source: str, raw: bytes) -> str:
     return f"source:{source}:{blake2b(stay_hint(raw), digest_size=6).hexdigest()}"
 
 
-def _unregistered(header: Header | Unreadable) -> str:
+def _unregistered(header: Header | Unreadable, unproven: bool) -> str:
     """Name under which a message of an unknown sender is kept: what it says of itself, as one word."""
     if isinstance(header, Unreadable):
         return "?"
-    return "?" + "/".join(_plain(part)[:60] for part in header.sender)
+    return (sources.UNPROVEN if unproven else "?") + "/".join(_plain(part)[:60] for part in header.sender)
 
 
 def _plain(text: str) -> str:

@@ -129,11 +129,14 @@ class Sender:
                 state, spec, kind, told, numbers=numbers, ident=ident, base_url=self._base_url, key=self._key,
                 now_us=at_us, test=ledger == "test",
             )  # fmt: skip
-            async with self._hosts.place(host_of(spec.endpoint), failing=state.failures > 0) as waited:
-                if waited and stands is not None and not await stands(self._store):
-                    raise NoPlace
-                started = time.perf_counter()
-                result = await self._sent(spec.channel, made, (lease_us - at_us) / 1e6)
+            if made.body == sending.NOTHING:
+                result = Result(Outcome.OK, reason="nothing-to-tell")
+            else:
+                async with self._hosts.place(host_of(spec.endpoint), failing=state.failures > 0) as waited:
+                    if waited and stands is not None and not await stands(self._store):
+                        raise NoPlace
+                    started = time.perf_counter()
+                    result = await self._sent(spec.channel, made, (lease_us - at_us) / 1e6)
         except NoPlace:
             return Sent(kind, None)
         except sending.NoSecret:

@@ -151,6 +151,7 @@ async def tell(ctx: Context, spec: Spec, events: Sequence[Event], content: Conte
     shown = _leaving(content, list(found.values()), list(named.values()))
     notice = await redisclosure.notice(ctx, shown)
     protected = {one.reference for one in redisclosure.protected(ctx, shown)}
+    former = await deliveries.before(ctx.store, list(found)) if spec.format else {}
     told = []
     for event in events:
         if event.kind == "test":
@@ -158,6 +159,7 @@ async def tell(ctx: Context, spec: Spec, events: Sequence[Event], content: Conte
         elif event.vid in found and not event.emptied:
             kept = [named[ref] for ref in context[event.vid] if ref in named]
             one = _told(ctx, event, versions[event.vid], found[event.vid], kept, content)
+            one = replace(one, before=former.get(event.vid))
             states = protected & {one.reference, *(reference for reference, _ in one.included)}
             told.append(replace(one, notice=redisclosure.outcome(notice.issues)) if states and one.body else one)
     more = {one.reference: one.version for one in named.values()}

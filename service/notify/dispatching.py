@@ -202,8 +202,9 @@ class Turn:
         return endpoints.problem(spec.channel, spec.endpoint, who.endpoints, sandbox=sandbox, exceptions=allow)
 
     async def _handshake(self, seen: Seen) -> bool:
-        if seen.state.channel == "websocket":
-            return await self._move(seen, "active")  # who binds has shown a token of the client
+        if seen.state.channel == "websocket" or seen.spec.format:
+            # Who binds has shown a token of the client; and $process-message would refuse a handshake.
+            return await self._move(seen, "active")
         return await self._tell_state(seen, Kind.HANDSHAKE)
 
     async def _tell_state(self, seen: Seen, kind: Kind) -> bool:

@@ -1,7 +1,7 @@
 """What the parts of notification hand each other: plain data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -29,7 +29,8 @@ class Spec:
     topic: canonical. channel: rest-hook, email, sms, websocket. endpoint: https URL, mailto: or tel:, "" for websocket.
     mime: as channel.payload. headers: as channel.header. filters: as backport-filter-criteria, all of which must fit.
     timeout_s, heartbeat_s: 0 for none. max_count: events in one notification. end_us: Subscription.end, 0 for none.
-    language: as Subscription.language, of texts that people read.
+    language: as Subscription.language, of texts that people read. format: of what is sent in place of the backport's
+    Bundle (davinci.py), "" for that.
     """
 
     topic: str
@@ -44,9 +45,12 @@ class Spec:
     max_count: int = 0
     end_us: int = 0
     language: str = ""
+    format: str = ""
 
     def text(self) -> str:
-        return orjson.dumps(self).decode()
+        """Without a format that is not asked for: a former release reads the rows too."""
+        told = {one.name: getattr(self, one.name) for one in fields(self)}
+        return orjson.dumps({name: value for name, value in told.items() if name != "format" or value}).decode()
 
 
 def spec_of(text: str) -> Spec:
@@ -61,7 +65,8 @@ class Told:
 
     reference: the focus, "" where nothing of it is told. method: POST (created), PUT, DELETE. body: JSON text, None
     where no resource goes along. context: references of additional-context. included: (reference, JSON text) that go
-    along. notice: OperationOutcome that states 42 CFR 2.32, where what goes along demands it.
+    along. notice: OperationOutcome that states 42 CFR 2.32, where what goes along demands it. before: the version
+    before, never sent: by it a format (davinci.py) tells what happened.
     """
 
     number: int
@@ -72,6 +77,7 @@ class Told:
     context: tuple[str, ...] = ()
     included: tuple[tuple[str, bytes], ...] = ()
     notice: bytes | None = None
+    before: bytes | None = None
 
 
 class Kind(StrEnum):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from service.auth.sealing import SealBroken
-from service.notify import secrets
+from service.notify import davinci, secrets
 from service.notify.bundles import notification
 from service.notify.model import Content, Kind, Message, Spec, State, Told
 from service.notify.payloads import attaches
@@ -18,11 +18,17 @@ TIMEOUT_S, LONGEST_S = 5, 30
 _TEXTS = {Kind.HANDSHAKE: "handshake", Kind.HEARTBEAT: "heartbeat", Kind.EVENT: "event"}
 
 
+NOTHING = b""
+"""Body of a message that is not sent: in its format there is nothing to tell."""
+
+
 class NoSecret(Exception):
     """The stored secret cannot be opened: the key file is another one than when it was made."""
 
 
 def batch(spec: Spec) -> int:
+    if spec.format:
+        return 1  # a message tells of one event
     return min(spec.max_count or AT_ONCE, MOST_AT_ONCE)
 
 
@@ -70,6 +76,8 @@ def message(
     body = None
     if spec.channel != "sms":
         body = notification(state, spec, kind, told, base_url, numbers=numbers, at_us=0 if every else now_us)
+    if spec.format and kind is Kind.EVENT and not test:
+        body = davinci.bundle(state, spec, told, base_url) or NOTHING
     return Message(
         id=ident,
         to=spec.endpoint,

@@ -11,7 +11,7 @@ from typing import Any
 from fhir_profiles import Resource
 from fhir_profiles.topics import Topic, topics
 from service.errors import FhirError, Issue
-from service.notify import endpoints, payloads
+from service.notify import davinci, endpoints, payloads
 from service.notify import subscription_extensions as extensions
 from service.notify.channel_headers import MOST_HEADERS, header_problem, header_problems
 from service.notify.filters import compiled
@@ -21,6 +21,7 @@ from service.search.keys import Keys
 from service.search.syntax import Refused, Several
 
 MOST_FILTERS = 10
+FORMAT_URL = "https://enlace.example.org/fhir/StructureDefinition/enlace-notification-format"
 LEAST_HEARTBEAT_S, MOST_HEARTBEAT_S = 60, 86_400
 MOST_TIMEOUT_S = 30
 MOST_COUNT = 1_000
@@ -79,6 +80,7 @@ def read(resource: Resource, asked: Circumstances) -> tuple[Spec | None, list[Is
     carries = _channel(reading)
     mime, content = _payload(reading, carries)
     end_us = _end(reading)
+    form = _format(reading, mime, content)
     numbers = {name: _number(reading, name, carries) for name in _RANGES}
     issues = [*reading.issues, *reading.extensions.issues]
     if issues or reading.topic is None:
@@ -97,6 +99,7 @@ def read(resource: Resource, asked: Circumstances) -> tuple[Spec | None, list[Is
         numbers[extensions.MAX_COUNT],
         end_us,
         reading.resource.get("language", ""),
+        form,
     )
     return spec, []
 
@@ -205,6 +208,34 @@ def _payload(reading: _Reading, carries: payloads.Carries | None) -> tuple[str, 
     elif known and payloads.attaches(reading.channel["type"], mime) and not reading.asked.mail_encrypted:
         reading.refuse(_ENCRYPTED, "channel.payload")
     return mime, content
+
+
+def _format(reading: _Reading, mime: str, content: Content) -> str:
+    """ "" for the backport's Bundle. A message by Da Vinci holds an Encounter and its Patient, and has no heartbeat."""
+    found = [
+        (f"channel.payload.extension[{number}]", one)
+        for number, one in enumerate((reading.channel.get("_payload") or {}).get("extension") or ())
+        if one.get("url") == FORMAT_URL
+    ]
+    if not found:
+        return ""
+    at = found[0][0]
+    needs = (
+        (len(found) == 1 and found[0][1].get("valueCode") == davinci.FORMAT, f"stands once and is {davinci.FORMAT}"),
+        (reading.topic is None or reading.topic.url == davinci.TOPIC, f"goes with the topic {davinci.TOPIC}"),
+        (reading.channel["type"] == "rest-hook", "goes with the channel type rest-hook"),
+        (payloads.normal(mime) == payloads.JSON, f"goes with the payload {payloads.JSON}"),
+        (content is Content.FULL, "goes with the payload content full-resource"),
+        (not reading.extensions.found.get(extensions.HEARTBEAT), "has no heartbeat: leave that out"),
+        (
+            "Patient" in reading.asked.reads,
+            "holds the Patient: ask for a scope such as system/Patient.rs",
+        ),
+    )
+    for fulfilled, words in needs:
+        if not fulfilled:
+            reading.refuse(f"The notification format {words}.", at)
+    return davinci.FORMAT
 
 
 def _number(reading: _Reading, name: str, carries: payloads.Carries | None) -> int:

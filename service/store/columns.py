@@ -272,6 +272,8 @@ COLUMNS: dict[str, dict[str, str]] = {
         "patient": "text",
         "occurred_us": "int8",
         "event": "text",
+        "own": "text",
+        "reason": "text",
     },
     "token": {
         "hash": "bytea",

@@ -66,6 +66,7 @@ FEEDS: dict[str, dict[str, str]] = {
         "decided_by": "text",
         "second_by": "text",
         "patient": "text",
+        "verdict": "text",
         "note": "text",
     },
     "mrn_merge": {
@@ -76,11 +77,30 @@ FEEDS: dict[str, dict[str, str]] = {
         "into_mrn": "text",
         "at_us": "int8",
     },
+    "stay_account": {
+        "stay": "text",
+        "account": "text",
+        "encounter": "text",
+        "patient": "text",
+        "facility": "text",
+        "began": "text",
+        "klass": "text",
+        "disposition": "text",
+        "came_from": "text",
+        "status": "text",
+        "start_us": "int8",
+        "end_us": "int8",
+        "seen_us": "int8",
+    },
     "stay_alias": {
         "stay": "text",
         "inbox_id": "int8",
         "target": "text",
         "at_us": "int8",
+    },
+    "stay_number": {
+        "number": "text",
+        "stay": "text",
     },
     "timer": {
         "id": "int8",

@@ -175,6 +175,17 @@ async def versions(store: Store, vids: Sequence[int]) -> dict[int, Version]:
     return {one[0]: Version(*one) for one in await store.fetch(sql, tuple(vids))}
 
 
+async def before(store: Store, vids: Sequence[int]) -> dict[int, bytes]:
+    """Bodies of the versions before these, where there are such: what changed, never to be told."""
+    if not vids:
+        return {}
+    sql = (
+        "SELECT v.vid, p.body FROM version v JOIN version p ON p.key = v.key AND p.version = v.version - 1 "
+        f"WHERE v.vid IN ({marks(len(vids))})"
+    )
+    return {one[0]: bytes(one[1]) for one in await store.fetch(sql, tuple(vids)) if one[1] is not None}
+
+
 # --- what is numbered ----------------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """The durable inbox of HL7 v2 messages, and what became of each. Facts: ../shared/facts/adt.md 3, decisions.md 8"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import orjson
 from service.store.change import Statement
 from service.store.engine import Store
 
-STATES = ("stored", "applied", "unmatched", "ignored", "unreadable", "unregistered", "failed")
+STATES = ("stored", "applied", "unmatched", "ignored", "unreadable", "unregistered", "failed", "purged")
 
 _LISTED = "id, source, control_id, received_us, event, state, reason, patient, stay, handled_us"
 
@@ -51,11 +52,17 @@ def insert(
     )
 
 
+_HANDLED = "UPDATE inbox SET state = ?, reason = ?, patient = ?, stay = ?, handled_us = ? WHERE id = ?"
+
+
 def handled(id: int, state: str, reason: str, *, patient: str, stay: str, now_us: int) -> Statement:
-    return Statement(
-        "UPDATE inbox SET state = ?, reason = ?, patient = ?, stay = ?, handled_us = ? WHERE id = ?",
-        (state, reason, patient, stay, now_us, id),
-    )
+    return Statement(_HANDLED, (state, reason, patient, stay, now_us, id))
+
+
+def outcome(id: int, statements: Sequence[Statement]) -> tuple[str, str, str, str] | None:
+    """(state, reason, patient, stay) that a Change would give the message, as `handled` wrote it there."""
+    said = [s.params[:4] for s in statements if s.sql == _HANDLED and s.params[5] == id]
+    return (str(said[-1][0]), str(said[-1][1]), str(said[-1][2]), str(said[-1][3])) if said else None
 
 
 def failed(id: int, reason: str, job_id: int) -> Statement:

@@ -1,9 +1,10 @@
-"""SQL that finds messages of the inbox: the newest of a window, by control id, by stay, by a known record number.
+"""SQL that finds messages of the inbox: the newest of a window, by control id, by what inbox_terms.py wrote of them.
 
 Every statement is bounded by an index and a limit: an inbox of years must not stop for a question.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from service.store.dialect import marks
@@ -12,7 +13,7 @@ from service.store.inbox import Received
 from service.store.slots import vid_at
 
 _COLUMNS = "i.id, i.source, i.control_id, i.received_us, i.event, i.state, i.reason, i.patient, i.stay, i.handled_us"
-_SPARSE = frozenset({"unmatched", "ignored", "unreadable", "unregistered", "failed", "stored"})
+_SPARSE = frozenset({"unmatched", "ignored", "unreadable", "unregistered", "failed", "stored", "purged"})
 """States that few messages are in: the index by state leads to them; `applied` is nearly all of a busy inbox."""
 
 # Each sender once, a step of the index for each: DISTINCT would walk all messages.
@@ -21,12 +22,6 @@ _SENDERS = (
     "SELECT (SELECT min(n.source) FROM inbox n WHERE n.source > sender.name) FROM sender "
     "WHERE sender.name IS NOT NULL) "
 )
-_PLACES = (
-    "WITH RECURSIVE place (name) AS (SELECT min(authority) FROM mrn_link UNION ALL "
-    "SELECT (SELECT min(n.authority) FROM mrn_link n WHERE n.authority > place.name) FROM place "
-    "WHERE place.name IS NOT NULL) "
-)
-
 Message = tuple[Received, bytes]
 """A row with its bytes as received; b"" where they were not asked for."""
 
@@ -37,6 +32,7 @@ async def newest(
     state: str | None,
     source: str | None,
     since_us: int,
+    until_us: int,
     before: Received | None,
     limit: int,
     raw: bool,
@@ -44,8 +40,8 @@ async def newest(
     """A page of the window, newest first. Only the condition that an index serves is asked here: compare the rest."""
     conditions, params, order = ["1 = 1"], list[Any](), "i.id DESC"
     if source and state not in _SPARSE:
-        conditions.append("i.source = ? AND i.received_us >= ?")
-        params += [source, since_us]
+        conditions.append("i.source = ? AND i.received_us >= ? AND i.received_us < ?")
+        params += [source, since_us, until_us]
         order = "i.received_us DESC, i.id DESC"
         if before:
             conditions.append("(i.received_us < ? OR (i.received_us = ? AND i.id < ?))")
@@ -54,8 +50,8 @@ async def newest(
         if state:
             conditions.append("i.state = ?")
             params.append(state)
-        conditions.append("i.id >= ?")
-        params.append(vid_at(since_us))
+        conditions.append("i.id >= ? AND i.id < ?")
+        params += [vid_at(since_us), vid_at(until_us)]
         if before:
             conditions.append("i.id < ?")
             params.append(before.id)
@@ -72,21 +68,82 @@ async def by_control_id(store: Store, control_id: str, limit: int, *, raw: bool)
     return _messages(await store.fetch(sql, (control_id, limit)))
 
 
-async def by_stays(store: Store, stays: Sequence[str], limit: int) -> list[Message]:
-    if not stays:
-        return []
-    sql = f"SELECT {_what(True)} FROM inbox i WHERE i.stay IN ({marks(len(stays))}) ORDER BY i.id DESC LIMIT ?"
-    return _messages(await store.fetch(sql, (*stays, limit)))
+@dataclass(frozen=True)
+class Within:
+    """Beside the terms. Received in [since_us, until_us); state, source: "" for any. look: of the leading term."""
+
+    since_us: int
+    until_us: int
+    state: str
+    source: str
+    limit: int
+    look: int
+
+    @property
+    def ids(self) -> list[int]:
+        return [vid_at(self.since_us), vid_at(self.until_us)]
 
 
-async def by_known_mrn(store: Store, mrn: str, limit: int) -> list[Message]:
-    """Messages of the members to whom a match once linked this record number, of whichever hospital."""
-    sql = (
-        f"{_PLACES}SELECT {_what(True)} FROM inbox i WHERE i.id IN (SELECT e.inbox_id FROM place "
-        "JOIN mrn_link m ON m.authority = place.name AND m.mrn = ? JOIN stay_event e ON e.patient = m.patient) "
-        "ORDER BY i.id DESC LIMIT ?"
+async def by_terms(store: Store, wanted: Sequence[int], within: Within) -> tuple[list[Received], int | None]:
+    """(rows newest first, where the look ended: an id, None where it saw all) of the messages with all of these terms.
+
+    The first term leads: the one that the fewest messages have.
+    """
+    led = "SELECT inbox_id FROM inbox_term WHERE term = ? AND inbox_id >= ? AND inbox_id < ?"
+    return await _led(store, led, [wanted[0], *within.ids], wanted[1:], within)
+
+
+async def by_patient(
+    store: Store, patient: str, term: int, others: Sequence[int], within: Within
+) -> tuple[list[Received], int | None]:
+    """As by_terms, of a member and its term. What was matched later stands with the events of its stay."""
+    led = (
+        "SELECT inbox_id FROM (SELECT inbox_id FROM stay_event WHERE patient = ? "
+        "UNION SELECT inbox_id FROM inbox_term WHERE term = ?) m WHERE inbox_id >= ? AND inbox_id < ?"
     )
-    return _messages(await store.fetch(sql, (mrn, limit)))
+    return await _led(store, led, [patient, term, *within.ids], others, within)
+
+
+async def _led(
+    store: Store, led: str, params: list[Any], others: Sequence[int], within: Within
+) -> tuple[list[Received], int | None]:
+    ordered = f"{led} ORDER BY inbox_id DESC"
+    conditions = ["i.id = a.inbox_id"]
+    conditions += ["EXISTS (SELECT 1 FROM inbox_term t WHERE t.term = ? AND t.inbox_id = i.id)"] * len(others)
+    conditions += ["i.state = ?"] * bool(within.state) + ["i.source = ?"] * bool(within.source)
+    # CROSS JOIN: SQLite keeps no statistics, and would walk the inbox by its state instead.
+    sql = (
+        f"SELECT {_COLUMNS} FROM ({ordered} LIMIT ?) a CROSS JOIN inbox i "
+        f"WHERE {' AND '.join(conditions)} ORDER BY i.id DESC LIMIT ?"
+    )
+    asked = (*params, within.look, *others, *filter(None, (within.state, within.source)), within.limit)
+    rows = [Received(*row) for row in await store.fetch(sql, asked)]
+    if len(rows) == within.limit:
+        return rows, None
+    edge = await store.fetch(f"{ordered} LIMIT 2 OFFSET ?", (*params, within.look - 1))
+    return rows, edge[0][0] if len(edge) == 2 else None
+
+
+async def with_term(store: Store, ids: Sequence[int], term: int) -> set[int]:
+    """Those of the messages that have the term."""
+    if not ids:
+        return set()
+    sql = f"SELECT inbox_id FROM inbox_term WHERE inbox_id IN ({marks(len(ids))}) AND term = ?"
+    return {row[0] for row in await store.fetch(sql, (*ids, term))}
+
+
+async def without_terms(store: Store, after: int, since_us: int, until_us: int, limit: int) -> list[Message]:
+    """Messages behind the mark of inbox_terms.done_upto that have no terms yet, newest first."""
+    sql = (
+        f"SELECT {_what(True)} FROM inbox i WHERE i.id > ? AND i.id >= ? AND i.id < ? "
+        "AND NOT EXISTS (SELECT 1 FROM inbox_term t WHERE t.inbox_id = i.id) ORDER BY i.id DESC LIMIT ?"
+    )
+    return _messages(await store.fetch(sql, (after, vid_at(since_us), vid_at(until_us), limit)))
+
+
+async def received_us(store: Store, id: int) -> int:
+    rows = await store.fetch("SELECT received_us FROM inbox WHERE id = ?", (id,))
+    return int(rows[0][0]) if rows else 0
 
 
 async def has_resource(store: Store, reference: str) -> bool:

@@ -20,3 +20,12 @@ async def open_stays(store: Store) -> list[bytes]:
         tuple(keys),
     )
     return [bytes(row[0]) for row in rows]
+
+
+async def stays_numbered(store: Store, visit: str) -> list[bytes]:
+    """Encounters with this visit number, of whatever hospital."""
+    rows = await store.fetch(
+        "SELECT v.body FROM ix d JOIN version v ON v.vid = d.vid WHERE d.key = ? ORDER BY d.vid",
+        (store.keys.token("Encounter", "identifier", None, visit),),
+    )
+    return [bytes(row[0]) for row in rows]

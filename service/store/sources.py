@@ -8,10 +8,13 @@ import orjson
 from service.store.change import Statement
 from service.store.engine import Store
 
+UNPROVEN = "?!"
+"""Begins the name under which messages are kept whose sender says to be a source that it may not speak for."""
+
 
 @dataclass(frozen=True)
 class RegisteredSource:
-    """config: zone, charset, ack_mode, class_map, display, reply_always, cin_authorities, processing_ids."""
+    """config: what SourceConfig holds beside the name (workflow/source_form.py says each word)."""
 
     name: str
     application: str

@@ -159,7 +159,7 @@ class Inbox(SQLModel, table=True):
     raw: bytes = blob(nullable=False)
     ack: bytes | None = blob()
     state: str = text()
-    """stored, applied, unmatched, ignored, unreadable, unregistered, conflicting, failed"""
+    """stored, applied, unmatched, ignored, unreadable, unregistered, failed, purged"""
     reason: str = text()
     patient: str = text()
     stay: str = text()
@@ -183,14 +183,18 @@ class StayEvent(SQLModel, table=True):
     """The ADT events of each stay, as read from the messages: the reducer starts from all of them, each time."""
 
     __tablename__ = "stay_event"
-    __table_args__ = (Index("stay_event_patient", "patient"),)
+    __table_args__ = (Index("stay_event_patient", "patient"), Index("stay_event_inbox", "inbox_id"))
     stay: str = key_column()
     inbox_id: int = int8(primary_key=True, autoincrement=False)
     patient: str = text()
-    """Relative reference of the matched Patient, empty while unmatched."""
+    """Relative reference of the Patient whose stay it counts for, empty while for nobody's."""
     occurred_us: int = int8()
     event: str = text()
-    """The AdtEvent as JSON."""
+    """The AdtEvent as JSON; empty once purged."""
+    own: str | None = text(nullable=True)
+    """The Patient whom the message by itself was matched to, empty where it said too little."""
+    reason: str | None = text(nullable=True)
+    """Why, as Match.reason."""
 
 
 class MrnLink(SQLModel, table=True):

@@ -33,6 +33,48 @@ class StayAlias(SQLModel, table=True):
     at_us: int = int8()
 
 
+class StayNumber(SQLModel, table=True):
+    """The accounts and record numbers that the messages of a stay named: what is said of a number concerns its stays.
+
+    number: key of an account (as a stay's) or of a record number (`person-` and a keyed hash).
+    """
+
+    __tablename__ = "stay_number"
+    __table_args__ = (Index("stay_number_stay", "stay"), {"sqlite_with_rowid": False})
+    number: str = key_column()
+    stay: str = key_column()
+
+
+class StayAccount(SQLModel, table=True):
+    """Of each key under which a matched stay came: its Encounter, and what its own messages say of it.
+
+    account: the end of its chain of aliases. began, klass: class at the start and now. came_from: PV1-14. An inpatient
+    account that follows an emergency one has the same Encounter.
+    """
+
+    __tablename__ = "stay_account"
+    __table_args__ = (
+        Index("stay_account_patient", "patient"),
+        Index("stay_account_encounter", "encounter"),
+        {"sqlite_with_rowid": False},
+    )
+    stay: str = key_column()
+    account: str = text()
+    encounter: str = text()
+    """Encounter.id"""
+    patient: str = text()
+    """Relative reference."""
+    facility: str = text()
+    began: str = text()
+    klass: str = text()
+    disposition: str = text()
+    came_from: str = text()
+    status: str = text()
+    start_us: int | None = int8(nullable=True)
+    end_us: int | None = int8(nullable=True)
+    seen_us: int = int8()
+
+
 class MrnMerge(SQLModel, table=True):
     """A message said that a record number goes on as another one (A40 and its kin). All are kept, as in stay_alias."""
 
@@ -49,7 +91,7 @@ class MrnMerge(SQLModel, table=True):
 class MatchReview(SQLModel, table=True):
     """A stay (or a message without one) of which a person must say whose it is.
 
-    state: open, linked, nobody (not a member of ours), expired, resolved (a later message or roster settled it).
+    state: open, linked, unlinked, nobody (not a member of ours), expired, resolved (a later message or roster did it).
     evidence: JSON without values: candidates, grades, words. due_us: by when. second_by: who agreed, if two must.
     """
 
@@ -71,13 +113,16 @@ class MatchReview(SQLModel, table=True):
     decided_by: str = text()
     second_by: str = text()
     patient: str = text()
+    verdict: str = text()
+    """link, nobody, unlink: what was decided, or while the review is open what the first of two persons proposed."""
     note: str = text()
 
 
 class MatchDecision(SQLModel, table=True):
     """What a person decided about a match; weighs more than any evidence.
 
-    subject: "stay:<key>" or "mrn:<authority>|<number>". verdict: same, other (patient is certainly not the one).
+    subject: "stay:<key>" or "mrn:<authority>|<number>". verdict: same, other (patient is certainly not the one),
+    nobody (patient "": none of those who were members then).
     """
 
     __tablename__ = "match_decision"

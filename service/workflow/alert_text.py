@@ -34,6 +34,7 @@ FOLLOW_UPS = {
     "plan": FollowUp("plan-discharge", "Take part in the discharge planning before the member leaves."),
     "visit": FollowUp("tcs-visit", "Transitional care: see that a provider visits the member within 7 days."),
     "find": FollowUp("tcs-visit", "Transitional care: find the member; a provider visit within 7 days."),
+    "answer": FollowUp("answer-alert", "Look after this alert in the place of a colleague."),
     "death": FollowUp("close-outreach", "Stop outreach and tell the supervisor."),
 }
 
@@ -53,6 +54,21 @@ ALERTS: dict[str, Alert] = {
     "class-down": Alert("routine", "Correction: {who} is no longer {before} at {where} but {detail}, since {when}."),
     "transfer": Alert("urgent", "{who} was transferred to {detail} by {where} {when}.", "contact", DAY),
     "pending-discharge": Alert("asap", "{where} expects to discharge {who} soon (told {when}).", "plan", DAY),
+    "discharge@ED/HOME": Alert(
+        "urgent",
+        "{who} went home from the emergency department of {where} {when}. The visit began {began}.",
+        "visit",
+        WEEK,
+    ),
+    "discharge@ED": Alert(
+        "urgent",
+        "{who} left the emergency department of {where} {when}; where to was not stated. The visit began {began}.",
+        "visit",
+        WEEK,
+    ),
+    "discharge/HOMELESS": Alert(
+        "stat", "{who}, who has no home on record, was discharged from {where} {when}.", "find", WEEK
+    ),
     "discharge/HOME": Alert("asap", "{who} was discharged home from {where} {when}.", "visit", WEEK),
     "discharge/SNF": Alert("urgent", "{who} left {where} for a nursing facility {when}.", "visit", WEEK),
     "discharge/ACUTE": Alert("urgent", "{who} was transferred from {where} to another hospital {when}.", "visit", WEEK),
@@ -62,9 +78,24 @@ ALERTS: dict[str, Alert] = {
     "discharge/AMA": Alert("stat", "{who} left {where} {when} before the care was finished.", "find", WEEK),
     "discharge/CUSTODY": Alert("stat", "{who} left {where} in custody {when}.", "find", WEEK),
     "discharge": Alert("asap", "{who} was discharged from {where} {when}; where to was not stated.", "visit", WEEK),
+    "pre-admission": Alert("routine", "{where} plans to admit {who} (told {when})."),
+    "leave": Alert("routine", "{who} is on a leave of absence from {where} since {when}."),
+    "return": Alert("routine", "{who} is back at {where} from a leave of absence since {when}."),
     "death": Alert("urgent", "{where} reports that {who} has died ({when}).", "death", DAY),
 }
-"""A row `kind/word` (the detail, or the class before) stands before the row `kind`."""
+"""Rows `kind@class/word`, `kind/word`, `kind@class`, `kind`: the first that is there. The word is the detail, or the
+class before. Urgency, facts/adt.md 9: highest (`stat`, `asap`) where the member left against advice, in custody, or for
+home, with a home or without one; an emergency visit that ends at home is `urgent`.
+"""
+
+ALREADY = {
+    "ed-arrival": "{who} is in the emergency department of {where}, since {when}.",
+    "observation": "{who} is under observation at {where}, since {when}.",
+    "admission": "{who} is already an inpatient of {where}, since {when}.",
+    "hospital-encounter": "{who} is at {where}, since {when}; the hospital did not say in what kind of care.",
+    "class-down": "{who} is {detail} at {where}, since {when}.",
+}
+"""In the place of the text, where the member is in hospital already as somebody begins to care for it."""
 
 CORRECTIONS = {
     "visit-cancelled": "Correction: {where} cancelled the visit of {who} that it reported for {when}.",
@@ -87,12 +118,26 @@ CLASS_WORDS = {
 }
 
 
-def alert_of(kind: str, detail: str, before: str) -> Alert:
-    return ALERTS.get(f"{kind}/{detail}") or ALERTS.get(f"{kind}/{before}") or ALERTS[kind]
+def alert_of(kind: str, detail: str, before: str, setting: str = "") -> Alert:
+    names = (f"{kind}@{setting}/{detail}", f"{kind}/{detail}", f"{kind}/{before}", f"{kind}@{setting}", kind)
+    return next(ALERTS[name] for name in names if name in ALERTS)
 
 
-def fill(text: str, *, who: str, where: str, at_us: int, now_us: int, before: str, detail: str, zone: str) -> str:
+def fill(
+    text: str,
+    *,
+    who: str,
+    where: str,
+    at_us: int,
+    now_us: int,
+    before: str,
+    detail: str,
+    zone: str,
+    began_us: int | None = None,
+) -> str:
     """The sentence. Where nothing names the person or the place it says so in general words."""
+    if began_us is None:
+        text = text.replace(" The visit began {began}.", "")
     when = moment(at_us, now_us, zone)
     if "since {when}" in text or "for {when}" in text or "told {when}" in text:
         when = when.removeprefix("at ").removeprefix("on ")
@@ -102,6 +147,7 @@ def fill(text: str, *, who: str, where: str, at_us: int, now_us: int, before: st
         when=when,
         before=CLASS_WORDS.get(before, before),
         detail=CLASS_WORDS.get(detail, detail) or "another facility",
+        began=moment(began_us, now_us, zone) if began_us is not None else "",
     )
     return said[0].upper() + said[1:]
 

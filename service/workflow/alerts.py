@@ -4,9 +4,11 @@ An alert is a Communication of category enlace-alert; acknowledging it is settin
 """
 
 from fhir_profiles import Resource
+from service.access.context import Context
 from service.errors import Category, FhirError, Issue
 from service.notify.notices import CATEGORY as CATEGORY
 from service.notify.notices import CATEGORY_SYSTEM as CATEGORY_SYSTEM
+from service.notify.notices import SENT
 from service.notify.notices import is_alert as is_alert
 from service.store import handed_over
 from service.workflow.parties import acts_for, reference_of
@@ -36,27 +38,51 @@ async def check_acknowledge(step: Step) -> None:
     if changed:
         text = "An alert is acknowledged by setting received; its other elements cannot be changed."
         raise FhirError(Category.RULE, [Issue(text, f"Communication.{e}", "business-rule") for e in changed])
-    for recipient in old.get("recipient") or ():
-        if await acts_for(step.ctx, str(recipient.get("reference", ""))):
-            return
-    if await _handed_over(step, old):
-        return
-    raise FhirError(
-        Category.FORBIDDEN,
-        [Issue("Only a recipient acknowledges an alert.", "Communication.recipient")],
-        reason="party",
-    )
+    if not await _answers(step.ctx, old):
+        raise _not_yours()
 
 
-async def _handed_over(step: Step, old: Resource) -> bool:
+async def acknowledged(step: Step) -> None:
+    """After an update: the clock of the alert stops, or goes on where the acknowledgement was taken back."""
+    from service.workflow.alert_answers import answered
+
+    if step.old is not None and is_alert(step.old):
+        await answered(step.ctx, step.change, step.old, step.new)
+
+
+async def check_answers(ctx: Context, alert: Resource) -> None:
+    """FORBIDDEN for who did not get the alert; RULE where it is none of ours, or was taken back."""
+    if not is_alert(alert):
+        text = "This Communication is no alert: only an alert is acknowledged, snoozed, handed on, answered."
+        raise FhirError(Category.RULE, [Issue(text, "Communication.category", "business-rule")], reason="no-alert")
+    if not ctx.restriction.unrestricted and not await _answers(ctx, alert):
+        raise _not_yours()
+    if alert.get("status") not in SENT:
+        text = "The alert was taken back: there is nothing to do about it any more."
+        raise FhirError(Category.RULE, [Issue(text, "Communication.status", "business-rule")], reason="retracted")
+
+
+def _not_yours() -> FhirError:
+    text = "Only a recipient acknowledges an alert."
+    return FhirError(Category.FORBIDDEN, [Issue(text, "Communication.recipient")], reason="party")
+
+
+async def _answers(ctx: Context, alert: Resource) -> bool:
+    for recipient in alert.get("recipient") or ():
+        if await acts_for(ctx, str(recipient.get("reference", ""))):
+            return True
+    return await _handed_over(ctx, alert)
+
+
+async def _handed_over(ctx: Context, alert: Resource) -> bool:
     """Whether the caller leads the member's care now, and none of those to whom the alert went does.
 
     What one of those acknowledged stays so; the caller takes back the own word only, for as long as the page offers it.
     """
-    ctx, reference = step.ctx, f"Communication/{step.new.get('id')}"
+    reference = f"Communication/{alert.get('id')}"
     if ctx.caller.person is None or not await handed_over.is_to(ctx.store, reference, ctx.caller.person, ctx.now_us):
         return False
-    if not old.get("received"):
+    if not alert.get("received"):
         return True
-    subject = reference_of(old, "subject")
+    subject = reference_of(alert, "subject")
     return await handed_over.last_writer(ctx.store, reference, subject, ctx.now_us - UNDO_US) == ctx.caller.agent

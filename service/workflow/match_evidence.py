@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from fhir_profiles import Resource
 from mappers.hl7v2.event import AdtEvent, Name, Patient
-from service.workflow.person_names import plain, same_family, same_given, suffix_of
+from service.workflow.person_names import half_given, plain, same_family, same_given, suffix_of
 
 Said = Literal["agree", "differ", "unknown"]
 CIN_SYSTEM = "https://enlace.example.org/fhir/NamingSystem/medi-cal-cin"
@@ -24,7 +24,11 @@ COMMUNAL = re.compile(
 
 @dataclass(frozen=True)
 class Evidence:
-    """corroboration: of phone, email, ssn4, address those that agree. retired_ids: "system value" no longer valid."""
+    """corroboration: of phone, email, ssn4, address those that agree.
+
+    transposed: day and month of the birth date the other way round; near: it differs as a slip of the pen does.
+    half: the first names agree in a part only that brothers and sisters may share (Maria, of Maria Elena).
+    """
 
     birth_date: Said
     family: Said
@@ -34,6 +38,8 @@ class Evidence:
     cin: Said
     corroboration: tuple[str, ...]
     transposed: bool
+    near: bool = False
+    half: bool = False
 
     @property
     def name(self) -> Said:
@@ -47,10 +53,21 @@ class Evidence:
         """Same family and birth date under another first name."""
         return self.birth_date == "agree" and self.family == "agree" and self.given == "differ"
 
+    @property
+    def stranger(self) -> bool:
+        """Neither part of the name is the same."""
+        return self.family == "differ" and self.given == "differ"
+
+    @property
+    def corroborated(self) -> bool:
+        """By what is the person's own; a household shares telephone and address."""
+        return bool({"email", "ssn4"} & set(self.corroboration) if self.half else self.corroboration)
+
     def words(self) -> tuple[str, ...]:
         parts = ("birth_date", "family", "given", "suffix", "sex", "cin")
         told = [f"{p.replace('_', '-')}={getattr(self, p)}" for p in parts if getattr(self, p) != "unknown"]
         told += [f"{c}=agree" for c in self.corroboration]
+        told += ["given=shared-by-siblings"] if self.half else []
         return tuple(told) + (("birth-date=transposed",) if self.transposed else ())
 
 
@@ -74,6 +91,8 @@ def compare_person(who: Patient, patient: Resource, communal: frozenset[tuple[st
         cin=_either(bool(numbers & set(who.cins))) if numbers and who.cins else "unknown",
         corroboration=_corroboration(who, patient, communal),
         transposed=_transposed(day, born),
+        near=_near(day, born),
+        half=_half(who.names, patient),
     )
 
 
@@ -122,7 +141,35 @@ def _dates(one: str, other: str) -> Said:
 
 def _transposed(one: str, other: str) -> bool:
     """Month and day swapped: a hint for a reviewer, never a match."""
-    return len(one) == len(other) == 10 and one != other and one[:5] + one[8:] + "-" + one[5:7] == other
+    return one != other and swapped(one) == other != ""
+
+
+def swapped(day: str) -> str:
+    """YYYY-MM-DD with month and day the other way round; "" where that is no other date."""
+    if len(day) != 10 or day[8:] > "12" or day[5:7] == day[8:]:
+        return ""
+    return f"{day[:5]}{day[8:]}-{day[5:7]}"
+
+
+def _near(one: str, other: str) -> bool:
+    """Day and month changed round, or one of the three parts another; a year, by less than a generation."""
+    if len(one) != 10 or len(other) != 10 or one == other:
+        return False
+    parts = [a != b for a, b in zip(one.split("-"), other.split("-"), strict=False)]
+    years = one[:4].isdigit() and other[:4].isdigit() and abs(int(one[:4]) - int(other[:4])) < 12
+    return _transposed(one, other) or (years and sum(parts) == 1)
+
+
+def _half(names: Iterable[Name], patient: Resource) -> bool:
+    """Whether every pair of names that agrees does so by half."""
+    pairs = [
+        half_given(name.given, given)
+        for name in names
+        for other in patient.get("name", ())
+        for given in [_words(other.get("given"))]
+        if same_family(name.family, str(other.get("family", ""))) and same_given(name.given, given)
+    ]
+    return bool(pairs) and all(pairs)
 
 
 def _sexes(one: str, other: str) -> Said:
@@ -142,7 +189,7 @@ def _corroboration(who: Patient, patient: Resource, communal: frozenset[tuple[st
     ssn = {re.sub(r"\D", "", str(i.get("value", "")))[-4:] for i in identifiers(patient, SSN_SYSTEM)}
     if len(who.ssn4) == 4 and who.ssn4 in ssn:
         found.append("ssn4")
-    homes = {_home(_words(a.get("line")), str(a.get("postalCode", ""))) for a in patient.get("address", ())}
+    homes = {home_of(a) for a in patient.get("address", ())}
     mine = {_home(a.lines, a.zip) for a in who.addresses if a.use not in {"old", "work"}}
     if (homes & mine) - {None} - communal:
         found.append("address")
@@ -153,6 +200,11 @@ def digits(phone: str) -> str:
     """The last ten digits; "" for what cannot be a person's number (too short, one digit throughout, 555-5555)."""
     number = re.sub(r"\D", "", phone)[-10:]
     return "" if len(number) < 10 or len(set(number[3:])) == 1 or number.endswith("5551212") else number
+
+
+def home_of(address: Mapping[str, Any]) -> tuple[str, str] | None:
+    """As _home, of a FHIR Address."""
+    return _home(_words(address.get("line")), str(address.get("postalCode", "")))
 
 
 def _home(lines: Iterable[str], postcode: str) -> tuple[str, str] | None:

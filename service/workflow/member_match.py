@@ -39,17 +39,30 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Ranked:
+    """A member who might be meant, for a person to judge. score: see match_likelihood.py; words: as of Match."""
+
+    patient_ref: str
+    score: float
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Match:
-    """tier: panel, cin, mrn, demographics, "" without a match. reason: matched, or one of
+    """tier: panel, cin, mrn, demographics, person (somebody decided), "" without a match. reason: matched, decided, or
 
     identity-unknown placeholder-name newborn panel-conflict cin-conflict mrn-conflict identifier-conflict possible-twin
-    ambiguous demographics-insufficient no-candidate. evidence: words without values, for the review queue.
+    ambiguous demographics-insufficient no-candidate nobody. evidence: words without values, for the review queue.
+    score, ranked (best first): of who might be meant where nobody matched. wanted: what would have found a member.
     """
 
     patient_ref: str | None
     tier: str
     reason: str
     evidence: tuple[str, ...] = ()
+    score: float = 0.0
+    ranked: tuple[Ranked, ...] = ()
+    wanted: tuple[Lookup, ...] = ()
 
 
 def mrn_system(event: AdtEvent, identifier: Identifier) -> str:
@@ -127,11 +140,18 @@ def _objection(event: AdtEvent, tier: str, seen: Evidence) -> str:
         return "possible-twin"
     if tier == "panel" and (seen.birth_date != "agree" or "agree" not in (seen.family, seen.given)):
         return "panel-conflict"
-    if tier == "cin" and seen.birth_date != "agree" and seen.name != "agree":
+    if tier == "cin" and _of_another(seen):
         return "cin-conflict"
     if tier == "mrn" and seen.birth_date != "agree":
         return "mrn-conflict" if seen.birth_date == "differ" else "demographics-insufficient"
-    return ""
+    return "mrn-conflict" if tier == "mrn" and seen.stranger else ""
+
+
+def _of_another(seen: Evidence) -> bool:
+    """Whether a card was read that is not the patient's: a parent's of the same name, anybody's by a wrong key."""
+    if seen.birth_date == "agree":
+        return seen.stranger
+    return seen.name != "agree" or (seen.birth_date == "differ" and not seen.near)
 
 
 def _by_demographics(event: AdtEvent, pool: Sequence[Candidate], communal: frozenset[tuple[str, str]]) -> Match:
@@ -139,7 +159,7 @@ def _by_demographics(event: AdtEvent, pool: Sequence[Candidate], communal: froze
         return Match(None, "", "newborn")
     seen = [(c, compare(event, c.patient, communal)) for c in pool]
     near = [(c, e) for c, e in seen if e.birth_date == "agree" and e.family == "agree" and e.given != "differ"]
-    sure = [(c, e) for c, e in near if e.name == "agree" and e.sex != "differ" and e.corroboration]
+    sure = [(c, e) for c, e in near if e.name == "agree" and e.sex != "differ" and e.corroborated]
     if any(e.cin == "differ" for _, e in sure):
         return Match(None, "", "cin-conflict", sure[0][1].words())
     if len(sure) == 1:

@@ -5,7 +5,7 @@ The one place that knows the forms: ER7, and the Bundle of a Da Vinci notificati
 
 from dataclasses import dataclass
 
-from mappers.hl7v2.adt import to_event
+from mappers.hl7v2.adt import to_events
 from mappers.hl7v2.event import AdtEvent
 from mappers.hl7v2.findings import Finding
 from mappers.hl7v2.message import Unreadable, parse
@@ -29,8 +29,12 @@ def read(raw: bytes, source: SourceConfig, received_us: int) -> Read:
     message = parse(raw, source.charset)
     if isinstance(message, Unreadable):
         return Read((), (), "no-header", "unreadable")
-    event, findings = to_event(message, source, received_us)
-    if event is None:
-        worst = next((f for f in findings if f.severity == "error"), None)
-        return Read((), tuple(findings), worst.code if worst else "not-adt")
-    return Read((event,), tuple(findings))
+    events, findings = to_events(message, source, received_us)
+    return _read(events, findings, "not-adt")
+
+
+def _read(events: tuple[AdtEvent, ...], findings: list[Finding], otherwise: str) -> Read:
+    if events:
+        return Read(events, tuple(findings))
+    worst = next((f for f in findings if f.severity == "error"), None)
+    return Read((), tuple(findings), worst.code if worst else otherwise)

@@ -6,6 +6,7 @@ Rules: facts/adt.md section 5 (Normalise). NFKD without marks: https://unicode.o
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 SUFFIXES = {"jr": "2", "junior": "2", "ii": "2", "sr": "1", "senior": "1", "iii": "3", "iv": "4"}
 PARTICLES = frozenset({"de", "del", "la", "las", "los", "el", "da", "dos", "di", "van", "von", "der", "den", "al", "y"})
@@ -19,10 +20,16 @@ NICKNAMES = (
     {"elizabeth", "liz", "beth", "betty"}, {"margaret", "peggy", "maggie"}, {"katherine", "kathy", "kate", "katie"},
     {"patricia", "pat", "patty"}, {"jennifer", "jenny", "jen"}, {"deborah", "debbie", "deb"}, {"susan", "sue"},
 )  # fmt: skip
+COMPOUND = frozenset(
+    {"maria", "ma", "mary", "marie", "ana", "rosa", "luz", "jose", "juan", "luis", "miguel", "carlos", "jesus",
+     "mohammad", "mohammed", "mohamed", "muhammad", "mohamad", "abdul", "abdel", "abd"}
+)  # fmt: skip
+"""First names that siblings share: Maria Elena and Maria Luisa, Muhammad Ali and Muhammad Hassan."""
 APOSTROPHES = re.compile("['`\u2018\u2019\u02bc]")
 NEWBORN = re.compile(r"\b(baby|bb|bg|newborn|infant|nb)\s*(boy|girl|male|female)?\s*[ab12]?\b|\b(boy|girl)\s*[ab]?$")
 
 
+@lru_cache(maxsize=16_384)
 def plain(text: str) -> str:
     """Lower case, no accents, letters and digits; everything else is one space."""
     marked = unicodedata.normalize("NFKD", text).casefold()
@@ -30,6 +37,7 @@ def plain(text: str) -> str:
     return re.sub(r"[^\w]+|_", " ", APOSTROPHES.sub("", bare)).strip()
 
 
+@lru_cache(maxsize=16_384)
 def family_keys(family: str) -> frozenset[str]:
     """The whole surname run together, and each part that can stand alone: GARCIA-LOPEZ, GARCIA LOPEZ, GARCIA.
 
@@ -69,6 +77,12 @@ def same_given(one: Sequence[str], other: Sequence[str]) -> bool:
     if len(a[1]) == 1 or len(b[1]) == 1:
         return a[1][0] == b[1][0]
     return a[1] == b[1]
+
+
+def half_given(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether first names agree (same_given) in a part only that brothers or sisters may share."""
+    a, b = [w for g in one for w in plain(g).split()], [w for g in other for w in plain(g).split()]
+    return bool(a) and a[0] in COMPOUND and not (len(a) > 1 and len(b) > 1 and len(a[1]) > 1 and len(b[1]) > 1)
 
 
 def newborn_name(given: Sequence[str]) -> bool:

@@ -37,7 +37,11 @@ def cancelled(facts: Sequence[Fact]) -> Cancelled:
 def _apply(cancel: Fact, facts: Sequence[Fact], out: Cancelled, low: int) -> None:
     """An A12 undoes one transfer, the last before it; the others undo all before them."""
     targets = _targets(cancel)
-    reached = [i for i, f in enumerate(facts) if i >= low and f.effect in targets and _occurred_by(f, cancel)]
+    reached = [
+        i
+        for i, f in enumerate(facts)
+        if i >= low and f.effect in targets and f.account == cancel.account and _occurred_by(f, cancel)
+    ]
     if cancel.effect == "cancel-transfer":
         reached = reached[-1:]
     for index in reached:

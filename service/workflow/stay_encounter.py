@@ -4,10 +4,11 @@ Codes: v3-ActCode for the class, NUBC and FHIR for the disposition. The v2-to-FH
 `unknown`; here the reducer's state decides.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from fhir_profiles import Resource
-from mappers.hl7v2.event import AdtEvent
+from mappers.hl7v2.event import AdtEvent, Coded, StayKey
 from service.workflow.alert_text import PACIFIC, date_time
 from service.workflow.stays import StayState
 
@@ -46,13 +47,19 @@ def encounter(
     facility_ref: str = "",
     facility_display: str = "",
     zone: str = PACIFIC,
+    former: Sequence[StayKey] = (),
+    reason: Coded | None = None,
+    diagnoses: Sequence[Resource] = (),
 ) -> Resource:
-    """event: the newest of the stay, for what the state does not hold (visit number, attending). stay_id: stay_key."""
+    """event: the last of the stay, for what the state does not hold (visit number, attending). stay_id: Encounter.id.
+
+    former: other numbers that the stay had. diagnoses: its Conditions.
+    """
     made: Resource = {
         "resourceType": "Encounter",
         "id": stay_id,
         "meta": {"profile": ["http://hl7.org/fhir/us/core/StructureDefinition/us-core-encounter"]},
-        "identifier": _identifiers(event),
+        "identifier": _numbers(event, former),
         "status": state.status,
         "statusHistory": _status_history(state, zone),
         "class": _class(state.klass, event),
@@ -61,6 +68,8 @@ def encounter(
         "subject": _named(patient_ref, patient_display),
         "participant": _participants(event),
         "period": _period(state.start_us, state.end_us, zone),
+        "reasonCode": _reason(reason),
+        "diagnosis": [{"condition": {"reference": f"Condition/{one['id']}"}} for one in diagnoses],
         "hospitalization": _hospitalization(state),
         "location": _locations(state, zone),
         "serviceProvider": _named(facility_ref, facility_display),
@@ -68,8 +77,32 @@ def encounter(
     return {name: value for name, value in made.items() if value}
 
 
-def _identifiers(event: AdtEvent) -> list[Resource]:
-    stay, out = event.stay, []
+def _numbers(event: AdtEvent, former: Sequence[StayKey]) -> list[Resource]:
+    """Those of the last message first; what the stay was called before is kept as old."""
+    out = _identifiers(event, event.stay)
+    for stay in former:
+        known = [(one["system"], one["value"]) for one in out]
+        out += [
+            {"use": "old", **one}
+            for one in _identifiers(event, stay)
+            if (one["system"], one["value"]) not in known
+        ]  # fmt: skip
+    return out
+
+
+def _reason(reason: Coded | None) -> list[Resource]:
+    """PV2-3: why the person came, as the hospital put it."""
+    if reason is None:
+        return []
+    coding = {"system": reason.system, "code": reason.code} if reason.code and reason.system else {}
+    made: Resource = {"coding": [coding]} if coding else {}
+    if text := " ".join((reason.text or reason.code).split()):
+        made["text"] = text
+    return [made] if made else []
+
+
+def _identifiers(event: AdtEvent, stay: StayKey) -> list[Resource]:
+    out = []
     for kind, value, authority in (
         ("VN", stay.visit_number, stay.visit_authority),
         ("AN", stay.account, stay.account_authority),
@@ -139,7 +172,8 @@ def _hospitalization(state: StayState) -> Resource:
 def _locations(state: StayState, zone: str) -> list[Resource]:
     over = state.end_us is not None
     ends = [span.start_us for span in state.locations[1:]] + [state.end_us]
-    return [
+    planned = [{"location": {"display": state.next_place}, "status": "planned"}] if state.next_place else []
+    return planned + [
         {
             "location": {"display": span.place},
             "status": "active" if n == len(ends) - 1 and not over else "completed",

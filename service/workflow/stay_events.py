@@ -3,17 +3,18 @@
 Order and repeats: facts/adt.md 1.6 and 3; the effects are those of THE event table, mappers/hl7v2/adt_events.py.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from mappers.hl7v2.event import AdtEvent, Place
+from mappers.hl7v2.event import AdtEvent, Place, Visit
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 STARTS = frozenset({"admit", "register"})
 EVIDENCE = frozenset(
     {"transfer", "discharge", "leave", "return", "class-change", "pending-discharge", "cancel-transfer",
-     "cancel-discharge", "cancel-leave", "cancel-return", "cancel-pending-discharge"}
+     "cancel-discharge", "cancel-leave", "cancel-return", "cancel-pending-discharge", "tracking", "pending-transfer",
+     "cancel-pending-transfer"}
 )  # fmt: skip
 """Effects that say that the person is or was there, even where the admission itself never reached us."""
 HOSPITAL = frozenset({"ED", "OBSERVATION", "INPATIENT"})
@@ -21,11 +22,22 @@ LOUD_OTHERS = frozenset({"B", "S"})
 """Obstetrics and short stay are hospital stays without a class of their own; recurring visits are not."""
 
 
+LEAVES_ARE_NEWS = frozenset({"PSY", "PSYCH", "PSYCHIATRY", "BHU", "BH", "SNF", "LTC", "TCU", "SUBACUTE"})
+"""Units and services (PV1-3, PV1-10, PV1-18) where a leave of absence says something of the member."""
+
+
 @dataclass(frozen=True)
 class StoredEvent:
+    """account: the number under which it came, where a stay has several (ED, then inpatient under a new one).
+
+    followed: that account goes on under another one, so that its end is no discharge.
+    """
+
     event: AdtEvent
     inbox_id: str
     received_us: int
+    account: str = ""
+    followed: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,8 @@ class Fact:
     made_us: when the sender recorded it (EVN-2, else MSH-7): tells a repeated assertion from a late one.
     dead: PID-30; None where not sent. klass, disposition: words of AdtEvent, "" where nothing was sent.
     received_us: the first receipt; not compared, since the order of arrival must not matter.
+    visited: False where the message says nothing of a visit (A31, A45): it counts for death alone.
+    account, followed: as in StoredEvent. apart: in a unit of LEAVES_ARE_NEWS.
     """
 
     code: str
@@ -60,6 +74,11 @@ class Fact:
     clock_ahead: bool = False
     backdated: bool = False
     """The time is PV1-44 or PV1-45, without an EVN-6: an admission after a day in the ED often carries the arrival."""
+    account: str = ""
+    followed: bool = False
+    visited: bool = True
+    apart: bool = False
+    pending_place: str = ""
     received_us: int = field(default=0, compare=False)
 
     @property
@@ -68,6 +87,8 @@ class Fact:
 
         A PV1-45 that lies ahead of its own message is a plan.
         """
+        if self.followed:
+            return False
         if self.effect == "discharge":
             return self.disposition != "STILL"
         if self.discharge_us is None or self.effect not in {"update", "transfer", "class-change", *STARTS}:
@@ -107,7 +128,7 @@ def facts_of(events: Iterable[StoredEvent]) -> list[Fact]:
             made, received = min(fact.made_us, other.made_us), min(fact.received_us, other.received_us)
             fact = replace(fact, made_us=made, received_us=received)
         kept[same] = fact
-    return sorted(kept.values(), key=lambda f: (f.occurred_us, f.rank, f.made_us, _natural(f.control_id), repr(f)))
+    return sorted(kept.values(), key=_order)
 
 
 def _fact(stored: StoredEvent) -> Fact:
@@ -120,7 +141,8 @@ def _fact(stored: StoredEvent) -> Fact:
     made = event.recorded or event.message_time or occurred
     fact = Fact(
         code=event.code,
-        effect=event.effect,
+        # Whoever deletes a person deletes the visits that were the person's until then.
+        effect="delete" if event.effect == "delete-person" else event.effect,
         rank=event.rank,
         cancels=event.cancels,
         control_id=event.control_id,
@@ -132,6 +154,9 @@ def _fact(stored: StoredEvent) -> Fact:
         death_time=event.patient.death is not None,
         clock_ahead=ahead,
         backdated=event.occurred_source in {"PV1-44", "PV1-45"},
+        account=stored.account,
+        followed=stored.followed,
+        visited=visit is not None or event.effect in {"delete", "delete-person"},
         received_us=stored.received_us,
     )
     if visit is None:
@@ -148,7 +173,23 @@ def _fact(stored: StoredEvent) -> Fact:
         place_facility=visit.location.facility if visit.location else "",
         prior_place=_place(visit.prior_location),
         prior_facility=visit.prior_location.facility if visit.prior_location else "",
+        pending_place=_place(visit.pending_location),
+        apart=any(word in LEAVES_ARE_NEWS for word in _units(visit)),
     )
+
+
+def _units(visit: Visit) -> Iterator[str]:
+    for text in (visit.service, visit.patient_type, visit.location.unit if visit.location else ""):
+        yield from text.upper().replace("-", " ").split()
+
+
+def order_of(stored: StoredEvent) -> tuple[object, ...]:
+    """Where a message stands among those of its stay; the same whatever the order of arrival."""
+    return _order(_fact(stored))
+
+
+def _order(f: Fact) -> tuple[object, ...]:
+    return f.occurred_us, f.rank, f.made_us, _natural(f.control_id), repr(f)
 
 
 def _place(place: Place | None) -> str:

@@ -12,6 +12,8 @@ from service.workflow.stay_classes import RANK
 from service.workflow.stay_events import DAY_US, HOSPITAL, Fact
 from service.workflow.stays import StayState, Visit
 
+ADMITTED_HERE = "09"
+"""NUBC: admitted as an inpatient to this hospital. The account of the emergency visit ends, the stay does not."""
 ARRIVALS = {"ED": "ed-arrival", "OBSERVATION": "observation", "INPATIENT": "admission"}
 
 
@@ -30,10 +32,12 @@ class Milestone:
     detail: str = ""
     production: bool = field(default=True, compare=False)
     late: bool = field(default=False, compare=False)
+    received_us: int = field(default=0, compare=False)
+    """When the message came."""
 
 
 def milestones(state: StayState) -> tuple[Milestone, ...]:
-    """In order of time. None while a stay is planned, cancelled, entered in error or unknown."""
+    """In order of time. None while a stay is cancelled, entered in error or unknown."""
     found = [m for visit in state.visits for m in _of_visit(visit, state)]
     if state.death is not None and any(v.start_us is not None for v in state.visits):
         at = state.death.end_us if state.death.closes else state.death.occurred_us
@@ -42,6 +46,8 @@ def milestones(state: StayState) -> tuple[Milestone, ...]:
 
 
 def _of_visit(visit: Visit, state: StayState) -> Iterator[Milestone]:
+    if visit.plan is not None:
+        yield _milestone("pre-admission", f"pre-admission.{visit.ordinal}", visit.plan.occurred_us, visit.plan, "PRE")
     if visit.start_us is None or visit.first is None:
         return
     yield from _arrivals(visit)
@@ -57,10 +63,20 @@ def _of_visit(visit: Visit, state: StayState) -> Iterator[Milestone]:
     if visit.pending is not None:
         key = f"pending-discharge.{visit.pending_ordinal}"
         yield _milestone("pending-discharge", key, visit.pending.occurred_us, visit.pending, setting)
-    if visit.closing is not None and visit.end_us is not None and visit.disposition != "EXPIRED":
+    yield from _leaves(visit, setting)
+    here = visit.disposition_code == ADMITTED_HERE
+    if visit.closing is not None and visit.end_us is not None and visit.disposition != "EXPIRED" and not here:
         group = visit.disposition or "NOT_STATED"
         key = f"discharge.{visit.end_ordinal}.{group}"
         yield _milestone("discharge", key, visit.end_us, visit.closing, setting, detail=group)
+
+
+def _leaves(visit: Visit, setting: str) -> Iterator[Milestone]:
+    """A leave of absence from a psychiatric or nursing unit is news; a walk between two wards is none."""
+    for number, fact in enumerate(visit.away):
+        if fact.apart:
+            key = f"{fact.effect}.{visit.ordinal}.{number // 2}"
+            yield _milestone(fact.effect, key, fact.occurred_us, fact, setting)
 
 
 def _arrivals(visit: Visit) -> Iterator[Milestone]:
@@ -93,7 +109,7 @@ def _milestone(
     # A back-dated event is news from the time it was recorded; a replayed one keeps its old EVN-2.
     since = max(at_us, fact.made_us) if fact.backdated else at_us
     late = fact.received_us - since > DAY_US
-    return Milestone(kind, key, at_us, setting, before, detail, fact.production, late)
+    return Milestone(kind, key, at_us, setting, before, detail, fact.production, late, fact.received_us)
 
 
 def _peak(visit: Visit) -> str:

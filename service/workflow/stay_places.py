@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from service.workflow.stay_events import STARTS, Fact
 
-MOVES = frozenset({*STARTS, "class-change", "transfer", "update", "cancel-transfer", "cancel-discharge"})
+MOVES = frozenset({*STARTS, "class-change", "transfer", "update", "tracking", "cancel-transfer", "cancel-discharge"})
 
 
 @dataclass(frozen=True)

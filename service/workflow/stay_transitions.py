@@ -19,10 +19,15 @@ REPLACED_BY: dict[str, tuple[str, ...]] = {
     "discharge": ("discharge", "death"),
     "pending-discharge": ("pending-discharge",),
     "death": ("discharge",),
+    "pre-admission": ("admission", "observation", "ed-arrival", "hospital-encounter"),
+    "leave": ("leave",),
+    "return": ("return",),
 }
 """Which new alert says by itself that the old one no longer holds, so that no separate correction is sent."""
 
-QUIET_WHEN_KNOWN_LATER = frozenset({"ed-arrival", "observation", "admission", "pending-discharge", "transfer"})
+QUIET_WHEN_KNOWN_LATER = frozenset(
+    {"ed-arrival", "observation", "admission", "pending-discharge", "transfer", "leave", "return"}
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Transition:
     key: the same for the same transition of the same stay, whatever the order of arrival: with the stay's id it is
     the idempotency key. For `retract` it is the key of the alert taken back; replaced_by: the key of the alert of the
     same list that corrects it, "" if none; `replaces` is its inverse. reason: why it is taken back.
-    realtime: False for the digest only; quiet_reason says why: late, not-production, superseded.
+    realtime: False for the digest only; quiet_reason says why: late, not-production, superseded, planned.
     at_us, setting, before, detail: as in Milestone.
     """
 
@@ -58,10 +63,13 @@ def transitions(old: StayState | None, new: StayState) -> list[Transition]:
     added = [m for m in now if m.key not in {w.key for w in was}]
     replaced = _pairs(gone, added)
     by = {new_key: old_key for old_key, new_key in replaced.items()}
+    # What goes on under another number is told again there, by the same key: no correction on top.
+    come = {m.key: m.key for m in gone if m.kind == "pre-admission" and new.start_us is not None}
+    again = {m.key: m.key for m in gone} if new.void == "renumbered" else come | replaced
     retracts = [
         Transition(
             "retract", m.kind, m.key, m.at_us, m.setting, m.before, m.detail,
-            reason=_reason(m, new, replaced.get(m.key)), replaced_by=replaced.get(m.key, ""),
+            reason=_reason(m, new, replaced.get(m.key)), replaced_by=again.get(m.key, ""),
         )
         for m in gone
     ]  # fmt: skip
@@ -102,6 +110,8 @@ def _alert(milestone: Milestone, now: tuple[Milestone, ...], replaces: str) -> T
     elif m.kind in QUIET_WHEN_KNOWN_LATER and over:
         # "Admitted" to someone who has left would send a care manager to an empty bed.
         quiet = "superseded"
+    elif m.kind == "pre-admission":
+        quiet = "planned"
     return Transition(
         "alert", m.kind, m.key, m.at_us, m.setting, m.before, m.detail,
         realtime=not quiet, quiet_reason=quiet, replaces=replaces,
@@ -109,7 +119,10 @@ def _alert(milestone: Milestone, now: tuple[Milestone, ...], replaces: str) -> T
 
 
 def _reason(milestone: Milestone, new: StayState, replaced: str | None) -> str:
-    """entered-in-error, visit-cancelled, discharge-cancelled, transfer-cancelled, downgraded, corrected."""
+    """entered-in-error, visit-cancelled, discharge-cancelled, transfer-cancelled, downgraded, corrected; or why a stay
+    is void: moved, match-reversed, renumbered."""
+    if new.void:
+        return new.void
     if new.status == "entered-in-error":
         return "entered-in-error"
     if new.status in {"cancelled", "planned"}:

@@ -5,12 +5,15 @@ https://hl7.org/fhir/R4/valueset-encounter-status.html. The result is the same f
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.workflow.stay_cancels import Cancelled, cancelled, runs_before, stale, visit_cuts
 from service.workflow.stay_classes import ClassSpan, class_history
-from service.workflow.stay_events import EVIDENCE, STARTS, Fact, StoredEvent, facts_of
+from service.workflow.stay_events import DAY_US, EVIDENCE, STARTS, Fact, StoredEvent, facts_of
 from service.workflow.stay_places import PlaceSpan, facility_moves, places
+
+SILENCE_US = {"ED": 2 * DAY_US, "OBSERVATION": 5 * DAY_US, "AMBULATORY": 2 * DAY_US, "INPATIENT": 30 * DAY_US}
+"""Without a word for so long a stay is closed by timeout; networks do so (facts/adt.md 1.6). Nightly A08 are words."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class Visit:
     pending: Fact | None
     """The pending discharge that stands; pending_ordinal as the others."""
     pending_ordinal: int
+    away: tuple[Fact, ...] = ()
+    """Leaves of absence and returns that stand, in turn."""
+    plan: Fact | None = None
+    """The pre-admission, while nobody has come."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,9 @@ class StayState:
 
     status: planned arrived in-progress onleave finished cancelled entered-in-error unknown.
     disposition: None until discharged. deceased: PID-30 = Y or a disposition of death, unless corrected.
-    flags: what a person should look at (clock-ahead, discharge-before-start, death-time-without-flag).
+    flags: what a person should look at (clock-ahead, discharge-before-start, death-time-without-flag,
+    closed-by-timeout). next_place: where the hospital plans to move the person (A15). void: why nothing of it counts
+    for this member (see voided), "" for every other state.
     """
 
     status: str
@@ -69,17 +78,20 @@ class StayState:
     visits: tuple[Visit, ...]
     last: Fact
     flags: tuple[str, ...]
+    next_place: str = ""
+    void: str = ""
 
 
 def reduce(events: Sequence[StoredEvent]) -> StayState:
-    """events: at least one, in any order, duplicates allowed, all of one stay_key."""
-    facts = facts_of(events)
+    """events: at least one that says something of a visit, in any order, duplicates allowed, all of one stay."""
+    told = facts_of(events)
+    facts = [f for f in told if f.visited]
     gone = cancelled(facts)
     cuts = visit_cuts(facts, gone)
     bounds = [0, *cuts, len(facts)]
     visits = tuple(_visit(facts, gone, bounds[n], bounds[n + 1], n) for n in range(len(cuts) + 1))
     now = visits[-1]
-    death = _death(facts, now)
+    death = _death(told, now)
     return StayState(
         status=now.status,
         klass=now.classes[-1].klass if now.classes else "UNKNOWN",
@@ -97,8 +109,32 @@ def reduce(events: Sequence[StoredEvent]) -> StayState:
         death=death,
         visits=visits,
         last=facts[-1],
-        flags=_flags(facts, now, death),
+        flags=_flags(told, now, death),
+        next_place=_next_place(facts, gone, now),
     )
+
+
+def voided(state: StayState, why: str) -> StayState:
+    """As a stay that is not this member's, or that goes on elsewhere. why: moved, match-reversed, renumbered."""
+    return replace(state, status="entered-in-error", visits=(), death=None, deceased=False, void=why)
+
+
+def timed_out(state: StayState, now_us: int) -> StayState:
+    """Nothing was heard for so long that the end must have been missed: unknown, and nobody is told."""
+    limit = SILENCE_US.get(state.klass, SILENCE_US["INPATIENT"])
+    if state.status not in {"arrived", "in-progress", "onleave"} or now_us - state.last.occurred_us <= limit:
+        return state
+    history = (*state.status_history, ("unknown", state.last.occurred_us + limit))
+    flags = tuple(sorted({*state.flags, "closed-by-timeout"}))
+    return replace(state, status="unknown", status_history=history, flags=flags)
+
+
+def _next_place(facts: Sequence[Fact], gone: Cancelled, now: Visit) -> str:
+    """PV1-42 of the last pending transfer that stands, until the transfer."""
+    if now.status not in {"arrived", "in-progress", "onleave"}:
+        return ""
+    steps = [f for i, f in enumerate(facts) if i not in gone and f.effect in {"pending-transfer", "transfer"}]
+    return steps[-1].pending_place if steps and steps[-1].effect == "pending-transfer" else ""
 
 
 def _visit(facts: Sequence[Fact], gone: Cancelled, low: int, high: int, number: int) -> Visit:
@@ -136,6 +172,8 @@ def _visit(facts: Sequence[Fact], gone: Cancelled, low: int, high: int, number: 
         closing=closing,
         pending=facts[pending] if pending is not None and present else None,
         pending_ordinal=number + runs_before(facts, gone, frozenset({"pending-discharge"}), pending or 0),
+        away=_away(live) if present else (),
+        plan=next((f for f in reversed(live) if f.effect == "pre-admit"), None) if status == "planned" else None,
     )
 
 
@@ -157,6 +195,14 @@ def _status(live: Sequence[Fact], every: Sequence[Fact], opened: bool, closed: b
     if "pre-admit" in effects:
         return "planned"
     return "cancelled" if any(f.effect == "cancel-pre-admit" for f in every) else "unknown"
+
+
+def _away(live: Sequence[Fact]) -> tuple[Fact, ...]:
+    steps: list[Fact] = []
+    for fact in live:
+        if fact.effect in {"leave", "return"} and (steps[-1].effect if steps else "return") != fact.effect:
+            steps.append(fact)
+    return tuple(steps)
 
 
 def _only_registered(live: Sequence[Fact]) -> bool:

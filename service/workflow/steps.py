@@ -27,9 +27,23 @@ StepFunction = Callable[[Step], Awaitable[None]]
 
 
 def _table() -> dict[tuple[str, str], tuple[tuple[StepFunction, ...], tuple[StepFunction, ...]]]:
-    from service.workflow import alerts, care_teams, consents, emergency_reviews, referrals, subscriptions
+    from service.workflow import (
+        alert_catch_up,
+        alerts,
+        care_teams,
+        consents,
+        emergency_reviews,
+        referrals,
+        rematching,
+        subscriptions,
+        tcs_definition,
+        timers,
+        transitional_care,
+    )
 
     return {
+        ("create", "Patient"): ((), (rematching.roster_changed,)),
+        ("update", "Patient"): ((), (rematching.roster_changed, transitional_care.member_changed)),
         ("create", "ServiceRequest"): ((referrals.check_request,), ()),
         ("update", "ServiceRequest"): ((referrals.check_request_update,), ()),
         ("create", "Task"): ((referrals.check_new_task,), ()),
@@ -38,11 +52,15 @@ def _table() -> dict[tuple[str, str], tuple[tuple[StepFunction, ...], tuple[Step
                 emergency_reviews.check_untouched,
                 referrals.check_transition,
             ),
-            (),
+            (timers.observed, transitional_care.task_changed),
         ),
-        ("update", "Communication"): ((alerts.check_acknowledge,), ()),
-        ("delete", "Task"): ((emergency_reviews.check_untouched, referrals.check_task_deletion), ()),
-        ("update", "CareTeam"): ((care_teams.check_members,), ()),
+        ("update", "Communication"): ((alerts.check_acknowledge,), (alerts.acknowledged, timers.observed)),
+        ("delete", "Task"): ((emergency_reviews.check_untouched, referrals.check_task_deletion, timers.observed), ()),
+        ("create", "CareTeam"): ((), (transitional_care.member_changed,)),
+        ("update", "CareTeam"): ((care_teams.check_members,), (transitional_care.member_changed,)),
+        ("create", "EpisodeOfCare"): ((), (alert_catch_up.assigned, transitional_care.member_changed)),
+        ("update", "EpisodeOfCare"): ((), (alert_catch_up.assigned, transitional_care.member_changed)),
+        ("update", "PlanDefinition"): ((tcs_definition.check_definition,), ()),
         ("create", "Consent"): ((consents.check_party,), (consents.written,)),
         ("update", "Consent"): ((consents.check_party,), (consents.written,)),
         ("delete", "Consent"): ((consents.check_party, consents.deleted), ()),

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from adt_listener import connection as connecting
 from adt_listener import server as listening
 from adt_listener.mllp import MAX_BYTES
 from adt_listener.server import MllpServer
@@ -22,7 +23,7 @@ class Answers:
         self.open.set()
         self.size = 0
 
-    async def receive(self, payload: bytes) -> bytes | None:
+    async def receive(self, payload: bytes, peer: frozenset[str] = frozenset()) -> bytes | None:
         await self.open.wait()
         self.seen.append(payload)
         if payload == b"MSH silent":
@@ -166,8 +167,8 @@ async def test_a_sender_that_never_reads_loses_its_own_connection(
 async def test_a_half_frame_is_dropped_in_the_end(
     connect: Frames, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listening, "FRAME_S", 0.6)
-    monkeypatch.setattr(listening, "GRACE_S", 0.05)
+    monkeypatch.setattr(connecting, "FRAME_S", 0.6)
+    monkeypatch.setattr(connecting, "GRACE_S", 0.05)
     reader, writer = await connect()
     writer.write(b"\x0bMSH ")
     for _ in range(4):  # a trickle does not help: the time counts from the beginning of the frame
@@ -178,8 +179,8 @@ async def test_a_half_frame_is_dropped_in_the_end(
 
 
 async def test_an_idle_connection_between_frames_is_kept(connect: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "FRAME_S", 0.3)
-    monkeypatch.setattr(listening, "GRACE_S", 0.05)
+    monkeypatch.setattr(connecting, "FRAME_S", 0.3)
+    monkeypatch.setattr(connecting, "GRACE_S", 0.05)
     reader, writer = await connect()
     for n in range(2):
         writer.write(frame(b"MSH %d" % n))
@@ -228,3 +229,30 @@ async def test_stopping_answers_the_message_in_hand(connect: Frames, answers: An
     assert await gone(reader)
     await stopping
     assert answers.seen == [b"MSH in hand"]
+
+
+async def test_at_the_cap_the_quietest_gives_way(connect: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(listening, "QUIET_S", 0.2)
+    quiet, _ = await connect()
+    await asyncio.sleep(0.3)
+    busy, writer = await connect()
+    await well(connect)
+    assert await gone(quiet)
+    writer.write(frame(b"MSH busy"))
+    assert await answer(busy) == b"ACK MSH busy"
+
+
+async def test_whose_message_is_in_hand_does_not_give_way(
+    connect: Frames, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "MAX_CONNECTIONS", 1)
+    monkeypatch.setattr(listening, "QUIET_S", 0.1)
+    answers.open.clear()
+    waiting, writer = await connect()
+    writer.write(frame(b"MSH slow"))
+    await asyncio.sleep(0.3)
+    late, _ = await connect()
+    assert await gone(late)
+    answers.open.set()
+    assert await answer(waiting) == b"ACK MSH slow"

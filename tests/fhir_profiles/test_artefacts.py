@@ -17,7 +17,14 @@ from fhir_profiles.validate import validate
 ROOT = Path(__file__).parents[2]
 PROFILES = ROOT / "fhir_profiles"
 BASE = "https://enlace.example.org/fhir/"
-FOLDERS = ("code_systems", "value_sets", "structure_definitions", "naming_systems", "operation_definitions")
+FOLDERS = (
+    "code_systems",
+    "value_sets",
+    "structure_definitions",
+    "naming_systems",
+    "operation_definitions",
+    "plan_definitions",
+)
 TREES = ("service", "mappers", "fhir_profiles", "adt_listener", "openapi")
 PLANNED = {
     f"SubscriptionTopic/{name}"

@@ -23,8 +23,11 @@ from service import web
 from service.api.fhir import ROWS
 from service.main import build
 from service.settings import load
+from service.store import sources
+from service.store.change import Change
 from service.store.engine import Store, open_store
 from tests.frozen_clock import FrozenClock
+from tests.service.adt_world import MERCY
 from tests.service.notify.subscribed import subscribe
 from tests.service.world import access_token, put
 
@@ -149,12 +152,13 @@ async def test_each_operation_answers_as_documented(client: httpx.AsyncClient, s
         await put(store, json.loads(json.dumps(example["value"]), parse_float=Decimal))
     await subscribe(store, made["components"]["examples"]["Subscription"]["value"]["id"], "Organization/operator")
     ordered = sorted(operations(made), key=lambda one: ("GET", "POST", "PATCH", "PUT", "DELETE").index(one[0]))
+    await store.commit(Change(statements=[sources.put(MERCY)]))
     events = (await client.get("/fhir/AuditEvent?_count=1")).json()
     (registered,) = (await client.get("/auth/clients")).json()["clients"]
     seen = set()
     for method, path, operation in ordered:
         (address,) = _address(made, path, operation, events)
-        address = address.replace("{client_id}", registered["client_id"])
+        address = address.replace("{client_id}", registered["client_id"]).replace("{name}", MERCY.name)
         sent = _sent(made, operation)
         if method == "PATCH" and path == "/auth/clients/{client_id}":
             sent["content"] = '{"client_name": "Renamed"}'  # suspended, it could ask no more

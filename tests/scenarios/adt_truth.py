@@ -1,5 +1,6 @@
 """What must hold in the database after any run of ADT messages, worked out anew from the bytes in the inbox."""
 
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
 
@@ -8,7 +9,9 @@ import orjson
 from mappers.hl7v2.adt import to_event
 from mappers.hl7v2.event import AdtEvent
 from mappers.hl7v2.message import Unreadable, parse
+from mappers.hl7v2.simulate_pathways import Expected
 from service.access.context import parse as parse_resource
+from service.search.dates import parse as instant
 from service.store import inbox
 from service.store.engine import Store
 from service.workflow.sending_systems import source_of
@@ -20,6 +23,7 @@ from service.workflow.transitions_of_care import alert_id, task_id
 
 Net = dict[str, tuple[str, ...]]
 """patient and keys of standing alerts of each stay"""
+ACT_CODES = {"ED": "EMER", "INPATIENT": "IMP", "OBSERVATION": "OBSENC", "AMBULATORY": "AMB"}
 
 
 async def states(store: Store) -> dict[str, tuple[str, StayState]]:
@@ -85,6 +89,70 @@ async def check_alerts(store: Store, leads: dict[str, str], *, at_most: int | No
         ):
             assert count <= at_most, f"{rtype}/{id} was told {count} times"
     return net
+
+
+KINDS = range(6)
+"""Ordinals that a key of an alert may hold here."""
+
+
+async def check_expected(
+    store: Store, expected: Iterable[Expected], whose: dict[str, str], leads: dict[str, str]
+) -> int:
+    """Every stay is as its pathway says, and what stands told about it is what the pathway says, once, to the lead.
+
+    Worked out without the reducer. whose: CIN -> Patient. leads: Patient -> lead care manager. How many alerts stand.
+    """
+    encounters = await resources(store, "Encounter")
+    communications = await resources(store, "Communication")
+    standing = {i for i, c in communications.items() if i.startswith("al-") and c["status"] == "completed"}
+    about: dict[str, set[str]] = {}
+    for id in standing:
+        about.setdefault(communications[id]["encounter"]["reference"], set()).add(id)
+    told = 0
+    for truth in expected:
+        patient = whose[truth.who]
+        found = [e for e in encounters.values() if e["subject"]["reference"] == patient and _visit(e, truth.visit)]
+        if truth.status == "entered-in-error" and not found:
+            continue  # the message that took it away came first
+        assert len(found) == 1, (truth, [e["id"] for e in found])
+        _check_encounter(truth, found[0])
+        reference = f"Encounter/{found[0]['id']}"
+        ids = {next(iter(_ids(reference, word, leads[patient]) & standing), word) for word in truth.alerts}
+        assert ids == about.get(reference, set()), (truth, sorted(about.get(reference, set())))
+        told += len(ids)
+    assert told == len(standing), "an alert about a stay that no pathway tells of"
+    return told
+
+
+def _visit(encounter: dict[str, Any], number: str) -> bool:
+    return number in {i.get("value") for i in encounter.get("identifier", ())}
+
+
+def _check_encounter(truth: Expected, encounter: dict[str, Any]) -> None:
+    assert encounter["status"] == truth.status, truth
+    period = encounter.get("period", {})
+    assert (instant(period["start"])[0] if "start" in period else None) == truth.start_us, (truth, period)
+    assert (instant(period["end"])[0] if "end" in period else None) == truth.end_us, (truth, period)
+    if truth.klass in ACT_CODES:
+        assert encounter["class"]["code"] == ACT_CODES[truth.klass], truth
+
+
+def _ids(encounter: str, word: str, lead: str) -> set[str]:
+    """The ids under which an alert of this kind can stand: which attempt it was is no part of the truth."""
+    kind, _, group = word.partition(" ")
+    keys = {kind, *(f"{kind}.{n}" for n in KINDS), *(f"{kind}.{n}.{group or m}" for n in KINDS for m in KINDS)}
+    return {alert_id(encounter, key, lead) for key in keys}
+
+
+async def check_told_once(store: Store) -> None:
+    """No alert is told again without having been taken back in between."""
+    rows = await store.fetch("SELECT fhir_id, body FROM version WHERE rtype = 'Communication' ORDER BY fhir_id, vid")
+    last: dict[str, str] = {}
+    for id, body in rows:
+        status = str(parse_resource(bytes(body)).get("status"))
+        if id.startswith("al-"):
+            assert last.get(id) != status, f"Communication/{id} was told twice"
+            last[id] = status
 
 
 async def check_audit(store: Store) -> int:

@@ -16,6 +16,7 @@ from mappers.hl7v2.times import Moment
 _CIN = re.compile(r"(9\d{7}[A-Z])\d{0,5}\Z", re.ASCII)
 _NOT_CIN_TEXT = re.compile(r"[\s-]")
 MEDICAID_TYPES = frozenset({"MA", "MB"})
+_SELF = frozenset({"", "SEL", "SELF", "18", "PATIENT"})
 _LETTERS = re.compile(r"[^A-Z]")
 
 
@@ -48,6 +49,7 @@ def patient(
         ssn4=_ssn4(pid, ids),
         identity_unknown=pid.get(31).upper() == "Y",
         placeholder=_placeholder(names, findings),
+        mother_ids=tuple(i for rep in pid.reps(21) if (i := identifier(rep, "PID-21", source, findings))),
     )
     return found, findings
 
@@ -71,7 +73,10 @@ def cins(
             text = "A Medi-Cal number is not of the form 9nnnnnnnA; correct it at the source."
             findings.append(Finding("cin-format", "PID-3", "warning", text))
     loose = [rep.get(1) for number in (2, 4) for rep in pid.reps(number)]
-    loose += [rep.get(1) for in1 in insurances for number in (36, 49, 2) for rep in in1.reps(number)]
+    for in1 in insurances:
+        # IN1-49 is the insured's number: somebody else's where IN1-17 says so. IN1-36 is that of the member's card.
+        numbers = (36, 49, 2) if in1.get(17).upper() in _SELF else (36, 2)
+        loose += [rep.get(1) for number in numbers for rep in in1.reps(number)]
     found.update(dict.fromkeys(value for value in map(cin, loose) if value))
     return tuple(found)
 

@@ -6,7 +6,7 @@ from typing import cast
 
 from mappers.hl7v2.code_tables import look_up, table
 from mappers.hl7v2.datatypes import coded, moment, person, place
-from mappers.hl7v2.event import Diagnosis, Visit
+from mappers.hl7v2.event import Coded, Diagnosis, Visit
 from mappers.hl7v2.findings import Finding, Severity
 from mappers.hl7v2.message import Message, Segment
 from mappers.hl7v2.source import PatientClass, SourceConfig
@@ -17,10 +17,10 @@ _EMPTY = Segment("PV2", "PV2")
 _CLASSES = frozenset({"ED", "INPATIENT", "OBSERVATION", "AMBULATORY", "PRE", "OTHER", "UNKNOWN"})
 
 
-def visit(message: Message, effect: str, source: SourceConfig) -> tuple[Visit | None, list[Finding]]:
-    """The visit of a message; None (and a finding) where PV1 is missing."""
+def visit(group: Message, effect: str, source: SourceConfig) -> tuple[Visit | None, list[Finding]]:
+    """The visit of a message, or of one patient of it; None (and a finding) where PV1 is missing."""
     findings: list[Finding] = []
-    pv1, pv2 = message.first("PV1"), message.first("PV2") or _EMPTY
+    pv1, pv2 = group.first("PV1"), group.first("PV2") or _EMPTY
     if pv1 is None:
         findings.append(Finding("segment-missing", "PV1", "warning", "The message has no PV1."))
         return None, findings
@@ -29,7 +29,7 @@ def visit(message: Message, effect: str, source: SourceConfig) -> tuple[Visit | 
     expected = moment(pv2, 9, source, findings)
     if admit and discharge and discharge.us < admit.us and (discharge.timed and admit.timed):
         findings.append(Finding("discharge-before-admit", "PV1-45", "warning", "The discharge precedes the admission."))
-    group, code, text = disposition(pv1, effect, findings)
+    ending, code, text = disposition(pv1, effect, source, findings)
     attending, reasons = pv1.reps(7), pv2.reps(3)
     return Visit(
         patient_class=kind,
@@ -46,7 +46,7 @@ def visit(message: Message, effect: str, source: SourceConfig) -> tuple[Visit | 
         discharge_text=_text(discharge),
         expected_discharge=_us(expected),
         expected_discharge_text=_text(expected),
-        disposition=group,
+        disposition=ending,
         disposition_code=code,
         disposition_text=text,
         discharged_to=pv1.get(37, comp=1),
@@ -54,10 +54,10 @@ def visit(message: Message, effect: str, source: SourceConfig) -> tuple[Visit | 
         admit_source=pv1.get(14),
         arrival_mode=pv2.get(38),
         vip=pv1.get(16),
-        newborn=pv1.get(4).upper() == "N",
+        newborn=pv1.get(4).upper() == "N" or pv2.get(36).upper() == "Y",
         protected=pv2.get(22).upper() == "Y",
         reason=coded(reasons[0], "PV2-3", findings) if reasons else None,
-        diagnoses=diagnoses(message, findings),
+        diagnoses=diagnoses(group, source, findings),
         attending=person(attending[0]) if attending else None,
     ), findings
 
@@ -87,15 +87,23 @@ def patient_class(
     return kind, "PV1-2" if row else ""
 
 
-def disposition(pv1: Segment, effect: str, findings: list[Finding]) -> tuple[str, str, str]:
-    """(group, two-digit code or the code as sent, text): accepts `1`, `01`, `01^HOME`, and well-known words."""
+def disposition(
+    pv1: Segment,
+    effect: str,
+    source: SourceConfig,
+    findings: list[Finding],
+) -> tuple[str, str, str]:
+    """(group, two-digit code or the code as sent, text): accepts `1`, `01`, `01^HOME`, and well-known words.
+
+    The source's own map comes first.
+    """
     sent, text = pv1.get(36), pv1.get(36, comp=2)
     if not sent and not text:
         if effect == "discharge":
             findings.append(Finding("disposition-missing", "PV1-36", "information", "No disposition was sent."))
             return "NOT_STATED", "", ""
         return "", "", ""
-    code = sent.zfill(2) if sent.isdigit() else sent
+    code = source.disposition(sent) or (sent.zfill(2) if sent.isdigit() else sent)
     row = table("disposition").get(code)
     if row is None:
         alias = table("disposition_text").get((sent or text).upper()) or table("disposition_text").get(text.upper())
@@ -109,24 +117,27 @@ def disposition(pv1: Segment, effect: str, findings: list[Finding]) -> tuple[str
     return row["group"], code, text
 
 
-def diagnoses(message: Message, findings: list[Finding]) -> tuple[Diagnosis, ...]:
+def diagnoses(group: Message, source: SourceConfig, findings: list[Finding]) -> tuple[Diagnosis, ...]:
     """Every DG1; a code without a known system keeps its code and is reported."""
-    found = []
-    for dg1 in message.all("DG1"):
-        reps = dg1.reps(3)
-        one = coded(reps[0], "DG1-3", findings) if reps else None
-        if one is None:
-            continue
-        rank = dg1.get(15)
-        found.append(
-            Diagnosis(
-                one,
-                dg1.get(6).upper(),
-                int(rank) if rank.isdecimal() and len(rank) < 4 else 0,
-                dg1.get(21).upper() == "D",
-            )
-        )
-    return tuple(found)
+    return tuple(one for dg1 in group.all("DG1") if (one := diagnosis(dg1, source, findings)))
+
+
+def diagnosis(dg1: Segment, source: SourceConfig, findings: list[Finding]) -> Diagnosis | None:
+    """One DG1; DG1-4 alone makes a diagnosis in words. None where neither is there."""
+    reps, words = dg1.reps(3), dg1.get(4)
+    one = (coded(reps[0], "DG1-3", findings) if reps else None) or Coded(text=words)
+    if not one.code and not one.text:
+        return None
+    if not one.text:
+        one = Coded(one.code, words, one.system)
+    rank, at = dg1.get(15), moment(dg1, 5, source, findings)
+    return Diagnosis(
+        one,
+        dg1.get(6).upper(),
+        int(rank) if rank.isdecimal() and len(rank) < 4 else 0,
+        dg1.get(21).upper() == "D",
+        at.fhir if at else "",
+    )
 
 
 def _us(value: Moment | None) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hl7
 import pytest
 
-from mappers.hl7v2.ack import Mode, Outcome, acknowledge
+from mappers.hl7v2.ack import Mode, Outcome, acknowledge, batch
 from mappers.hl7v2.header import Header, Unreadable, peek
 
 NOW = 1_772_575_800_000_000  # 2026-03-03T22:10:00Z
@@ -132,3 +132,37 @@ def test_another_library_reads_it(outcome: Outcome) -> None:
 def test_a_refusal_gives_its_reason() -> None:
     assert "\rMSA|AR||MSH-1 is not a delimiter.\r" in answer(Unreadable("MSH-1 is not a delimiter."))
     assert "\rMSA|CR|C1|The message is longer than 16 MB.\r" in answer(message("AL"), "oversize")
+
+
+@pytest.mark.parametrize(
+    ("version", "kind"),
+    [("2.1", "ACK"), ("2.2", "ACK"), ("2.3", "ACK^A01"), ("2.3.1", "ACK^A01^ACK"), ("2.8", "ACK^A01^ACK")],
+)
+def test_msh_9_is_as_long_as_the_version_knows_it(version: str, kind: str) -> None:
+    assert answer(message(version=version)).split("|")[8] == kind
+
+
+@pytest.mark.parametrize(("version", "text"), [("2.6", "Not stored; send the message again."), ("2.7", "")])
+def test_msa_3_is_gone_since_2_7_and_err_8_has_the_words(version: str, text: str) -> None:
+    _, msa, err, _ = answer(message(version=version), "transient").split("\r")
+    assert msa == "|".join(("MSA|AE|C1", text) if text else ("MSA|AE|C1",))
+    assert err.endswith("|Not stored; send the message again.")
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "17", "x", "1" * 16, "9\x0b"])
+def test_the_sequence_number_comes_back_in_msa_4(number: str) -> None:
+    found = message()._replace(sequence=number)
+    good = number in ("0", "-1", "17")
+    assert answer(found).split("\r")[1] == (f"MSA|AA|C1||{number}" if good else "MSA|AA|C1")
+
+
+def test_a_missing_field_has_its_own_code() -> None:
+    found = peek(b"MSH|^~\\&|A|B|C|D|||||P|2.5.1\r")
+    assert "\rERR||MSH^1|101^Required field missing^HL70357|E|" in answer(found)
+
+
+def test_a_batch_is_answered_by_a_batch() -> None:
+    both = [answer(message(id=one)).encode() for one in ("1", "2")]
+    text = batch(both, "B|77\x1c").decode()
+    assert text.startswith("BHS|^~\\&||||||||||B77\rMSH|") and text.endswith("\rBTS|2\r")
+    assert [line for line in text.split("\r") if line.startswith("MSA")] == ["MSA|AA|1", "MSA|AA|2"]

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from mappers.hl7v2.adt import SourceConfig, to_event
+from mappers.hl7v2.adt import SourceConfig, to_event, to_events
 from mappers.hl7v2.code_tables import table
 from mappers.hl7v2.message import Message, parse
 from mappers.hl7v2.simulate import message as make
@@ -59,10 +59,12 @@ def test_28_a_merge_with_two_pairs() -> None:
     raw = make("A40", MEMBER, HOSPITAL, retired="OLD") + b"PID|2||M2^^^V^MR\rMRG|M3^^^V^MR~M4^^^V^MR||ACC\r"
     message = parse(raw)
     assert isinstance(message, Message)
-    found, _ = to_event(message, SOURCE)
-    assert found is not None and found.visit is None
-    assert [[i.value for i in m.retired] for m in found.merges] == [["OLD"], ["M3", "M4"]]
-    assert [m.surviving[0].value for m in found.merges] == ["M1", "M2"] and found.merges[1].retired_account == "ACC"
+    events, _ = to_events(message, SOURCE)
+    assert [e.visit for e in events] == [None, None] and to_event(message, SOURCE)[0] == events[0]
+    pairs = [pair for found in events for pair in found.merges]
+    assert [[i.value for i in m.retired] for m in pairs] == [["OLD"], ["M3", "M4"]]
+    assert [m.surviving[0].value for m in pairs] == ["M1", "M2"] and pairs[1].retired_account == "ACC"
+    assert [e.patient.ids[0].value for e in events] == ["M1", "M2"]
 
 
 @pytest.mark.parametrize("code", ["A28", "A31"])

@@ -91,10 +91,19 @@ def asked(row: FhirRow, rtype: str) -> Asked:
             return Asked(f"{url}?resource={rtype}/a&actor={ECM2}")
         case "$resend", _:
             return Asked(f"{url}?eventsSinceNumber=1", {"resourceType": "Parameters"})
+        case (("$snooze" | "$reassign" | "$outcome"), _):
+            return Asked(url, {"resourceType": "Parameters", "parameter": [_ALERT[row.interaction]]})
         case "transaction", _:
             entry = {"request": {"method": "GET", "url": f"{rtype}/a"}}
             return Asked(url, {"resourceType": "Bundle", "type": "batch", "entry": [entry]})
     return Asked(url, {"resourceType": "Parameters"} if row.method == "POST" else None)
+
+
+_ALERT = {
+    "$snooze": {"name": "minutes", "valueInteger": 30},
+    "$reassign": {"name": "to", "valueReference": {"reference": "Practitioner/lcm-1"}},
+    "$outcome": {"name": "code", "valueCode": "reached"},
+}
 
 
 def _part(row: FhirRow) -> str:
@@ -121,6 +130,11 @@ FHIR = {
     "$match /{type}/$match": "200 200 200",
     "$notification-preferences /{type}/{id}/$notification-preferences": "403 403 403",  # whoever it is, if anybody
     "$notices /{type}/{id}/$notices": "403 403 403",
+    "$acknowledge /{type}/{id}/$acknowledge": "404 404 403",
+    "$snooze /{type}/{id}/$snooze": "404 404 403",
+    "$reassign /{type}/{id}/$reassign": "404 404 403",
+    "$not-my-member /{type}/{id}/$not-my-member": "404 404 403",
+    "$outcome /{type}/{id}/$outcome": "404 404 403",
     "search-type /{type}": "200 200 200",
     "search-type /{type}/_search": "200 200 200",
     "search-system ": "200 200 200",
@@ -155,6 +169,7 @@ FHIR = {
 """Interaction and path -> what another ECM provider, a CBO and a hospital hear. A 200 here holds nothing."""
 ENTRY = {"wrong scope": "403", "foreign": "404", "cbo": "404", "hospital": "404"}
 OF_PERSON = frozenset({"$notification-preferences", "$notices"})
+OF_ALERT = frozenset({"$acknowledge", "$snooze", "$reassign", "$not-my-member", "$outcome"})
 OF_SUBSCRIPTION = frozenset(
     f"${name}"
     for name in (
@@ -191,6 +206,7 @@ async def test_g08_fhir_routes(row: FhirRow, secret: Store, app: FastAPI, bearer
     some = "Patient" if row.interaction in OF_PATIENT else "Condition"
     some = "Subscription" if row.interaction in OF_SUBSCRIPTION else some
     some = "Practitioner" if row.interaction in OF_PERSON else some
+    some = "Communication" if row.interaction in OF_ALERT else some
     types = [some]
     if os.environ.get("ENLACE_TEST_DEEP"):
         types += [t for t, entry in catalog().types.items() if "{type}" in row.path and served(row, entry)]
@@ -230,6 +246,16 @@ SAME = {
 }  # fmt: skip
 """A bearer token opens none of these: pages take a session, the others know nobody or look for themselves."""
 APART = {
+    "GET /adt/feeds": "401 401 401 401 404 404 404 404",
+    "GET /adt/messages": "401 401 401 401 404 404 404 404",
+    "POST /adt/messages/_search": "401 401 401 401 404 404 404 404",
+    "GET /adt/messages/{id}": "401 401 401 401 404 404 404 404",
+    "POST /adt/messages/{id}/replay": "401 401 401 401 404 404 404 404",
+    "POST /adt/replay": "401 401 401 401 404 404 404 404",
+    "GET /adt/sources": "401 401 401 401 404 404 404 404",
+    "POST /adt/sources": "401 401 401 401 404 404 404 404",
+    "GET /adt/sources/{name}": "401 401 401 401 404 404 404 404",
+    "PUT /adt/sources/{name}": "401 401 401 401 404 404 404 404",
     "POST /auth/clients": "401 401 401 401 404 404 404 404",
     "GET /auth/clients": "401 401 401 401 404 404 404 404",
     "GET /auth/clients/{client_id}": "401 401 401 401 404 404 404 404",

@@ -1,5 +1,7 @@
 """POST /hl7v2: who may, in which shape, and that the path is the listener's."""
 
+import base64
+import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
@@ -73,7 +75,7 @@ async def test_nobody_without_a_token(store: Store, sender: Sender, http: Http) 
     assert (await audit(store))[0][:2] == ("refusal", 4)
 
 
-@pytest.mark.parametrize("kind", ["application/json", "", "application/fhir+json"])
+@pytest.mark.parametrize("kind", ["application/hl7-v2+xml", "", "application/fhir+json"])
 async def test_other_content_types_are_refused(http: Http, sender: Sender, kind: str) -> None:
     answer = await (await http()).post("/hl7v2", content=sender.adt("A01"), headers={"Content-Type": kind})
     assert answer.status_code == 415
@@ -83,6 +85,47 @@ async def test_other_content_types_are_refused(http: Http, sender: Sender, kind:
 async def test_the_usual_content_types(http: Http, sender: Sender, kind: str) -> None:
     answer = await (await http()).post("/hl7v2", content=sender.adt("A01"), headers={"Content-Type": kind})
     assert answer.status_code == 200
+
+
+async def test_base64_in_json_is_answered_so(store: Store, sender: Sender, http: Http) -> None:
+    raw = sender.adt("A01")
+    text, client = base64.b64encode(raw).decode(), await http()
+    first, *others = [
+        await client.post("/hl7v2", json=body)
+        for body in ({"message": {"data": text}}, {"data": text}, {"message": text[:8] + "\n" + text[8:]})
+    ]
+    assert first.status_code == 200 and first.headers["cache-control"] == "no-store"
+    ack = base64.b64decode(first.json()["hl7Ack"])
+    assert b"MSA|AA|" in ack and await sender.receiver.receive(raw) == ack
+    assert all(other.json() == first.json() for other in others)
+    assert await store.fetch("SELECT raw FROM inbox") == [(raw,)]
+
+
+@pytest.mark.parametrize(
+    "body", ["[]", "{}", '{"message": 5}', '{"message": {"data": "%%%"}}', '{"data": ""}', "{", "1"]
+)
+async def test_json_without_a_message(store: Store, http: Http, body: str) -> None:
+    answer = await (await http()).post("/hl7v2", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["resourceType"]) == (400, "OperationOutcome")
+    assert await store.fetch("SELECT id FROM inbox") == []
+
+
+async def test_a_packed_batch_is_answered_by_a_batch(store: Store, sender: Sender, http: Http) -> None:
+    batch = b"BHS|^~\\&|EPIC\r" + sender.adt("A01") + sender.adt("A03") + b"BTS|2\r"
+    client = await http()
+    answer = await client.post("/hl7v2", content=gzip.compress(batch), headers={**HL7, "Content-Encoding": "gzip"})
+    assert answer.status_code == 200 and answer.content.count(b"\rMSA|AA|") == 2
+    assert [row[0] for row in await store.fetch("SELECT event FROM inbox ORDER BY id")] == ["A01", "A03"]
+
+
+async def test_a_hospital_does_not_speak_for_another(store: Store, sender: Sender, app: FastAPI) -> None:
+    token = await access_token(store, "hospital", "Organization/elsewhere")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        headers = {**HL7, "Authorization": f"Bearer {token}"}
+        answer = await client.post("/hl7v2", content=sender.adt("A01"), headers=headers)
+    assert (answer.status_code, b"MSA|AA|" in answer.content) == (200, True), "as for its own: nothing is told"
+    rows = await store.fetch("SELECT source, state, reason FROM inbox")
+    assert [tuple(row) for row in rows] == [("?!EPIC/MERCY", "unregistered", "sender-not-proven")]
 
 
 async def test_empty_and_oversize_bodies(

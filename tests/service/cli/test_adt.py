@@ -111,7 +111,7 @@ def test_the_inbox_is_searched_and_says_where_it_ended(url: str) -> None:
     assert enlace("inbox", "--visit", "V9") == (0, "No messages.", "")
     [row] = json.loads(enlace("inbox", "--control-id", "C1", "--json")[1])
     shown = json.loads(enlace("show", str(row["id"]), "--json")[1])
-    assert (shown["control_id"], shown["state"], shown["understood"]["effect"]) == ("C1", "applied", "admit")
+    assert (shown["control_id"], shown["state"], shown["understood"][0]["effect"]) == ("C1", "applied", "admit")
     assert "raw" not in shown and "Quillfeather" not in json.dumps(shown)
     assert "Quillfeather" in json.loads(enlace("show", str(row["id"]), "--json", "--raw")[1])["raw"]
     assert "Quillfeather" not in enlace("show", str(row["id"]))[1]

@@ -128,7 +128,7 @@ async def test_no_header_ends_in_an_exception(store: Store, sender: Sender, brok
 async def test_several_messages_of_one_payload(store: Store, sender: Sender) -> None:
     batch = b"FHS|^~\\&|EPIC\rBHS|^~\\&|EPIC\r" + sender.adt("A01") + sender.adt("A03") + b"BTS|2\rFTS|1\r"
     ack = await sender.receiver.receive(batch)
-    assert code(ack) == b"AA"
+    assert ack is not None and ack.count(b"\rMSA|AA|") == 2 and ack.startswith(b"BHS|") and ack.endswith(b"BTS|2\r")
     assert [row[2] for row in await stored(store)] == ["A01", "A03"]
     assert await sender.receiver.receive(batch) == ack
     assert await jobs(store) == 2
@@ -159,3 +159,50 @@ async def test_what_could_not_be_stored_is_refused_for_now(
         assert code(await sender.receiver.receive(raw + sender.adt("A03"))) == b"AE"
     assert await stored(store) == []
     assert code(await sender.receiver.receive(raw)) == b"AA"
+
+
+async def test_each_message_of_a_batch_has_its_own_answer(store: Store, sender: Sender) -> None:
+    good, bad = sender.adt("A01", control_id="1"), b"MSH|^~\\&|EPIC|MERCY\rPID|1\r"
+    ack = await sender.receiver.receive(b"\xef\xbb\xbfBHS|^~\\&|EPIC|||||||b9\r" + bad + good + b"BTS|7\r")
+    assert ack is not None
+    assert [line.split(b"|")[1] for line in ack.split(b"\r") if line.startswith(b"MSA")] == [b"AR", b"AA"]
+    assert [row[3] for row in await stored(store)] == ["unreadable", "stored"]
+
+
+async def test_a_byte_order_mark_does_not_hide_the_second_of_two(store: Store, sender: Sender) -> None:
+    await sender.receiver.receive(b"\xef\xbb\xbf" + sender.adt("A01") + sender.adt("A03"))
+    assert [row[2] for row in await stored(store)] == ["A01", "A03"]
+
+
+@pytest.mark.parametrize(("numbers", "missing"), [((1, 2, 2, 3), None), ((5, 8), 2), ((9, 0, 1, 2), None)])
+async def test_a_gap_in_the_sequence_is_told(
+    sender: Sender, capsys: pytest.CaptureFixture[str], numbers: tuple[int, ...], missing: int | None
+) -> None:
+    for number in numbers:
+        assert b"MSA|AA|" in (await sender.receiver.receive(sender.adt("A01", MSH_13=str(number))) or b"")
+    told = [line for line in capsys.readouterr().err.splitlines() if '"adt.gap"' in line]
+    assert [f'"missing":{missing}' in line for line in told] == ([True] if missing else [])
+
+
+MINE = frozenset({"client:c1", "organization:Organization/mercy"})
+
+
+@pytest.mark.parametrize(
+    ("peer", "certificates", "good"),
+    [
+        (None, ["sha256:aa"], True), (frozenset(), [], True), (frozenset(), ["sha256:aa"], False),
+        (frozenset({"sha256:aa"}), ["SHA256:AA"], True), (frozenset({"sha256:bb"}), [], False),
+        (MINE, [], True), (frozenset({"client:c1", "organization:Organization/x"}), ["client:c1"], True),
+        (frozenset({"client:c2", "organization:Organization/x"}), ["client:c1"], False),
+    ],
+)  # fmt: skip
+async def test_who_may_speak_for_a_source(
+    store: Store, peer: frozenset[str] | None, certificates: list[str], good: bool
+) -> None:
+    mercy = RegisteredSource("mercy", "EPIC", "MERCY", "Organization/mercy", {"certificates": certificates}, True)
+    await store.commit(Change(statements=[sources.put(mercy)]))
+    sender = Sender(store)
+    assert code(await sender.receiver.receive(sender.adt("A01"), peer=peer)) == b"AA"
+    kept = ("mercy", "stored", "") if good else ("?!EPIC/MERCY", "unregistered", "sender-not-proven")
+    assert [(row[0], *row[3:]) for row in await stored(store)] == [kept]
+    assert await jobs(store) == int(good)

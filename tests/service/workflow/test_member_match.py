@@ -37,7 +37,7 @@ def person(ref: str = "Patient/maria", **changes: Any) -> Candidate:
             {"system": MRN.system, "value": MRN.value},
             {"system": SSN_SYSTEM, "value": "219-09-4321"},
         ],
-        "name": [{"family": "López Reyes", "given": ["Maria"]}],
+        "name": [{"family": "López Reyes", "given": ["Maria", "Elena"]}],
         "birthDate": "1980-05-09",
         "gender": "female",
         "telecom": [
@@ -81,11 +81,15 @@ MATCHES = {
     "demographics and home": (replace(MARIA, addresses=(HOME,)), "demographics"),
     "sex unknown is no disagreement": (replace(MARIA, sex="unknown", contacts=(PHONE,)), "demographics"),
     "half of a compound surname": (
-        replace(MARIA, names=(Name("LOPEZ", ("MARIA",)),), contacts=(PHONE,)),
+        replace(MARIA, names=(Name("LOPEZ", ("MARIA", "E")),), ssn4="4321"),
+        "demographics",
+    ),
+    "half of a first name, and what is her own": (
+        replace(MARIA, names=(Name("Lopez", ("Maria", "Elena")),), ssn4="4321"),
         "demographics",
     ),
     "any of several names": (
-        replace(MARIA, names=(Name("Stone", ("M",)), Name("Lopez", ("Maria",))), contacts=(PHONE,)),
+        replace(MARIA, names=(Name("Stone", ("M",)), Name("Lopez", ("Maria Elena",))), contacts=(PHONE,)),
         "demographics",
     ),
 }
@@ -143,6 +147,26 @@ NO_MATCH: dict[str, tuple[Patient, list[Candidate], str]] = {
         replace(MARIA, cins=(CIN,), names=(Name("Lopez", ("Hector",)),), birth_date="2012-02-03", contacts=(PHONE,)),
         [person()],
         "cin-conflict",
+    ),
+    "card of the father, who bears the same name": (
+        replace(MARIA, cins=(CIN,), birth_date="2004-05-09"),
+        [person()],
+        "cin-conflict",
+    ),
+    "card of somebody else who was born on that day": (
+        replace(NOBODY, cins=(CIN,), birth_date="1980-05-09"),
+        [person()],
+        "cin-conflict",
+    ),
+    "number of somebody else who was born on that day": (
+        replace(NOBODY, ids=(MRN,), birth_date="1980-05-09"),
+        [person()],
+        "mrn-conflict",
+    ),
+    "sisters share half of the first name, and the telephone": (
+        replace(MARIA, names=(Name("Lopez", ("Maria",)),), contacts=(PHONE,)),
+        [person()],
+        "demographics-insufficient",
     ),
     "another CIN than ours": (
         replace(MARIA, cins=(OTHER_CIN,), ids=(MRN,), contacts=(PHONE,)),

@@ -1,6 +1,7 @@
 """Alerts, follow-ups, retractions and Encounters: valid R4, plain words, the same ids for the same transition."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,14 @@ from service.workflow.stay_encounter import encounter
 from service.workflow.stay_identity import stay_key
 from service.workflow.stay_transitions import REPLACED_BY, Transition, retract_all, transitions
 from service.workflow.stays import reduce
-from service.workflow.transitions_of_care import Recipient, alert_id, alert_resources, retraction_resources, task_id
+from service.workflow.transitions_of_care import (
+    About,
+    Recipient,
+    alert_id,
+    alert_resources,
+    retraction_resources,
+    task_id,
+)
 from tests.service.workflow.made_up import MINUTE, NOON, adt, stored, us
 
 ENCOUNTER = "Encounter/stay-abc"
@@ -89,9 +97,12 @@ def test_same_transition_same_ids_and_every_recipient_an_alert_of_its_own() -> N
 @pytest.mark.parametrize("row", ALERTS)
 def test_every_row_of_the_table_makes_valid_resources_without_holes(row: str) -> None:
     kind, _, word = row.partition("/")
+    kind, _, setting = kind.partition("@")
     before = word if word in RANK else "INPATIENT"
-    transition = told(kind, before=before, detail="" if word in RANK else word)
-    made = make(transition)
+    homeless = word == "HOMELESS"
+    detail = "" if word in RANK else "HOME" if homeless else word
+    transition = replace(told(kind, before=before, detail=detail), setting=setting or "INPATIENT")
+    made = make(transition, about=About(homeless=homeless, began_us=us(200)))
     text = made[0]["payload"][0]["contentString"]
     assert "{" not in text and "  " not in text and "None" not in text
     assert "since at" not in text and "since on" not in text and "told at" not in text
@@ -101,7 +112,7 @@ def test_every_row_of_the_table_makes_valid_resources_without_holes(row: str) ->
 
 
 def test_every_kind_of_transition_has_a_row() -> None:
-    assert {row.partition("/")[0] for row in ALERTS} == set(REPLACED_BY)
+    assert {row.partition("/")[0].partition("@")[0] for row in ALERTS} == set(REPLACED_BY)
 
 
 @pytest.mark.parametrize("kind", sorted(REPLACED_BY))
@@ -206,8 +217,9 @@ def test_a_reversed_match_takes_everything_back() -> None:
             "Correction: Maria L. is no longer an inpatient at Mercy General but under observation, since 3:40 PM",
         ),
         (told("pending-discharge"), "Mercy General expects to discharge Maria L. soon (told 3:40 PM on March 7)."),
+        (told("discharge", detail="HOME"), "went home from the emergency department of Mercy General at 3:40 PM on"),
         (
-            told("discharge", detail="UNKNOWN"),
+            replace(told("discharge", detail="UNKNOWN"), setting="INPATIENT"),
             "was discharged from Mercy General at 3:40 PM on March 7; where to was",
         ),
     ],

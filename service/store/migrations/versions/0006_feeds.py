@@ -29,6 +29,9 @@ def _table(name: str, key: tuple[str, ...], columns: Mapping[str, Any], *nullabl
 def upgrade() -> None:
     op.add_column("mrn_link", sa.Column("ended_us", INT8, nullable=True))
     op.add_column("mrn_link", sa.Column("inbox_id", INT8, nullable=True))
+    op.create_index("stay_event_inbox", "stay_event", ["inbox_id"])
+    op.add_column("stay_event", sa.Column("own", TEXT, nullable=True))
+    op.add_column("stay_event", sa.Column("reason", TEXT, nullable=True))
     _numbers()
     _reviews()
     _work()
@@ -50,6 +53,32 @@ def _numbers() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("stay_alias_target", "stay_alias", ["target"])
+    _table("stay_number", ("number", "stay"), {"number": TEXT, "stay": TEXT}, sqlite_with_rowid=False)
+    op.create_index("stay_number_stay", "stay_number", ["stay"])
+    _table(
+        "stay_account",
+        ("stay",),
+        {
+            "stay": TEXT,
+            "account": TEXT,
+            "encounter": TEXT,
+            "patient": TEXT,
+            "facility": TEXT,
+            "began": TEXT,
+            "klass": TEXT,
+            "disposition": TEXT,
+            "came_from": TEXT,
+            "status": TEXT,
+            "start_us": INT8,
+            "end_us": INT8,
+            "seen_us": INT8,
+        },
+        "start_us",
+        "end_us",
+        sqlite_with_rowid=False,
+    )
+    op.create_index("stay_account_patient", "stay_account", ["patient"])
+    op.create_index("stay_account_encounter", "stay_account", ["encounter"])
     _table(
         "mrn_merge",
         ("authority", "mrn", "inbox_id"),
@@ -77,6 +106,7 @@ def _reviews() -> None:
             "decided_by": TEXT,
             "second_by": TEXT,
             "patient": TEXT,
+            "verdict": TEXT,
             "note": TEXT,
         },
         "decided_us",

@@ -1,0 +1,136 @@
+"""SQL of timers: started and ended with their cause, those that are due, and how many were met in time.
+
+A timer's row is found by `dedupe`: kind and cause, so that the same cause starts it once, whatever comes twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from service.store.change import Statement
+from service.store.dialect import marks
+from service.store.engine import Store
+
+OPEN = ("running", "breached")
+_COLUMNS = "id, kind, dedupe, subject, patient, start_us, due_us, state, ended_us, payload"
+
+
+@dataclass(frozen=True)
+class StoredTimer:
+    """state: running, met, breached, cancelled. ended_us: when it was met or cancelled; a breached one: met late."""
+
+    id: int
+    kind: str
+    dedupe: str
+    subject: str
+    patient: str
+    start_us: int
+    due_us: int
+    state: str = "running"
+    ended_us: int | None = None
+    payload: dict[str, Any] = field(default_factory=dict)
+
+
+def started(timer: StoredTimer) -> Statement:
+    """Started; where its cause was taken back and holds again, started again; one that runs gets the new times.
+
+    What was met or breached stays so.
+    """
+    return Statement(
+        f"INSERT INTO timer ({_COLUMNS}) VALUES ({marks(10)}) ON CONFLICT (dedupe) DO UPDATE SET "
+        "subject = excluded.subject, patient = excluded.patient, start_us = excluded.start_us, "
+        "due_us = excluded.due_us, state = excluded.state, ended_us = excluded.ended_us, payload = excluded.payload "
+        "WHERE timer.state IN ('running', 'cancelled')",
+        (
+            timer.id,
+            timer.kind,
+            timer.dedupe,
+            timer.subject,
+            timer.patient,
+            timer.start_us,
+            timer.due_us,
+            timer.state,
+            timer.ended_us,
+            orjson.dumps(timer.payload).decode(),
+        ),
+    )
+
+
+def met(kind: str, subject: str, at_us: int) -> Statement:
+    """Done: in time or late. A breach that was told stays one, with the time when it was done after all."""
+    return Statement(
+        "UPDATE timer SET state = CASE WHEN state = 'running' AND due_us >= ? THEN 'met' ELSE 'breached' END, "
+        "ended_us = ? WHERE kind = ? AND subject = ? AND state IN ('running', 'breached') AND ended_us IS NULL",
+        (at_us, at_us, kind, subject),
+    )
+
+
+def cancelled(kind: str, subject: str, at_us: int) -> Statement:
+    """No longer to be met."""
+    return Statement(
+        "UPDATE timer SET state = 'cancelled', ended_us = ? WHERE kind = ? AND subject = ? AND state = 'running'",
+        (at_us, kind, subject),
+    )
+
+
+def breached(dedupe: str) -> Statement:
+    return Statement("UPDATE timer SET state = 'breached' WHERE dedupe = ? AND state = 'running'", (dedupe,))
+
+
+def postponed(dedupe: str, by_us: int) -> Statement:
+    return Statement("UPDATE timer SET due_us = due_us + ? WHERE dedupe = ? AND state = 'running'", (by_us, dedupe))
+
+
+async def one(store: Store, dedupe: str) -> StoredTimer | None:
+    rows = await store.fetch(f"SELECT {_COLUMNS} FROM timer WHERE dedupe = ?", (dedupe,))
+    return _timer(rows[0]) if rows else None
+
+
+async def about(store: Store, subject: str) -> list[StoredTimer]:
+    """Those that wait for something: running, or breached and not done since."""
+    return await _where(store, "subject = ? AND state IN ('running', 'breached') AND ended_us IS NULL", (subject,))
+
+
+async def of_patient(store: Store, patient: str, kinds: Sequence[str]) -> list[StoredTimer]:
+    """As about(), of these kinds."""
+    waiting = f"patient = ? AND kind IN ({marks(len(kinds))}) AND state IN ('running', 'breached') AND ended_us IS NULL"
+    return await _where(store, waiting, (patient, *kinds))
+
+
+async def due(store: Store, now_us: int, limit: int) -> list[str]:
+    """dedupe of those whose time is over and of whom nobody was told yet."""
+    sql = "SELECT dedupe FROM timer WHERE state = 'running' AND due_us <= ? ORDER BY due_us LIMIT ?"
+    return [row[0] for row in await store.fetch(sql, (now_us, limit))]
+
+
+async def listed(store: Store, kind: str, state: str, limit: int) -> list[StoredTimer]:
+    """For the operator; "" is any. Soonest due first."""
+    which, params = ["1 = 1"], list[Any]()
+    for column, value in (("kind", kind), ("state", state)):
+        if value:
+            which.append(f"{column} = ?")
+            params.append(value)
+    sql = f"SELECT {_COLUMNS} FROM timer WHERE {' AND '.join(which)} ORDER BY due_us, id LIMIT ?"
+    return [_timer(row) for row in await store.fetch(sql, (*params, limit))]
+
+
+async def counts(store: Store) -> dict[tuple[str, str], int]:
+    """(kind, state) -> how many."""
+    rows = await store.fetch("SELECT kind, state, count(*) FROM timer GROUP BY kind, state")
+    return {(row[0], row[1]): int(row[2]) for row in rows}
+
+
+async def ended_since(store: Store, kind: str, since_us: int) -> list[StoredTimer]:
+    """All of a kind that began since then and were not cancelled: what a measure is taken of."""
+    return await _where(store, "kind = ? AND start_us >= ? AND state <> 'cancelled'", (kind, since_us))
+
+
+async def _where(store: Store, condition: str, params: tuple[Any, ...]) -> list[StoredTimer]:
+    return [_timer(row) for row in await store.fetch(f"SELECT {_COLUMNS} FROM timer WHERE {condition}", params)]
+
+
+def _timer(row: Sequence[Any]) -> StoredTimer:
+    id, kind, dedupe, subject, patient, start_us, due_us, state, ended_us, payload = row
+    return StoredTimer(id, kind, dedupe, subject, patient, start_us, due_us, state, ended_us, orjson.loads(payload))

@@ -1,0 +1,37 @@
+"""One event of a message on its way to a Change: what is known of the message beside the event itself."""
+
+from dataclasses import dataclass
+
+from mappers.hl7v2.event import AdtEvent
+from service.access.context import Context
+from service.store.change import Change
+from service.store.stay_rows import MessageRow
+from service.workflow import matching
+from service.workflow.member_match import Match
+from service.workflow.stay_numbers import PERSON
+from service.workflow.stay_writes import Cause
+
+
+@dataclass
+class Incoming:
+    inbox_id: int
+    received_us: int
+    event: AdtEvent
+    cause: Cause
+
+    def row(self, key: str, found: Match) -> MessageRow:
+        """As it is kept under a key. For whom it counts is decided with its stay."""
+        return MessageRow(
+            key, self.inbox_id, self.received_us, "", self.event.to_json(), found.patient_ref or "", found.reason
+        )
+
+
+async def matched(ctx: Context, change: Change, incoming: Incoming, stay: str) -> Match:
+    """Whom the message names by itself. A confirmed match makes the hospital's numbers known from now on."""
+    found = await matching.whose(ctx, incoming.event, stay)
+    change.merge(await matching.remembered(ctx, incoming.event, found, incoming.inbox_id))
+    return found
+
+
+def person_key(ctx: Context, system: str, number: str) -> str:
+    return f"{PERSON}{ctx.store.keys.of('person', system, number) & (1 << 64) - 1:016x}"

@@ -1,0 +1,82 @@
+"""The 24-hour rule: each hospital event has a timer, from the event to the moment when a care manager was told of it.
+
+DHCS: the care manager is told within 24 hours of admission, transfer and discharge (facts/california.md B.10). The row
+keeps what is measured: event (start_us), receipt (payload), told (ended_us). A nursing facility has 48 hours.
+"""
+
+from service.access.context import Context, parse
+from service.store import stays
+from service.store import timers as rows
+from service.store.change import Change
+from service.workflow import timers
+from service.workflow.stay_alerts import Told
+from service.workflow.stay_milestones import Milestone, milestones
+from service.workflow.stay_transitions import Transition
+from service.workflow.stays import StayState
+from service.workflow.timer_breaches import leads_of
+from service.workflow.timer_kinds import HOUR_US
+from service.workflow.transitions_of_care import FORGET_US
+
+RELAY, SNF = "adt-relay", "snf-notice"
+RELAYED = frozenset({"ed-arrival", "observation", "admission", "hospital-encounter", "transfer", "discharge", "death"})
+ARRIVALS = frozenset({"ed-arrival", "observation", "admission", "hospital-encounter"})
+EARLY_US = 6 * HOUR_US
+"""A facility's clock may be behind the hospital's: so much before the discharge an admission still answers it."""
+
+
+async def measured(
+    ctx: Context,
+    change: Change,
+    told: Told,
+    done: list[Transition],
+    was: StayState | None,
+    now: StayState | None,
+    heard: bool,
+) -> None:
+    """Starts the timers of what is news, met at once where somebody was told. heard: there is a care manager."""
+    old = {m.key for m in milestones(was)} if was is not None else set[str]()
+    current = [m for m in milestones(now) if m.kind in RELAYED and m.production] if now is not None else []
+    for one in current:
+        if one.key in old or ctx.now_us - one.at_us > FORGET_US:
+            continue
+        received_us = one.received_us or ctx.now_us
+        about = {"event": one.kind, "encounter": told.encounter, "received_us": received_us}
+        cause = f"{told.encounter}/{told.patient}/{one.key}"
+        at = ctx.now_us if heard else None
+        timers.start(ctx, change, RELAY, told.encounter, told.patient, one.at_us, about, cause=cause, done_us=at)
+    if heard and done:
+        timers.met(ctx, change, RELAY, told.encounter)
+    await _nursing(ctx, change, told, current, old)
+
+
+async def _nursing(ctx: Context, change: Change, told: Told, current: list[Milestone], old: set[str]) -> None:
+    """A discharge to a nursing facility waits for word of one; any later arrival of the member elsewhere is that."""
+    leaving = [m for m in current if m.kind == "discharge" and m.detail == "SNF"]
+    for one in leaving:
+        if one.key not in old and ctx.now_us - one.at_us <= FORGET_US:
+            about = {"encounter": told.encounter, "what": told.facility}
+            timers.start(ctx, change, SNF, told.encounter, told.patient, one.at_us, about, cause=f"{told.encounter}")
+    if not leaving:
+        if any(key.endswith(".SNF") for key in old):
+            timers.cancelled(ctx, change, SNF, told.encounter)
+        arrived = [m.at_us for m in current if m.kind in ARRIVALS and m.key not in old]
+        for waiting in await rows.of_patient(ctx.store, told.patient, (SNF,)) if arrived else ():
+            if waiting.subject != told.encounter and max(arrived) >= waiting.start_us - EARLY_US:
+                timers.met(ctx, change, SNF, waiting.subject)
+
+
+async def waiting(ctx: Context, patient: str) -> bool:
+    """Whether an event of the member could not be told to anybody yet."""
+    return bool(await rows.of_patient(ctx.store, patient, (RELAY,)))
+
+
+async def told_since(ctx: Context, change: Change, patient: str) -> None:
+    """Meets those of whom an alert was made in another way than by a message: a lead came later."""
+    if not await leads_of(ctx, patient):
+        return
+    for one in await rows.of_patient(ctx.store, patient, (RELAY,)):
+        for rtype, fhir_id, _version, body in await stays.told(ctx.store, one.subject):
+            alert = rtype == "Communication" and fhir_id.startswith("al-")
+            if alert and parse(body).get("status") == "completed":
+                timers.met(ctx, change, RELAY, one.subject)
+                break

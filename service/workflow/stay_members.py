@@ -1,0 +1,224 @@
+"""All stays of one member after a message: which accounts are one stay, which stays one transition; what changed.
+
+Each stay has an Encounter of its own for each member: an Encounter never changes its subject (facts/adt.md 1.1, A45).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from service.access.context import Context
+from service.store import stay_rows
+from service.store.change import Change
+from service.store.stay_rows import AccountRow, ThreadRow
+from service.workflow.parties import reference_of
+from service.workflow.stay_deaths import tell_death, told_alone
+from service.workflow.stay_identity import derived_id
+from service.workflow.stay_picture import Picture, death_places, of_world, picture, stretch_of
+from service.workflow.stay_threads import Chain, Stretch, stays_of, threads_of
+from service.workflow.stay_world import Loaded, Message, World, load, member_key, message_of
+from service.workflow.stay_writes import Cause, Writing, retire, write_stay
+
+
+@dataclass(frozen=True)
+class Result:
+    """encounters: account -> Encounter.id. heard: whether all that is news had somebody to go to."""
+
+    encounters: dict[str, str]
+    heard: bool
+
+
+@dataclass
+class _Side:
+    """The member's stays before or after: chains, the Encounter of each first account, deaths, messages."""
+
+    chains: list[Chain]
+    encounter: dict[str, str]
+    deaths: dict[str, list[Message]]
+    world: World
+    keys: dict[str, frozenset[str]]
+
+    def chain_of(self, encounter: str) -> Chain | None:
+        return next((c for c in self.chains if self.encounter[c[0].account] == encounter), None)
+
+    def picture(self, encounter: str, patient: str, now_us: int) -> Picture | None:
+        chain = self.chain_of(encounter)
+        if chain is None:
+            return None
+        messages = of_world(self.world, self.keys)
+        parts = [(one.account, messages(one.account)) for one in chain]
+        return picture(parts, self.deaths.get(chain[0].account, ()), patient, now_us)
+
+
+async def settle_member(
+    ctx: Context,
+    change: Change,
+    patient: str,
+    cause: Cause,
+    loaded: Loaded,
+    after: World,
+    touched: set[str],
+    own: dict[str, Stretch],
+) -> Result:
+    """touched: accounts that were decided anew. own: those of them that are the member's, as they are now."""
+    rows = await stay_rows.accounts(ctx.store, patient)
+    stored = await stay_rows.threads(ctx.store, patient)
+    told = await _deaths(ctx, patient, loaded.before), await _deaths(ctx, patient, loaded.before, after)
+    alone = bool(told[1]) and await told_alone(ctx, patient)
+    old = _before(rows, loaded, [] if alone else told[0])
+    new = await _after(ctx, patient, rows, loaded, after, touched, own, [] if alone else told[1])
+    threads = {a: new.encounter[first] for a, first in threads_of(new.chains).items()}
+    changed = [c for c in new.chains if _differs(c, old, new, touched, stored, threads)]
+    gone = sorted(set(old.encounter.values()) - set(new.encounter.values()))
+    await _load_more(ctx, change, rows, loaded, old, new, changed, gone)
+    moves = any(m.moves for m in after.messages.values())
+    heard = True
+    for encounter in gone:
+        was = old.picture(encounter, patient, ctx.now_us)
+        kept = {s.account for c in new.chains for s in c}
+        chain = old.chain_of(encounter) or ()
+        why = "renumbered" if kept & {s.account for s in chain} or _goes_on(chain, old, new) else ""
+        why = why or ("moved" if moves else "match-reversed")
+        await retire(ctx, change, Writing(patient, encounter, stored.get(encounter), cause), was, why)
+        change.statements.append(stay_rows.drop_thread(encounter))
+    for chain in changed:
+        encounter = new.encounter[chain[0].account]
+        was, now = (side.picture(encounter, patient, ctx.now_us) for side in (old, new))
+        if now is None:
+            continue
+        thread = _thread_row(encounter, patient, threads[chain[0].account], now)
+        heard &= await write_stay(ctx, change, Writing(patient, encounter, thread, cause), was, now)
+        if stored.get(encounter) != thread:
+            change.statements.append(stay_rows.put_thread(thread))
+    if not new.chains and told[1]:
+        heard &= await tell_death(ctx, change, patient, told[1])
+    _keep_accounts(change, patient, rows, new, touched)
+    return Result({s.account: new.encounter[c[0].account] for c in new.chains for s in c}, heard)
+
+
+def _goes_on(chain: Iterable[Stretch], old: _Side, new: _Side) -> bool:
+    """Whether its keys lead to another account of the same member now."""
+    keys = {key for one in chain for key in old.keys.get(one.account, frozenset({one.account}))}
+    return any(keys & new.keys.get(s.account, frozenset({s.account})) for c in new.chains for s in c)
+
+
+async def _deaths(ctx: Context, patient: str, before: World, after: World | None = None) -> list[Message]:
+    """Of the person alone: stored ones and, where `after` is given, with what is added."""
+    numbers = {number for number, _ in await stay_rows.numbers(ctx.store, [member_key(patient)])}
+    rows = await stay_rows.messages(ctx.store, numbers)
+    stored = World({(r.stay, r.inbox_id): message_of(r) for r in rows}).messages
+    found = stored | before.messages
+    if after is not None:
+        found |= after.messages
+    said = World({key: m for key, m in found.items() if m.event.patient.deceased is not None}).deaths(patient)
+    return sorted(said, key=lambda m: m.order)
+
+
+def _before(rows: list[AccountRow], loaded: Loaded, deaths: list[Message]) -> _Side:
+    """As it was decided and stored; the chains of a stay follow from the same rule."""
+    by_encounter: dict[str, dict[str, Stretch]] = {}
+    for row in rows:
+        by_encounter.setdefault(row.encounter, {})[row.account] = stretch_of(row)
+    chains, encounter = list[Chain](), dict[str, str]()
+    for id, stretches in by_encounter.items():
+        found = stays_of(list(stretches.values()))
+        chain = found[0] if len(found) == 1 else tuple(sorted(stretches.values(), key=lambda s: s.order))
+        chains.append(chain)
+        encounter[chain[0].account] = id
+    keys = loaded.before.groups(loaded.keys)
+    return _Side(chains, encounter, death_places(chains, deaths), loaded.before, keys)
+
+
+async def _after(
+    ctx: Context,
+    patient: str,
+    rows: list[AccountRow],
+    loaded: Loaded,
+    after: World,
+    touched: set[str],
+    own: dict[str, Stretch],
+    deaths: list[Message],
+) -> _Side:
+    others = {row.account: stretch_of(row) for row in rows if row.account not in touched}
+    chains = stays_of([*others.values(), *own.values()])
+    known = {row.account: row.encounter for row in rows}
+    encounter = {c[0].account: await _encounter_id(ctx, c[0].account, patient, known) for c in chains}
+    keys = after.groups(loaded.keys)
+    return _Side(chains, encounter, death_places(chains, deaths), after, keys)
+
+
+async def _encounter_id(ctx: Context, account: str, patient: str, known: dict[str, str]) -> str:
+    """The account's own key, unless it is the Encounter of somebody else."""
+    other = "stay-" + derived_id("encounter", account, patient)
+    if known.get(account) in (account, other):
+        return known[account]
+    held = await ctx.resource(f"Encounter/{account}")
+    return account if held is None or reference_of(held[0], "subject") == patient else other
+
+
+def _differs(
+    chain: Chain, old: _Side, new: _Side, touched: set[str], stored: dict[str, ThreadRow], threads: dict[str, str]
+) -> bool:
+    first = chain[0].account
+    encounter = new.encounter[first]
+    former = old.chain_of(encounter)
+    accounts = {s.account for s in chain}
+    if former is None or accounts & touched or {s.account for s in former} != accounts:
+        return True
+    row = stored.get(encounter)
+    deaths = [m.key for m in new.deaths.get(first, ())], [m.key for m in old.deaths.get(former[0].account, ())]
+    return row is None or row.thread != threads[first] or deaths[0] != deaths[1]
+
+
+async def _load_more(
+    ctx: Context,
+    change: Change,
+    rows: list[AccountRow],
+    loaded: Loaded,
+    old: _Side,
+    new: _Side,
+    changed: list[Chain],
+    gone: list[str],
+) -> None:
+    """The messages of the member's other accounts that belong to the same stays."""
+    former = [old.chain_of(e) or () for e in [*gone, *(new.encounter[c[0].account] for c in changed)]]
+    accounts = {s.account for chain in (*changed, *former) for s in chain}
+    keys = {row.stay for row in rows if row.account in accounts} - loaded.keys
+    if not keys:
+        return
+    more = await load(ctx, change, keys, (), set())
+    for side in (old, new):
+        # What was decided just now stands before what is stored.
+        side.world.messages = more.before.messages | side.world.messages
+        side.world.edges |= more.before.edges
+        side.world.numbers |= more.before.numbers
+        side.keys |= more.before.groups(more.keys)
+
+
+def _thread_row(encounter: str, patient: str, thread: str, now: Picture) -> ThreadRow:
+    state = now.state
+    start_us = state.last.occurred_us if state.start_us is None else state.start_us
+    return ThreadRow(
+        encounter, patient, thread, start_us, state.end_us, state.status, state.klass, state.disposition or "",
+        state.facility, state.last.occurred_us,
+    )  # fmt: skip
+
+
+def _keep_accounts(change: Change, patient: str, rows: list[AccountRow], new: _Side, touched: set[str]) -> None:
+    """Under each key that has a message of the member: its account and Encounter, for the next decision."""
+    made: dict[str, AccountRow] = {}
+    for chain in new.chains:
+        for one in chain:
+            keys = {
+                key
+                for key in new.keys.get(one.account, ())
+                if any(m.row.patient == patient and m.row.stay == key for m in new.world.messages.values())
+            }
+            for key in keys or {row.stay for row in rows if row.account == one.account}:
+                made[key] = AccountRow(
+                    key, one.account, new.encounter[chain[0].account], patient, one.facility, one.began, one.klass,
+                    one.disposition, one.came_from, one.status, one.start_us, one.end_us, one.seen_us,
+                )  # fmt: skip
+    known = {row.stay: row for row in rows}
+    change.statements += [stay_rows.put_account(row) for key, row in sorted(made.items()) if known.get(key) != row]
+    gone = [row for row in rows if row.stay not in made and row.account in touched]
+    change.statements += [stay_rows.drop_account(row) for row in gone]

@@ -1,0 +1,135 @@
+"""What is stored of some stays, under all their numbers, and the same with what a message adds: before and after.
+
+Whatever is read here is relied upon: a Change of another worker about the same stays makes this one be decided again.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from mappers.hl7v2.event import AdtEvent
+from service.access.context import Context
+from service.store import epochs, stay_rows
+from service.store.change import Change
+from service.store.stay_rows import AccountRow, MessageRow
+from service.workflow.stay_aliases import Edge, canonical, groups
+from service.workflow.stay_events import StoredEvent, order_of
+from service.workflow.stay_numbers import ABOUT_A_NUMBER, MOVES
+
+Number = tuple[str, str]
+"""(number, stay)"""
+OF_ALL_STAYS = ABOUT_A_NUMBER - {"demographics"}
+"""Said of a number, it counts for all stays under it; a death counts for the member's latest stay."""
+
+
+@dataclass(frozen=True)
+class Message:
+    row: MessageRow
+    event: AdtEvent
+
+    @cached_property
+    def stored(self) -> StoredEvent:
+        return StoredEvent(self.event, str(self.row.inbox_id), self.row.received_us)
+
+    @cached_property
+    def order(self) -> tuple[object, ...]:
+        return order_of(self.stored)
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.row.stay, self.row.inbox_id
+
+    @property
+    def moves(self) -> bool:
+        return self.event.effect in MOVES
+
+
+def message_of(row: MessageRow) -> Message:
+    return Message(row, AdtEvent.from_json(row.event))
+
+
+@dataclass
+class World:
+    """Messages by (key, inbox id), aliases, and under which numbers the stays are."""
+
+    messages: dict[tuple[str, int], Message] = field(default_factory=dict)
+    edges: set[Edge] = field(default_factory=set)
+    numbers: set[Number] = field(default_factory=set)
+
+    def groups(self, keys: Iterable[str]) -> dict[str, frozenset[str]]:
+        """Account -> the keys that lead to it."""
+        return groups(frozenset(keys), canonical(self.edges))
+
+    def of(self, keys: Iterable[str]) -> list[Message]:
+        """All that is said of a stay: under its keys, and of its numbers."""
+        own = frozenset(keys)
+        about = {number for number, stay in self.numbers if stay in own} - own
+        return [
+            message
+            for (key, _), message in self.messages.items()
+            if (key in own and message.event.effect != "demographics")
+            or (key in about and message.event.effect in OF_ALL_STAYS)
+        ]
+
+    def deaths(self, patient: str) -> list[Message]:
+        """Messages about the person alone that say whether the member lives."""
+        return [
+            message
+            for message in self.messages.values()
+            if message.event.effect == "demographics" and message.row.patient == patient
+        ]
+
+
+def member_key(patient: str) -> str:
+    """Under this key the numbers of a person are known whose messages tell of a death."""
+    return f"member-{patient}"
+
+
+@dataclass
+class Loaded:
+    """keys: of the stays, with all their aliases. accounts: what was decided of them so far."""
+
+    keys: set[str]
+    before: World
+    accounts: list[AccountRow]
+
+
+async def load(ctx: Context, change: Change, keys: Iterable[str], edges: Sequence[Edge], new: set[Number]) -> Loaded:
+    """edges, new: aliases and numbers that are about to be added; they lead to more keys."""
+    wanted = set(keys)
+    while True:
+        await _rely(ctx, change, "stay", wanted)
+        found = {Edge(*row) for row in await stay_rows.aliases(ctx.store, wanted)}
+        more = wanted | {key for edge in (*found, *edges) for key in (edge.stay, edge.target) if _touches(edge, wanted)}
+        if more == wanted:
+            break
+        wanted = more
+    numbers = await stay_rows.numbers(ctx.store, wanted)
+    about = {number for number, stay in numbers | new if stay in wanted}
+    await _rely(ctx, change, "stay", about)
+    rows = await stay_rows.messages(ctx.store, wanted | about)
+    before = World({(r.stay, r.inbox_id): message_of(r) for r in rows}, found, numbers)
+    return Loaded(wanted, before, await stay_rows.accounts_of_keys(ctx.store, wanted))
+
+
+def _touches(edge: Edge, keys: set[str]) -> bool:
+    return edge.stay in keys or edge.target in keys
+
+
+async def _rely(ctx: Context, change: Change, kind: str, names: Iterable[str]) -> None:
+    keys = {ctx.store.keys.of(kind, name) for name in names} - change.epochs.keys()
+    if keys:
+        change.epochs |= await epochs.several(ctx.store, keys)
+
+
+async def rely_on_numbers(ctx: Context, change: Change, numbers: Iterable[str]) -> None:
+    """Before it is read which stays are under them: one that begins meanwhile is looked at too."""
+    wanted = list(numbers)
+    await _rely(ctx, change, "stay", wanted)
+    change.bump_epochs |= {ctx.store.keys.of("stay", number) for number in wanted}
+
+
+async def rely_on_member(ctx: Context, change: Change, patient: str) -> None:
+    """All that is decided of a member's stays follows each other; alert_catch_up.py and tcs_plans.py look at it too."""
+    await _rely(ctx, change, "stays-of", [patient])
+    change.bump_epochs.add(ctx.store.keys.of("stays-of", patient))

@@ -1,0 +1,171 @@
+"""A stay of a member that changed -> its Encounter, Conditions, alerts, checklist and audit row; and back."""
+
+from dataclasses import dataclass
+
+from fhir_profiles import Resource
+from service.access.context import Context
+from service.log_events import ADT_ALERTED, ADT_RETRACTED, log
+from service.store.change import Change, Job
+from service.store.stay_rows import ThreadRow
+from service.workflow.member_names import short_name
+from service.workflow.stay_alerts import Told, alert_writes
+from service.workflow.stay_details import details, diagnoses
+from service.workflow.stay_encounter import encounter
+from service.workflow.stay_picture import Picture
+from service.workflow.stay_transitions import Transition
+from service.workflow.stays import StayState, voided
+from service.workflow.transitional_care import tcs_writes
+
+
+@dataclass(frozen=True)
+class Cause:
+    """The message by which it is decided; all empty where a person, the roster or the clock is the cause."""
+
+    inbox_id: int = 0
+    received_us: int = 0
+    trigger: str = ""
+    feed: str = ""
+    control_id: str = ""
+    digest: str = ""
+    """SHA-256 of the message as it came, for Provenance."""
+    organization: str = ""
+
+
+@dataclass(frozen=True)
+class Writing:
+    """Which Encounter (id) of whom. thread: the row of its transition of care, None of one that is unknown."""
+
+    patient: str
+    encounter: str
+    thread: ThreadRow | None
+    cause: Cause
+
+    @property
+    def reference(self) -> str:
+        return f"Encounter/{self.encounter}"
+
+
+async def write_stay(ctx: Context, change: Change, writing: Writing, was: Picture | None, now: Picture) -> bool:
+    """False where an alert has nobody to go to."""
+    told = await _told(ctx, writing, now)
+    said = details(now.events)
+    conditions = diagnoses(now.events, writing.patient, writing.reference)
+    made = encounter(
+        now.state,
+        said.event,
+        writing.patient,
+        stay_id=writing.encounter,
+        patient_display=told.member,
+        facility_ref=told.facility_reference,
+        facility_display=told.facility,
+        former=said.former,
+        reason=said.reason,
+        diagnoses=[one for one in conditions if not _in_error(one)],
+    )
+    current = await ctx.resource(writing.reference)
+    written = current is None or _body(current[0]) != _body(made)
+    if written:
+        change.writes.append(ctx.write(made, current[1] if current else 0))
+    before = diagnoses(was.events, writing.patient, writing.reference) if was else []
+    await _conditions(ctx, change, before, conditions)
+    heard, news = await _tell(ctx, change, writing, told, was.state if was else None, now.state)
+    if writing.cause.inbox_id or written or news:
+        _audit(ctx, change, writing)
+    return heard
+
+
+async def retire(ctx: Context, change: Change, writing: Writing, was: Picture | None, why: str) -> None:
+    """Nothing of the Encounter stands any more. why: moved, match-reversed, renumbered."""
+    current = await ctx.resource(writing.reference)
+    if current is not None and current[0].get("status") != "entered-in-error":
+        change.writes.append(ctx.write({**current[0], "status": "entered-in-error"}, current[1]))
+        _audit(ctx, change, writing)
+    if was is None:
+        return
+    told = await _told(ctx, writing, was)
+    await _conditions(ctx, change, diagnoses(was.events, writing.patient, writing.reference), [])
+    await _tell(ctx, change, writing, told, was.state, voided(was.state, why), gone=True)
+
+
+async def _told(ctx: Context, writing: Writing, picture: Picture) -> Told:
+    facility = details(picture.events).event.facility
+    member = await ctx.resource(writing.patient)
+    return Told(
+        writing.reference,
+        writing.patient,
+        short_name(member[0]) if member else "",
+        facility.name or "a hospital",
+        facility.reference,
+        thread=writing.thread.thread if writing.thread else "",
+        received_us=writing.cause.received_us,
+    )
+
+
+async def _tell(
+    ctx: Context,
+    change: Change,
+    writing: Writing,
+    told: Told,
+    was: StayState | None,
+    now: StayState,
+    gone: bool = False,
+) -> tuple[bool, bool]:
+    """(whether there was somebody to tell, whether anything was told)"""
+    part = Change()
+    done, heard = await alert_writes(ctx, part, told, was, now)
+    await tcs_writes(ctx, part, told, done, was, None if gone else now)
+    _add(change, part, told.patient)
+    for transition in done:
+        _log(writing.cause, transition)
+    return heard, bool(done)
+
+
+def _add(change: Change, part: Change, patient: str) -> None:
+    """Two stays of a member may both want to change a plan: the second is done by a job of its own."""
+    known = {write.reference for write in change.writes}
+    twice = [write for write in part.writes if write.reference in known]
+    part.writes = [write for write in part.writes if write.reference not in known]
+    change.merge(part)
+    if twice:
+        change.jobs.append(Job("tcs.settle", {"patient": patient}))
+
+
+async def _conditions(ctx: Context, change: Change, before: list[Resource], now: list[Resource]) -> None:
+    """Those that are new or changed; what no message gives any more is entered in error."""
+    kept = {one["id"] for one in now}
+    gone = [_error(one) for one in before if one["id"] not in kept and not _in_error(one)]
+    for one in [*(c for c in now if c not in before), *gone]:
+        current = await ctx.resource(f"Condition/{one['id']}")
+        if current is None and _in_error(one):
+            continue
+        if current is None or _body(current[0]) != _body(one):
+            change.writes.append(ctx.write(one, current[1] if current else 0))
+
+
+def _error(condition: Resource) -> Resource:
+    status = {"system": "http://terminology.hl7.org/CodeSystem/condition-ver-status", "code": "entered-in-error"}
+    kept = {name: value for name, value in condition.items() if name != "clinicalStatus"}
+    return {**kept, "verificationStatus": {"coding": [status]}}
+
+
+def _in_error(condition: Resource) -> bool:
+    codings = condition.get("verificationStatus", {}).get("coding", [])
+    return any(one.get("code") == "entered-in-error" for one in codings)
+
+
+def _audit(ctx: Context, change: Change, writing: Writing) -> None:
+    cause = writing.cause
+    came: dict[str, object] = {"inbox": cause.inbox_id, "feed": cause.feed, "control_id": cause.control_id}
+    came |= {"sha256": cause.digest, "organization": cause.organization}
+    detail = {"source": came} if cause.inbox_id else None
+    change.audit.append(ctx.audit("U", "adt-applied", writing.reference, (writing.patient,), detail=detail))
+
+
+def _log(cause: Cause, transition: Transition) -> None:
+    event = ADT_ALERTED if transition.action == "alert" else ADT_RETRACTED
+    log(event, inbox=cause.inbox_id, trigger=cause.trigger, transition=transition.kind)
+
+
+def _body(resource: Resource) -> Resource:
+    meta = {k: v for k, v in resource.get("meta", {}).items() if k not in ("versionId", "lastUpdated")}
+    return {**resource, "meta": meta} if meta else {k: v for k, v in resource.items() if k != "meta"}
