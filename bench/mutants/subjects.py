@@ -36,7 +36,7 @@ _ASSERTIONS = (
 SUBJECTS = (
     Subject("decide", "service/access/consent/decide.py", (_CONSENT + "test_decide.py",)),
     Subject("decide", "service/access/consent/provisions.py", (_CONSENT + "test_compile.py", _CONSENT)),
-    Subject("decide", "service/access/consent/evidence.py", (_CONSENT + "test_compile.py", _CONSENT)),
+    Subject("decide", "service/access/consent/evidence.py", ("tests/service/workflow/test_consent_parties.py", _CONSENT)),
     Subject("restriction", "service/store/visible_consent.py", (_RULES, _STORE + "test_visible_consent.py")),
     Subject("restriction", "service/store/visible_scope.py", (_STORE + "test_visible_scope.py",)),
     Subject("restriction", "service/store/visible.py", _SEEN),
@@ -56,5 +56,5 @@ SUBJECTS = (
     Subject("token", "service/auth/scopes.py", (_AUTH + "test_scopes.py",)),
     Subject("token", "service/auth/tokens.py", (_AUTH + "test_bearer.py", *_TOKEN)),
     Subject("token", "service/auth/bearer.py", (_AUTH + "test_caller_of.py", *_TOKEN)),
-    Subject("token", "service/auth/backend_services.py", _TOKEN),
+    Subject("token", "service/auth/backend_services.py", (*_ASSERTIONS, _AUTH + "test_app_tokens.py")),
 )

@@ -49,7 +49,7 @@ async def test_a_filter_that_is_not_served_any_more_is_told_to_the_client(desk: 
 async def test_an_event_that_cannot_be_decided_holds_up_the_others_for_an_hour_at_most(
     desk: Desk, app_client: AppClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = await desk.subscribes(await app_client("ecm-provider"))
+    await desk.subscribes(await app_client("ecm-provider"))
     real = dispatching.tell
 
     async def tell(who: Any, spec: Any, events: Any, content: Any) -> Any:
