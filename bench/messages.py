@@ -157,7 +157,8 @@ async def _wait_until_done(url: str, first: int, total: int) -> dict[str, Any]:
     try:
         until = time.monotonic() + 120
         while time.monotonic() < until:
-            rows = await store.fetch("SELECT count(*) FROM job WHERE state IN ('ready', 'leased')")
+            sql = "SELECT count(*) FROM job WHERE state IN ('ready', 'leased') AND due_us <= ?"
+            rows = await store.fetch(sql, (store.clock.now_us(),))
             if rows[0][0] == 0:
                 break
             await asyncio.sleep(0.5)
