@@ -15,7 +15,7 @@ from statistics import median
 
 import psutil
 
-from bench import deliveries, guards, http_rounds, matching, messages, overload
+from bench import deliveries, guards, http_rounds, matching, matching_members, messages, overload
 from bench.county import County, build
 from bench.processes import service, static_server
 from bench.results import Row, table
@@ -23,7 +23,7 @@ from service.store.engine import open_store
 from service.store.migrate import migrate
 from tests import postgres_server
 
-PARTS = ("start", "guards", "http", "visible", "overload", "acks", "drain", "matching", "delivery")
+PARTS = ("start", "guards", "http", "visible", "overload", "acks", "drain", "matching", "delivery", "members")
 START_S, IDLE_MB = 3.0, 200.0
 
 
@@ -41,6 +41,8 @@ class Counts:
     overload_s: float = 60.0
     deliveries: int = 200
     matches: int = 2_000
+    roster: int = 50_000
+    whose: int = 5_000
 
 
 QUICK = Counts(
@@ -54,6 +56,8 @@ QUICK = Counts(
     overload_s=10.0,
     deliveries=50,
     matches=500,
+    roster=5_000,
+    whose=1_000,
 )
 
 
@@ -132,6 +136,8 @@ def measure(name: str, counts: Counts, parts: set[str], only: str) -> list[Row]:
             rows += matching.measure(county, url, server_of, writes=counts.matches, rounds=counts.rounds)
         if "delivery" in parts:
             rows += deliveries.measure(county, url, folder, server_of, writes=counts.deliveries)
+        if "members" in parts:  # last: its members join those of the others
+            rows += matching_members.measure(url, server_of, members=counts.roster, messages=counts.whose)
     return rows
 
 

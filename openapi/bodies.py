@@ -15,6 +15,7 @@ from openapi.examples import (
     TRANSACTION,
     search_form,
 )
+from openapi.notification_example import NOTIFICATION
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -31,6 +32,8 @@ def body_of(kind: str, entry: TypeEntry | None) -> Json | None:
             return {"$ref": "#/components/requestBodies/Patch"}
         case "bundle":
             return {"required": True, "content": {FHIR_JSON: {"schema": schema("Bundle"), "example": TRANSACTION}}}
+        case "notification":
+            return {"required": True, "content": {FHIR_JSON: {"schema": schema("Bundle"), "example": NOTIFICATION}}}
         case "match":
             return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": MATCH}}}
         case "alert-reason" | "alert-snooze" | "alert-reassign" | "alert-outcome":

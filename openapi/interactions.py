@@ -112,6 +112,11 @@ INTERACTIONS: dict[str, Interaction] = {
         (C.NOT_FOUND, C.FORBIDDEN, C.RULE), ("resource", "actor"), "nothing",
         "https://enlace.example.org/fhir/OperationDefinition/explain-access",
     ),
+    "$process-message": Interaction(
+        "Take a hospital's notification", "", {202: ("In safe storage.", "OperationOutcome")},
+        (C.FORBIDDEN, C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "notification",
+        f"{OPERATIONS}messageheader-operation-process-message.html",
+    ),
     "$match": Interaction(
         "Say who might be this", "s", {200: ("A Bundle of type searchset, the surest first.", "Bundle")},
         (C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "match", f"{OPERATIONS}patient-operation-match.html",
@@ -177,6 +182,10 @@ INTERACTIONS: dict[str, Interaction] = {
     "$notices-posted": Interaction(
         "Mark as read what was told to one", "r", {200: ("They are marked.", "Parameters")},
         (C.UNSUPPORTED_MEDIA,), _SHOWN, "notices-read", f"{OURS}practitioner-notices",
+    ),
+    "$in-hospital": Interaction(
+        "List own members in hospital of", "r", {200: ("The longest stay first.", "Parameters")}, (), _SHOWN, "nothing",
+        f"{OURS}practitioner-in-hospital",
     ),
     "$acknowledge": Interaction(
         "Acknowledge the alert", "u", {200: ("The alert as it stands then.", "Communication")},

@@ -127,7 +127,7 @@ ADT_ALERTED = _row(
 ADT_RETRACTED = _row("adt.retracted", INFO, "An alert was retracted.", "inbox trigger transition")
 
 ALERT_ESCALATED = _row(
-    "alert.escalated", WARNING, "An alert that nobody acknowledged went on to the next.", "level recipients"
+    "alert.escalated", WARNING, "An alert that nobody acknowledged went on to the next.", "step recipients"
 )
 TIMER_BREACHED = _row("timer.breached", WARNING, "A timer was not met in time.", "kind timer")
 

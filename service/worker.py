@@ -26,6 +26,8 @@ from service.workflow.feed_watch import watch
 from service.workflow.hospital_events import apply_adt
 from service.workflow.purging import purge
 from service.workflow.rematching import rematch
+from service.workflow.stay_settling import settle_job
+from service.workflow.stay_silence import settle_silent
 
 Handler = Callable[[Context, dict[str, Any]], Awaitable[Change]]
 
@@ -38,6 +40,8 @@ HANDLERS: dict[str, Handler] = {
     "tcs.settle": transitional_care.settle_member,
     "hospital.answer": hospital_answer.answer,
     "adt.terms": fill_terms,
+    "adt.settle": settle_job,
+    "adt.stale": settle_silent,
     "adt.watch": watch,
     "alert.overdue": alert_escalation.overdue,
     "alert.escalate": alert_escalation.escalate,

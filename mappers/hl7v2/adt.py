@@ -12,6 +12,7 @@ from typing import NamedTuple
 from mappers.hl7v2.adt_events import EVENTS, LINKS, NAMES_STAY, SWAPS, WITH_MERGES, WITHOUT_VISIT, Row
 from mappers.hl7v2.datatypes import authority, moment, npi
 from mappers.hl7v2.event import AdtEvent, Facility, Merge, Patient, StayKey, Visit
+from mappers.hl7v2.event_time import occurred, times_told
 from mappers.hl7v2.findings import Finding
 from mappers.hl7v2.message import DELETE, Header, Message, Segment
 from mappers.hl7v2.segments.mrg import merges
@@ -22,7 +23,6 @@ from mappers.hl7v2.times import Moment
 
 __all__ = ["AdtEvent", "Finding", "SourceConfig", "event_code", "to_event", "to_events"]
 
-_SKEW_US = 15 * 60 * 1_000_000  # hospital clocks disagree by minutes; beyond this a time is in the future
 _SHORT_EVENT = re.compile(r"A(\d)\Z")
 _EMPTY_EVN, _EMPTY_PV1, _EMPTY_PV2 = Segment("EVN", "EVN"), Segment("PV1", "PV1"), Segment("PV2", "PV2")
 
@@ -122,9 +122,9 @@ def _event(told: _Told, group: Message, findings: list[Finding]) -> AdtEvent:
         pairs, remarks = merges(group.segments, row.effect, source)
         findings += remarks
     pv1 = _EMPTY_PV1 if stay is None and row.effect not in NAMES_STAY else group.first("PV1") or _EMPTY_PV1
-    times = _times(evn, pv1, told.sent, source, findings)
-    occurred, origin = _occurred(row, times, told.now, findings)
-    if occurred is None and told.received is not None:
+    times = times_told(evn, pv1, told.sent, source, findings)
+    happened, origin = occurred(row, times, told.now, findings)
+    if happened is None and told.received is not None:
         origin = "received"
     facility = _facility(told.header, evn, pv1, source)
     cancelled = times.get("EVN-6") if row.cancels or row.effect in ("delete", "delete-person") else None
@@ -137,8 +137,8 @@ def _event(told: _Told, group: Message, findings: list[Finding]) -> AdtEvent:
         source=source.name,
         control_id=told.header.control_id,
         processing_id=told.header.processing_id,
-        occurred=occurred.us if occurred else told.received,
-        occurred_text=occurred.fhir if occurred else "",
+        occurred=happened.us if happened else told.received,
+        occurred_text=happened.fhir if happened else "",
         occurred_source=origin,
         cancelled=_us(cancelled),
         message_time=_us(told.sent),
@@ -184,51 +184,6 @@ def _row(message: Message, source: SourceConfig, findings: list[Finding]) -> Row
     elif header.structure and header.structure != row.structure:
         findings.append(Finding("structure-disagrees", "MSH-9", "information", "MSH-9.3 does not fit MSH-9.2."))
     return row
-
-
-def _times(
-    evn: Segment,
-    pv1: Segment,
-    sent: Moment | None,
-    source: SourceConfig,
-    findings: list[Finding],
-) -> dict[str, Moment]:
-    quiet: list[Finding] = []  # PV1-44/45 were remarked on when the visit was read
-    found = {
-        "EVN-2": moment(evn, 2, source, findings),
-        "EVN-6": moment(evn, 6, source, findings),
-        "PV1-44": moment(pv1, 44, source, quiet),
-        "PV1-45": moment(pv1, 45, source, quiet),
-        "MSH-7": sent,
-    }
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _occurred(
-    row: Row,
-    times: dict[str, Moment],
-    now: int | None,
-    findings: list[Finding],
-) -> tuple[Moment | None, str]:
-    """The first time of the row's order that can be; a bare date gives way to a later source's time on that date."""
-    candidates = []
-    for name in row.times:
-        value = times.get(name)
-        if value is None:
-            continue
-        if now is not None and name != "MSH-7" and value.us > now + _SKEW_US:
-            findings.append(Finding("time-in-future", name, "warning", "The time is after the message was sent."))
-            continue
-        candidates.append((value, name))
-    if not candidates:
-        findings.append(Finding("time-missing", "EVN-2", "warning", "The message says nowhere when it happened."))
-        return None, ""
-    value, name = candidates[0]
-    if not value.timed:
-        finer = [c for c in candidates[1:] if c[0].timed and c[0].fhir.startswith(value.fhir)]
-        findings.append(Finding("time-coarse", name, "information", "The time of the event is a bare date."))
-        value, name = finer[0] if finer else (value, name)
-    return value, name
 
 
 def at_facility(message: Message, source: SourceConfig) -> SourceConfig:

@@ -96,7 +96,7 @@ class Diagnosis:
     rank: int = 0
     delete: bool = False
     at_text: str = ""
-    """DG1-5, when it was diagnosed; FHIR text with the precision as sent."""
+    """DG1-19 or DG1-5, when it was attested or diagnosed; FHIR text with the precision as sent."""
 
 
 @dataclass(frozen=True, slots=True)

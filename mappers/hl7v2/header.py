@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from mappers.hl7v2.charsets import bom, decode, wide
@@ -176,7 +177,10 @@ def batch_id(raw: bytes) -> str:
 
 
 def split_messages(raw: bytes) -> list[bytes]:
-    """Each message of a payload that holds several (a batch, or frames that ran together); usually just `[raw]`."""
+    """Each message of a payload that holds several (a batch, or frames that ran together); usually just `[raw]`.
+
+    [] for a batch without a message: some senders write one each hour.
+    """
     batch = is_batch(raw)
     if raw.count(b"MSH") < 2 and not batch:
         return [raw]
@@ -185,5 +189,5 @@ def split_messages(raw: bytes) -> list[bytes]:
         starts.insert(0, 0)  # a byte order mark hides the first of several
     if len(starts) < 2 and not batch:
         return [raw]
-    pieces = (raw[a:b] for a, b in zip(starts, [*starts[1:], len(raw)], strict=True))
-    return [_BATCH.sub(b"", piece) for piece in pieces] or [raw]
+    pieces = (raw[a:b] for a, b in pairwise([*starts, len(raw)]))
+    return [_BATCH.sub(b"", piece) for piece in pieces]

@@ -90,6 +90,15 @@ def _silence(facts: Facts) -> Samples:
         yield from _merged((name, _age(facts, at_us)) for name, at_us in last.items() if at_us)
 
 
+def _alarms(facts: Facts) -> Samples:
+    """All kinds of all feeds: a series that is missing could mean that nobody looked."""
+    if facts.figures:
+        shown = {identifier(name) for name in facts.figures.feeds}
+        raised = {(identifier(name), kind) for name, kind in facts.figures.alarms}
+        for name in sorted(shown):
+            yield from (((name, kind), int((name, kind) in raised)) for kind in ("silent", "errors", "queue"))
+
+
 def _alerts(facts: Facts) -> Samples:
     if facts.alerts:
         for state in ("new", "acknowledged", "retracted"):
@@ -172,6 +181,13 @@ FAMILIES = (
         ("code",),
         "HL7 v2 messages answered, over MLLP or HTTP, by MSA-1; `none` where no answer was due.",
         lambda facts: _words(facts.counters.answers),
+    ),
+    Family(
+        "enlace_hl7v2_answer_seconds",
+        "histogram",
+        (),
+        "Time from the last byte of an HL7 v2 message to its answer, commit included.",
+        lambda facts: _one(facts.counters.answer_seconds),
     ),
     Family(
         "enlace_feed_messages_total",
@@ -270,6 +286,14 @@ FAMILIES = (
         ("source",),
         "Time since the last message of a sending system; missing for one that never sent.",
         _silence,
+    ),
+    Family(
+        "enlace_feed_alarm",
+        "gauge",
+        ("source", "kind"),
+        "1 while operations are told of a sending system: `silent` (for what this hour of the week usually brings), "
+        "`errors`, `queue` (its messages wait); 0 for all others.",
+        _alarms,
     ),
     Family(
         "enlace_alerts",

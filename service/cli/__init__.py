@@ -8,6 +8,7 @@ import typer
 from service.cli import (
     access,
     adt,
+    alerts,
     audit,
     backup,
     break_glass,
@@ -27,6 +28,7 @@ from service.cli import (
     settings,
     setup,
     subscriptions,
+    timers,
     token,
 )
 from service.log_events import configure, where
@@ -81,8 +83,10 @@ app.add_typer(access.app, name="access")
 app.add_typer(break_glass.app, name="break-glass")
 app.add_typer(consent.app, name="consent")
 app.add_typer(subscriptions.app, name="subscriptions")
+app.add_typer(timers.app, name="timers")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(notices.app, name="notices")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(sandbox.app, name="sandbox")
 
 

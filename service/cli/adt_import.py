@@ -67,14 +67,12 @@ def contents_of(path: Path) -> bytes:
 
 async def taken_from(store: "Store", name: str, content: bytes) -> dict[str, Any]:
     """How many messages a file holds, says that it holds (told), and what became of them."""
-    from mappers.hl7v2.header import batch_count, is_batch, split_messages
+    from mappers.hl7v2.header import batch_count, split_messages
     from service.interactions.receive_hl7v2 import Receiver
     from service.store.change import AuditRow
 
     content = _unframed(content)
     messages = split_messages(content) if content.strip() else []
-    if is_batch(content) and messages == [content]:
-        messages = []  # a batch without a message: some senders write one each hour
     audit = AuditRow("E", "hl7v2", 0, OPERATOR, "", "hl7v2", request_id="cli")
     states = Counter(one.state for one in await Receiver(store).receive_each(messages, audit))
     counts = {state: states[state] for state in STATES}

@@ -12,12 +12,23 @@ from service.cli import doctor_machine as machine
 from service.cli.doctor_site import Check, Finding, Level, Site, ago, parted
 from service.cli.doctor_subscriptions import subscriptions
 from service.search.definition import digest
-from service.store import backup_marker, break_glass, chain, condition, credentials, label_rules, reindex, sources
+from service.store import (
+    backup_marker,
+    break_glass,
+    chain,
+    condition,
+    credentials,
+    feed_hours,
+    label_rules,
+    reindex,
+    sources,
+)
 from service.store import seals as audit_seals
 from service.store.backup_places import revision
 from service.store.database import Database
 from service.store.engine import Store
 from service.store.schema import SchemaError, check_schema, revisions
+from service.workflow.feed_silence import LEAST_WEEKS
 from service.workflow.hospital_events import SPARSE
 
 MINUTE = 60_000_000
@@ -178,22 +189,32 @@ async def clients(site: Site) -> list[Finding]:
 
 
 async def feeds(site: Site) -> list[Finding]:
-    """One line for each registered hospital that has not been heard."""
-    limit = site.settings.feed_silence_hours
+    """One line for each registered hospital that has not been heard, or of which something is told."""
+    limit, store = site.settings.feed_silence_hours, cast(Store, site.database)
     found, heard = [], 0
-    for source in await sources.all_sources(cast(Store, site.database)):
+    told = await feed_hours.watches(store)
+    for source in await sources.all_sources(store):
         if not source.active:
             continue
         last = await condition.last_heard_us(site.database, source.name)
+        alarms = [watch for watch in told if watch.source == source.name]
         remedy = f"ask the interface team of {source.organization}; `enlace adt inbox` shows what came"
         if last is None:
             found.append(Finding("warn", "feeds", f"{source.name} was never heard.", remedy))
-        elif site.now_us - last > limit * HOUR:
+        elif alarms:
+            found += [Finding("warn", "feeds", f"{source.name}: {watch.detail}", remedy) for watch in alarms]
+        elif site.now_us - last > limit * HOUR and not await _usual(store, source.name, site.now_us):
             silent = f"{source.name} has been silent for {ago(site.now_us - last)} (limit {limit} h)."
             found.append(Finding("warn", "feeds", silent, remedy))
         else:
             heard += 1
-    return found or [Finding("ok", "feeds", f"{heard} registered feeds, all heard within {limit} h.")]
+    return found or [Finding("ok", "feeds", f"{heard} registered feeds, none silent for longer than is usual.")]
+
+
+async def _usual(store: Store, name: str, now_us: int) -> bool:
+    """Whether enough is known of a feed that the worker tells when its silence is not usual."""
+    since = await feed_hours.known_since(store, name)
+    return since is not None and now_us - since > (LEAST_WEEKS + 1) * 7 * 24 * HOUR
 
 
 async def queue(site: Site) -> list[Finding]:

@@ -7,9 +7,6 @@ The answer is the same for known and unknown patients (../shared/decisions.md 21
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from hashlib import blake2b
-from typing import NamedTuple
 
 from mappers.hl7v2.ack import Outcome, acknowledge, batch
 from mappers.hl7v2.header import (
@@ -26,42 +23,18 @@ from mappers.hl7v2.header import (
 from mappers.hl7v2.message import MAX_BYTES
 from mappers.hl7v2.source import SourceConfig
 from service import metrics
-from service.log_events import (
-    ADT_BATCH_COUNT,
-    ADT_GAP,
-    ADT_REPEATED,
-    ADT_STORED,
-    ADT_UNREADABLE,
-    ADT_UNREGISTERED,
-    REQUEST_FAILED,
-    log,
-    where,
-)
-from service.store import inbox, sources
-from service.store.change import AuditRow, Change, Claim, ClaimTaken, Job, Stale
+from service.interactions.inbox_keeping import Letter, Taken, keep
+from service.log_events import ADT_BATCH_COUNT, ADT_GAP, REQUEST_FAILED, log, where
+from service.store.change import AuditRow
 from service.store.database import Unavailable
 from service.store.engine import Store
 from service.workflow.feed_tally import tally_of
 from service.workflow.sending_systems import Peer, Senders
 
-MAX_TEXT = 200
-TRIES = 5
 TOGETHER = 50
 HEAD_BYTES = 4096
 CODES = frozenset({"AA", "AE", "AR", "CA", "CE", "CR"})
 """https://terminology.hl7.org/CodeSystem-v2-0008.html"""
-
-
-class Taken(NamedTuple):
-    """What became of one message. state: stored, unregistered, unreadable, repeated, or refused: not stored."""
-
-    answer: bytes | None
-    state: str
-    inbox_id: int = 0
-
-    @property
-    def kept(self) -> bool:
-        return self.state != "refused"
 
 
 class Receiver:
@@ -108,7 +81,7 @@ class Receiver:
         if told is not None and told != len(messages):
             log(ADT_BATCH_COUNT, told=told, found=len(messages))
         given = [one.answer for one in await self.receive_each(messages, audit, peer) if one.answer]
-        return batch(given, batch_id(raw)) if given else None
+        return batch(given, batch_id(raw)) if given or not messages else None
 
     async def refuse_oversize(self, head: bytes) -> bytes | None:
         """The negative answer to a message over the cap, of which only the beginning is held; nothing is stored."""
@@ -132,7 +105,7 @@ class Receiver:
         try:
             if isinstance(header, Header):
                 config, unproven = await self.senders.speaking(header.sender, peer)
-            taken = await self._store(raw, header, config, audit, now_us, started, unproven)
+            taken = await keep(self.store, self._letter(raw, header, config, unproven, now_us, started), audit)
             self._counted(header, config)
             return taken
         except Unavailable:
@@ -143,68 +116,31 @@ class Receiver:
             self.tally.answered(config.name if config else "", now_us, time.perf_counter() - started, negative=True)
             return Taken(self._answer(header, None, "transient", now_us, "0"), "refused")
 
-    async def _store(
+    def _letter(
         self,
         raw: bytes,
         header: Header | Unreadable,
         config: SourceConfig | None,
-        audit: AuditRow | None,
+        unproven: bool,
         now_us: int,
         started: float,
-        unproven: bool,
-    ) -> Taken:
-        unreadable = isinstance(header, Unreadable)
-        source = config.name if config else _unregistered(header, unproven)
-        control_id = _plain(header.control_id)
-        digest = content_hash(raw)
-        inbox_id = self.store.next_id(now_us)
-        state = "unreadable" if unreadable else "stored" if config else "unregistered"
-        reason = header.reason if isinstance(header, Unreadable) else "sender-not-proven" if unproven else ""
-        event = "" if isinstance(header, Unreadable) else _plain(header.event)[:8]
-        ack = self._answer(header, config, "unreadable" if unreadable else "stored", now_us, str(inbox_id))
-        change = Change(
-            claims=[Claim(self.store.keys.of("inbox", source, control_id, digest), inbox_id)],
-            statements=[
-                inbox.insert(
-                    id=inbox_id,
-                    source=source,
-                    control_id=control_id,
-                    hash=bytes.fromhex(digest),
-                    received_us=now_us,
-                    event=event,
-                    raw=raw,
-                    ack=ack,
-                    state=state,
-                    reason=reason,
-                )
-            ],
+    ) -> Letter:
+        broken, inbox_id = isinstance(header, Unreadable), self.store.next_id(now_us)
+        return Letter(
+            id=inbox_id,
+            raw=raw,
+            sender=header.sender if isinstance(header, Header) else ("", ""),
+            config=config,
+            unproven=unproven,
+            unreadable=header.reason if isinstance(header, Unreadable) else "",
+            control_id=header.control_id,
+            event=header.event if isinstance(header, Header) else "",
+            digest=content_hash(raw),
+            stay=stay_hint(raw),
+            answer=self._answer(header, config, "unreadable" if broken else "stored", now_us, str(inbox_id)),
+            received_us=now_us,
+            started=started,
         )
-        # Over MLLP nobody signs in: the sender's registered organization stands for itself.
-        row = audit or AuditRow("E", "hl7v2", 0, "mllp", config.facility if config else "", "hl7v2")
-        change.audit.append(replace(row, detail=f'{{"inbox":{inbox_id}}}'))
-        if state == "stored":
-            change.jobs.append(Job("adt.apply", {"inbox": inbox_id}, ordering_key=_order(source, raw)))
-        for _ in range(TRIES):
-            try:
-                await self.store.commit(change)
-                break
-            except Stale:
-                continue
-            except ClaimTaken:
-                first = await inbox.repeated(self.store, source, control_id, bytes.fromhex(digest))
-                if first is None:
-                    continue
-                log(ADT_REPEATED, inbox=first[0])
-                self.tally.answered(config.name if config else "", now_us, time.perf_counter() - started, repeat=True)
-                return Taken(first[1], "repeated", first[0])
-        else:
-            raise Unavailable("the same message kept arriving")
-        metrics.message_stored(config.name if config else metrics.UNREGISTERED)
-        seconds = time.perf_counter() - started
-        self.tally.answered(config.name if config else "", now_us, seconds, negative=unreadable)
-        ms = int(seconds * 1000)
-        _log(state, inbox_id, config, event, len(raw), ms)
-        return Taken(ack, state, inbox_id)
 
     def _answer(
         self, header: Header | Unreadable, config: SourceConfig | None, outcome: Outcome, now_us: int, control_id: str
@@ -234,33 +170,3 @@ def _code(answer: bytes | None) -> str:
     at = answer.find(b"\rMSA") + 5 if answer else 0
     code = answer[at : at + 2].decode("ascii", "replace") if answer else "none"
     return code if code in CODES else "none"
-
-
-def _order(source: str, raw: bytes) -> str:
-    """One sender's messages about one stay follow each other; other stays need not wait for them.
-
-    Where a stay comes under several numbers, its epoch and the reducer keep the order that matters.
-    """
-    return f"source:{source}:{blake2b(stay_hint(raw), digest_size=6).hexdigest()}"
-
-
-def _unregistered(header: Header | Unreadable, unproven: bool) -> str:
-    """Name under which a message of an unknown sender is kept: what it says of itself, as one word."""
-    if isinstance(header, Unreadable):
-        return "?"
-    return (sources.UNPROVEN if unproven else "?") + "/".join(_plain(part)[:60] for part in header.sender)
-
-
-def _plain(text: str) -> str:
-    """As the database can keep it: PostgreSQL has no NUL in text. The message itself is kept as it came."""
-    return text.replace("\x00", "")[:MAX_TEXT]
-
-
-def _log(state: str, inbox_id: int, config: SourceConfig | None, event: str, size: int, ms: int) -> None:
-    if state == "unreadable":
-        log(ADT_UNREADABLE, inbox=inbox_id, reason="no-header", bytes=size)
-    elif config is None:
-        log(ADT_UNREGISTERED, inbox=inbox_id)
-    else:
-        trigger = event if event.isascii() and event.isalnum() else None
-        log(ADT_STORED, inbox=inbox_id, source=config.name, trigger=trigger, ms=ms)

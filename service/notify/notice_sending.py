@@ -11,7 +11,7 @@ from service.access.context import Context
 from service.access.context import Settings as Behaviour
 from service.caller import system_caller
 from service.log_events import NOTICE_FAILED, NOTICE_NO_WAY, log
-from service.notify import backoff
+from service.notify import backoff, in_hospital
 from service.notify.digests import of_many, of_one
 from service.notify.model import Channels, Message, Outcome, Result
 from service.store import notices
@@ -68,8 +68,13 @@ def unsendable(desk: Desk, notice: Notice, reason: str) -> Change:
 async def send(desk: Desk, ready: Sequence[Ready], to: str, language: str, *, whole: bool) -> None:
     """Over the channel of these notices, of one person. whole: as a digest."""
     first = ready[0].notice
-    said = (of_many([one.notice.kind for one in ready], language, desk.link) if whole
-            else of_one(first.kind, language, desk.link))  # fmt: skip
+    if whole:
+        there = in_hospital.line(
+            await in_hospital.of_person(desk.store, first.recipient, desk.now_us), language, desk.now_us
+        )
+        said = of_many([one.notice.kind for one in ready], language, desk.link, there)
+    else:
+        said = of_one(first.kind, language, desk.link)
     sms = first.channel == "sms"
     message = Message(
         id=f"{'digest' if whole else 'notice'}-{first.id}",

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 
+import orjson
+
 from service.search.keys import PATIENT_EDGE, edge
 from service.store.change import Statement
 from service.store.dialect import marks
@@ -160,6 +162,22 @@ async def has_member(store: Store, people: Sequence[str], patient: str, now_us: 
     )
     keys = [store.keys.resource(one) for one in people]
     return bool(await store.fetch(sql, (store.keys.resource(patient), *keys, now_us, now_us)))
+
+
+async def expected_discharges(store: Store, encounters: Sequence[str]) -> dict[str, int]:
+    """Encounter id -> when its newest message that says so expects the discharge (PV2-9)."""
+    if not encounters:
+        return {}
+    sql = (
+        "SELECT a.encounter, s.event FROM stay_account a JOIN stay_event s ON s.stay = a.stay "
+        f"WHERE a.encounter IN ({marks(len(encounters))}) AND s.event <> '' ORDER BY s.occurred_us, s.inbox_id"
+    )
+    found: dict[str, int] = {}
+    for encounter, event in await store.fetch(sql, tuple(encounters), heavy=True):
+        expected = (orjson.loads(event).get("visit") or {}).get("expected_discharge")
+        if isinstance(expected, int):
+            found[str(encounter)] = expected
+    return found
 
 
 # --- who else is there -----------------------------------------------------------------------------------------------

@@ -84,6 +84,12 @@ async def hours(store: Store, source: str, since_us: int) -> dict[int, Hour]:
     return {row[0]: Hour(*row[1:]) for row in await store.fetch(sql, (source, since_us))}
 
 
+async def known_since(store: Store, source: str) -> int | None:
+    """The first hour of which it is known what it brought."""
+    rows = await store.fetch("SELECT min(hour_us) FROM feed_hour WHERE source = ? AND received > 0", (source,))
+    return rows[0][0] if rows else None
+
+
 async def first_and_last(store: Store, source: str) -> tuple[int | None, int | None]:
     """When its first and its last message came; one step in an index each."""
     ends = [f"(SELECT {end}(received_us) FROM inbox WHERE source = ?)" for end in ("min", "max")]

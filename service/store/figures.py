@@ -5,7 +5,7 @@ No figure names a person: counts, ages, and the names of registered sending syst
 
 from dataclasses import dataclass, field
 
-from service.store import deliveries, notices, seals
+from service.store import deliveries, feed_hours, notices, seals
 from service.store.engine import Store
 from service.store.inbox import STATES
 from service.store.slots import updated_us
@@ -69,6 +69,8 @@ class Figures:
     """(channel, state) -> notices to people that wait or failed"""
     unsent_us: int | None = None
     """since when the oldest notice waits that should have gone out"""
+    alarms: list[tuple[str, str]] = field(default_factory=list)
+    """(registered source, silent, errors or queue) that is raised now"""
 
 
 async def read(store: Store) -> Figures:
@@ -126,6 +128,7 @@ async def _feeds(store: Store, found: Figures) -> None:
         "FROM message_source m WHERE m.active = 1"
     )
     found.feeds = dict(await store.fetch(sql, heavy=True))
+    found.alarms = [(row.source, row.kind) for row in await feed_hours.watches(store)]
     rows = await store.fetch("SELECT max(id) FROM inbox WHERE state = 'unregistered'", heavy=True)
     found.unregistered_us = updated_us(rows[0][0]) if rows[0][0] else None
 

@@ -13,7 +13,7 @@ async def members(store: Store) -> int:
 async def with_name(store: Store, param: str, word: str) -> int:
     """Members of whom a name (param family or given) begins with the word, in the form of the index; at most MOST."""
     rows = await store.fetch(
-        "SELECT count(*) FROM (SELECT 1 FROM ix_str WHERE key = ? AND val >= ? AND val < ? LIMIT ?) AS some",
+        "SELECT count(*) FROM (SELECT 1 FROM ix_str WHERE key = ? AND val >= ? AND val < ? LIMIT ?) AS counted",
         (store.keys.values("Patient", param), word, word + "!", MOST),
     )
     return int(rows[0][0])

@@ -1,4 +1,4 @@
-"""SQL of what a stay is decided from, its messages under all its numbers, and of what was decided of a member's stays."""
+"""SQL of what a stay is decided from, its messages under all its numbers, and of what was decided of the stays."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields

@@ -1,6 +1,7 @@
 """SQL of what waits for its member: stays found by keyed terms of their messages (inbox_term), and a member's stays."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
@@ -9,7 +10,6 @@ from service.store.dialect import marks
 from service.store.engine import Store
 from service.store.inbox_terms import Term
 from service.store.inbox_terms import put as put_terms
-from service.store.stays import StoredStayEvent
 
 MOST = 500
 """Stays that one new member may set going; a family name with a birth date leads to a handful."""
@@ -34,14 +34,28 @@ async def stays(store: Store, terms: Sequence[Term]) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-async def events_of(store: Store, patient: str) -> list[tuple[str, StoredStayEvent]]:
+async def events_of(store: Store, patient: str) -> list[tuple[str, dict[str, Any]]]:
     """(stay, event) of all that counts for a member."""
-    rows = await store.fetch(
-        "SELECT s.stay, s.inbox_id, i.received_us, s.patient, s.event FROM stay_event s "
-        "JOIN inbox i ON i.id = s.inbox_id WHERE s.patient = ? AND s.event <> ''",
-        (patient,),
-    )
-    return [(str(row[0]), StoredStayEvent(row[1], row[2], row[3], orjson.loads(row[4]))) for row in rows]
+    rows = await store.fetch("SELECT stay, event FROM stay_event WHERE patient = ? AND event <> ''", (patient,))
+    return [(str(row[0]), orjson.loads(row[1])) for row in rows]
+
+
+async def keys_of_stay(store: Store, stay: str) -> tuple[str, list[str]]:
+    """(Encounter.id, else the key itself; all keys under which it came). stay: one of them, or the Encounter's id."""
+    known, todo, encounters = {stay}, [stay], set[str]()
+    while todo and len(known) < MOST:
+        key = todo.pop()
+        rows = await store.fetch(
+            "SELECT target, '' FROM stay_alias WHERE stay = ? UNION SELECT stay, '' FROM stay_alias WHERE target = ? "
+            "UNION SELECT stay, encounter FROM stay_account WHERE encounter = ? "
+            "UNION SELECT encounter, encounter FROM stay_account WHERE stay = ?",
+            (key, key, key, key),
+        )
+        encounters |= {str(row[1]) for row in rows if row[1]}
+        fresh = {str(row[0]) for row in rows} - known
+        known |= fresh
+        todo += sorted(fresh)
+    return min(encounters, default=stay), sorted(known)
 
 
 async def in_hand(store: Store) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fhir_profiles import Resource
 from service.access.context import Context
 from service.search.restriction import EVERYTHING
-from service.store import alert_work, read
+from service.store import alert_work, read, stay_rows
 from service.store.alert_work import Work
 from service.store.change import ABSENT, Change, Statement
 from service.workflow.alert_clock import due_us, is_own, reference_of
@@ -100,12 +100,14 @@ async def deny(ctx: Context, alert: Alert, reason: str) -> Change | None:
 
     if alert.work is not None and alert.work.outcome == NOT_MY_MEMBER:
         return None
-    stay = reference_in(alert.resource, "encounter").partition("/")[2]
+    encounter = reference_in(alert.resource, "encounter").partition("/")[2]
     now = await noted(ctx, alert.resource, "Not about this member." + (f" {reason}" if reason else ""))
     now.setdefault("received", date_time(ctx.now_us))
     change = await _written(ctx, alert, now)
     change.statements += _ended(ctx, alert, NOT_MY_MEMBER)
-    return change.merge(await match_reviews.not_my_member(ctx, stay, alert.patient, who(ctx)))
+    for key in await stay_rows.keys_of_encounter(ctx.store, encounter) or [encounter]:
+        change.merge(await match_reviews.not_my_member(ctx, key, alert.patient, who(ctx)))
+    return change
 
 
 async def conclude(ctx: Context, alert: Alert, outcome: str, reason: str) -> Change | None:

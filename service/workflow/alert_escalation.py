@@ -58,7 +58,7 @@ async def _escalated(ctx: Context, row: Work, alert: Resource, version: int) -> 
     if not new:
         change = Change(statements=[alert_work.ended(row.alert, "ended", SERVICE, UNANSWERED)])
         change.audit.append(_audit(ctx, row, patient, level, ()))
-        log(ALERT_ESCALATED, level=level, recipients=0)
+        log(ALERT_ESCALATED, step=level, recipients=0)
         return change
     now = {**alert, "recipient": [*(alert.get("recipient") or ()), *({"reference": one} for one in new)]}
     due = due_us(alert, ctx.now_us) or ctx.now_us
@@ -71,7 +71,7 @@ async def _escalated(ctx: Context, row: Work, alert: Resource, version: int) -> 
     for one in new:
         if (task := await stand_in(ctx, alert, one)) and await ctx.resource(f"Task/{task['id']}") is None:
             change.writes.append(ctx.write(task, ABSENT))
-    log(ALERT_ESCALATED, level=level, recipients=len(new))
+    log(ALERT_ESCALATED, step=level, recipients=len(new))
     return change
 
 

@@ -104,6 +104,7 @@ CORRECTIONS = {
     "entered-in-error": "Correction: {where} deleted the visit of {who} that it reported for {when}.",
     "match-reversed": "Correction: the hospital event reported for {when} was not about {who}.",
     "moved": "Correction: the hospital event reported for {when} was not about {who}.",
+    "renumbered": "Correction: {where} keeps the visit of {who} that it reported for {when} under another number now.",
     "downgraded": "Correction: {where} changed the kind of care of {who} that it reported for {when}.",
     "corrected": "Correction: what {where} reported about {who} for {when} no longer holds.",
 }

@@ -38,7 +38,7 @@ def silence(
     source: SourceConfig, hours: Mapping[int, Hour], first_us: int, last_us: int, now_us: int, limit_us: int
 ) -> Silence:
     """first_us, last_us: its first and last message. limit_us: how long a feed that is not known yet may be silent."""
-    known = min(WEEKS, (now_us - first_us) // (7 * 24 * HOUR_US))
+    known = max(0, min(WEEKS, (last_us - HOUR_US - first_us) // (7 * 24 * HOUR_US)))
     gap_us = now_us - last_us
     if known < LEAST_WEEKS:
         open_us = sum(us for hour, us in _parts(last_us, now_us) if sends(source, hour))

@@ -93,7 +93,7 @@ async def looks(store: Store, active: list[SourceConfig], now_us: int) -> list[L
         first_us, last_us = await feed_hours.first_and_last(store, source.name)
         quiet = None
         if first_us is not None and last_us is not None:
-            quiet = silence(source, hours, min(first_us, *hours), last_us, now_us, UNKNOWN_LIMIT_US)
+            quiet = silence(source, hours, min((first_us, *hours)), last_us, now_us, UNKNOWN_LIMIT_US)
         states = await feed_hours.states(store, source.name, now_us - HOUR_US)
         count, oldest_us = waiting.get(source.name, (0, 0))
         found.append(Look(source, hours, first_us, last_us, quiet, states, count, oldest_us))

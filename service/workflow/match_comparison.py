@@ -9,7 +9,7 @@ from typing import Any
 from fhir_profiles import Resource
 from mappers.hl7v2.event import AdtEvent, Patient
 from service.access.context import Context
-from service.store import stays
+from service.store import stay_rows, waiting_terms
 from service.store.reviews import Review
 from service.workflow.match_evidence import CIN_SYSTEM, identifiers
 from service.workflow.patient_likeness import person
@@ -19,7 +19,7 @@ Row = dict[str, str]
 
 async def compared(ctx: Context, review: Review) -> tuple[list[Row], list[str]]:
     """(rows: one a fact, a column for the message and for each record, the references shown)."""
-    rows = [row for row in await stays.events(ctx.store, review.stay) if row.event]
+    rows = await stay_rows.messages(ctx.store, (await waiting_terms.keys_of_stay(ctx.store, review.stay))[1])
     people = [str(one["patient"]) for one in review.evidence.get("candidates", ())]
     people += [review.patient, *(row.patient for row in rows)]
     records: dict[str, Resource] = {}

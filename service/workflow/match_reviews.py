@@ -8,7 +8,7 @@ from typing import Any
 
 from mappers.hl7v2.event import AdtEvent
 from service.access.context import Context
-from service.store import epochs, matches, reviews, stays, waiting_terms
+from service.store import epochs, matches, reviews, stay_rows, waiting_terms
 from service.store.change import Change, Job, Statement
 from service.store.matches import NOBODY, OTHER, SAME, Number, number_subject, stay_subject
 from service.store.reviews import CLAIMED, Review
@@ -78,10 +78,11 @@ async def second(ctx: Context, review_id: int, by: str) -> Change:
 
 async def decide_stay(ctx: Context, stay: str, verdict: str, patient: str, by: str, note: str = "") -> Change:
     """As decide, for a stay: its open review, or one that is made for the purpose."""
-    for review in await reviews.of_stay(ctx.store, stay):
-        if review.state == "open":
-            return await _decide(ctx, review, verdict, patient, by, note)
     facts = await _facts(ctx, stay)
+    for key in dict.fromkeys([stay, facts.main, *facts.keys]):
+        for review in await reviews.of_stay(ctx.store, key):
+            if review.state == "open":
+                return await _decide(ctx, review, verdict, patient, by, note)
     if not facts.inbox_id:
         raise NotDecided(f"There is no stay {stay}: see `enlace adt inbox`.")
     if verdict == "unlink":
@@ -92,14 +93,17 @@ async def decide_stay(ctx: Context, stay: str, verdict: str, patient: str, by: s
 
 
 async def not_my_member(ctx: Context, stay: str, patient: str, by: str) -> Change:
-    """Somebody says that the stay is not this member's: it stays where it is until a second person agrees."""
+    """Somebody says that the stay is not this member's: it stays where it is until a second person agrees.
+
+    stay: the id of its Encounter, or any key of it; one review comes of it.
+    """
     facts = await _facts(ctx, stay)
     if patient not in facts.patients:
         raise NotDecided("This stay is not this member's: there is nothing to take back.")
-    made = _new(ctx, stay, facts.inbox_id, facts.source, CLAIMED, {"words": ["person=other"], "candidates": []})
-    change = await _relying(ctx, stay)
+    made = _new(ctx, facts.main, facts.inbox_id, facts.source, CLAIMED, {"words": ["person=other"], "candidates": []})
+    change = await _relying(ctx, facts)
     change.statements += reviews.claimed(replace(made, verdict="unlink", patient=patient, decided_by=by))
-    change.audit.append(ctx.audit("U", "match-proposed", f"Encounter/{stay}", (patient,), detail={"verdict": "unlink"}))
+    change.audit.append(_audit(ctx, "match-proposed", made, "unlink", patient, by))
     return change
 
 
@@ -107,6 +111,8 @@ async def not_my_member(ctx: Context, stay: str, patient: str, by: str) -> Chang
 class _Facts:
     """What the stored messages of a stay say for a decision: whose it is now, and its record numbers."""
 
+    main: str
+    keys: tuple[str, ...]
     patients: tuple[str, ...]
     numbers: tuple[Number, ...]
     inbox_id: int
@@ -116,8 +122,9 @@ class _Facts:
 
 async def _facts(ctx: Context, stay: str, patient: str = "") -> _Facts:
     """conflicting: whether a message of the stay contradicts the record of `patient`."""
-    rows = await stays.events(ctx.store, stay)
-    read = [AdtEvent.from_json(row.event) for row in rows if row.event]
+    main, keys = await waiting_terms.keys_of_stay(ctx.store, stay)
+    rows = await stay_rows.messages(ctx.store, keys)
+    read = [AdtEvent.from_json(row.event) for row in rows]
     patients = tuple(dict.fromkeys(row.patient for row in rows if row.patient))
     numbers = tuple(dict.fromkeys(n for event in read for n in numbers_of(event)))
     record = await ctx.resource(patient) if patient else None
@@ -127,7 +134,8 @@ async def _facts(ctx: Context, stay: str, patient: str = "") -> _Facts:
         for e in seen
     )
     newest = rows[-1].inbox_id if rows else 0
-    return _Facts(patients, numbers, newest, read[-1].source if read else "", conflicting)
+    source = read[-1].source if read else ""
+    return _Facts(main, tuple(keys), patients, numbers, newest, source, conflicting)
 
 
 async def _decide(ctx: Context, review: Review, verdict: str, patient: str, by: str, note: str) -> Change:
@@ -138,7 +146,7 @@ async def _decide(ctx: Context, review: Review, verdict: str, patient: str, by: 
         patient = facts.patients[0] if len(facts.patients) == 1 else ""
         if not patient:
             raise NotDecided("Say from whom: the stay has no member, or more than one.")
-    change = await _relying(ctx, review.stay)
+    change = await _relying(ctx, facts)
     agreed = (review.verdict, review.patient) == (verdict, patient) and review.decided_by not in ("", by)
     if _needs_two(review, verdict, patient, facts) and not agreed:
         if review.decided_by == by and (review.verdict, review.patient) == (verdict, patient):
@@ -210,8 +218,8 @@ async def _jobs(ctx: Context, stay: str, facts: _Facts, patient: str) -> list[Jo
 async def stays_of_numbers(ctx: Context, patient: str, numbers: tuple[Number, ...]) -> list[str]:
     """Stays of a member in which one of these record numbers was told."""
     found = dict[str, None]()
-    for stay, row in await waiting_terms.events_of(ctx.store, patient):
-        if set(numbers_of(AdtEvent.from_json(row.event))) & set(numbers):
+    for stay, event in await waiting_terms.events_of(ctx.store, patient):
+        if set(numbers_of(AdtEvent.from_json(event))) & set(numbers):
             found[stay] = None
     return list(found)
 
@@ -221,10 +229,10 @@ def settle_job(stay: str) -> Job:
     return Job("adt.settle", {"stay": stay})
 
 
-async def _relying(ctx: Context, stay: str) -> Change:
+async def _relying(ctx: Context, facts: _Facts) -> Change:
     """Nobody else decides, and no message of the stay is applied, at the same time."""
-    key = ctx.store.keys.of("stay", stay)
-    return Change(epochs={key: await epochs.epoch(ctx.store, key)}, bump_epochs={key})
+    keys = [ctx.store.keys.of("stay", key) for key in {facts.main, *facts.keys}]
+    return Change(epochs=await epochs.several(ctx.store, keys), bump_epochs=set(keys))
 
 
 def _new(ctx: Context, stay: str, inbox_id: int, source: str, reason: str, evidence: dict[str, Any]) -> Review:

@@ -9,8 +9,8 @@ from mappers.hl7v2.event import AdtEvent
 from service.store.matches import Merged, Number
 from service.workflow.member_match import MRN_TYPES, PANEL_AUTHORITIES, mrn_system
 
-MERGES = frozenset({"merge", "change-id"})
-"""Effects that let a record number go on as another one; a move (A43, A44, A45) leaves both numbers as they are."""
+MERGES = frozenset({"merge", "change-id", "move-person"})
+"""Effects that let a record number go on as another one; the move of a visit or an account leaves both as they are."""
 MOST = 64
 """Numbers of one chain that are looked at: a hospital that merges more into one is merging by mistake."""
 

@@ -44,7 +44,9 @@ async def measured(
         cause = f"{told.encounter}/{told.patient}/{one.key}"
         at = ctx.now_us if heard else None
         timers.start(ctx, change, RELAY, told.encounter, told.patient, one.at_us, about, cause=cause, done_us=at)
-    if heard and done:
+    if now is None:
+        timers.cancelled(ctx, change, RELAY, told.encounter)
+    elif heard and done:
         timers.met(ctx, change, RELAY, told.encounter)
     await _nursing(ctx, change, told, current, old)
 

@@ -76,6 +76,13 @@ class Senders:
     known: dict[tuple[str, str], SourceConfig] = field(default_factory=dict)
     read_at: float = -1e9
 
+    async def notifying(self, sender: tuple[str, str], peer: Peer | None) -> tuple[SourceConfig | None, bool]:
+        """As `speaking`, of a notification over FHIR: its header names an endpoint that is the sender's own affair, so
+        the one source for which its client may speak is its source, too."""
+        found, unproven = await self.speaking(sender, peer)
+        own = [one for one in self.known.values() if peer and may_speak(one, peer)]
+        return (own[0], False) if found is None and len(own) == 1 else (found, unproven)
+
     async def speaking(self, sender: tuple[str, str], peer: Peer | None) -> tuple[SourceConfig | None, bool]:
         """(the source of a message with this MSH-3/MSH-4, whether it says to be one that its end may not speak for).
 

@@ -14,7 +14,7 @@ from service.workflow.alert_clock import is_own
 from service.workflow.alert_known import Known, known_of
 from service.workflow.alert_text import date_time
 from service.workflow.stay_events import DAY_US
-from service.workflow.stay_transitions import Transition, retract_all, transitions
+from service.workflow.stay_transitions import Transition, transitions
 from service.workflow.stays import StayState
 from service.workflow.transitions_of_care import (
     About,
@@ -59,15 +59,9 @@ async def alert_writes(
     return await _written(ctx, change, told, todo, now)
 
 
-async def retract_writes(ctx: Context, change: Change, told: Told, state: StayState, reason: str) -> list[Transition]:
-    """Takes back all that was told of the stay under told.encounter. reason: match-reversed or moved."""
-    return (await _written(ctx, change, told, retract_all(state, reason), None))[0]
-
-
 async def _written(
-    ctx: Context, change: Change, told: Told, todo: Sequence[Transition], now: StayState | None
+    ctx: Context, change: Change, told: Told, todo: Sequence[Transition], now: StayState
 ) -> tuple[list[Transition], bool]:
-    """now: the state of the stay; None where nothing of it stands any more."""
     known = await known_of(ctx, told.encounter)
     told = replace(told, thread=told.thread or told.encounter.partition("/")[2])
     recipients = await alert_routing.recipients(ctx, told.patient) if todo else []
@@ -87,10 +81,10 @@ async def _written(
     return done, bool(recipients) or all(transition.action != "alert" for transition in todo)
 
 
-def _in_hospital(known: Known, todo: Sequence[Transition], now: StayState | None) -> list[Transition]:
+def _in_hospital(known: Known, todo: Sequence[Transition], now: StayState) -> list[Transition]:
     """What was told to who began to care for the member meanwhile falls with the arrival."""
     gone = next((one for one in todo if one.action == "retract" and one.kind in ARRIVED), None)
-    if gone is None or (now is not None and now.status in (*alert_work.PRESENT, "finished")):
+    if gone is None or now.status in (*alert_work.PRESENT, "finished"):
         return []
     return [replace(gone, key=IN_HOSPITAL, replaced_by="")]
 
@@ -105,9 +99,7 @@ async def _also(ctx: Context, told: Told, transition: Transition, recipients: li
     return [replace(first, also=(*first.also, *new)), *recipients[1:]]
 
 
-async def _about(ctx: Context, told: Told, transition: Transition, known: Known, now: StayState | None) -> About:
-    if now is None:
-        return About(told.thread)
+async def _about(ctx: Context, told: Told, transition: Transition, known: Known, now: StayState) -> About:
     stay = told.encounter.partition("/")[2]
     began = now.start_us if transition.kind == "discharge" else None
     about = About(told.thread, told.received_us, began)

@@ -1,4 +1,4 @@
-"""A stay decided anew from all its messages, numbers, merges and human decisions: whose it is, what is written and told.
+"""A stay decided anew from all its messages, numbers, merges and decisions: whose it is, what is written and told.
 
 The final state is a function of the set of messages (../shared/facts/adt.md 1.6): nothing here looks at the order of
 arrival but to say what is news. `settle` serves the arrival of a message; the job adt.settle what came otherwise
@@ -71,6 +71,9 @@ async def settle(ctx: Context, change: Change, said: Said) -> dict[tuple[str, in
     """Adds all that follows to the Change; what became of each new message."""
     loaded = await load(ctx, change, said.keys, said.edges, said.numbers)
     before = loaded.before
+    for row in said.messages:
+        # A replay tells again what could not be told: what stands from it is no news to nobody.
+        before.messages.pop((row.stay, row.inbox_id), None)
     after = World(dict(before.messages), before.edges | set(said.edges), before.numbers | said.numbers)
     after.messages |= {(row.stay, row.inbox_id): message_of(row) for row in said.messages}
     found = {(row.stay, row.inbox_id): match for row, match in zip(said.messages, said.matches, strict=True)}

@@ -163,7 +163,7 @@ def _audit(ctx: Context, change: Change, writing: Writing) -> None:
 
 def _log(cause: Cause, transition: Transition) -> None:
     event = ADT_ALERTED if transition.action == "alert" else ADT_RETRACTED
-    log(event, inbox=cause.inbox_id, trigger=cause.trigger, transition=transition.kind)
+    log(event, inbox=cause.inbox_id, trigger=cause.trigger or "none", transition=transition.kind)
 
 
 def _body(resource: Resource) -> Resource:

@@ -14,6 +14,7 @@ from service.workflow.stay_places import PlaceSpan, facility_moves, places
 
 SILENCE_US = {"ED": 2 * DAY_US, "OBSERVATION": 5 * DAY_US, "AMBULATORY": 2 * DAY_US, "INPATIENT": 30 * DAY_US}
 """Without a word for so long a stay is closed by timeout; networks do so (facts/adt.md 1.6). Nightly A08 are words."""
+LASTING = ("arrived", "in-progress", "onleave")
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def voided(state: StayState, why: str) -> StayState:
 def timed_out(state: StayState, now_us: int) -> StayState:
     """Nothing was heard for so long that the end must have been missed: unknown, and nobody is told."""
     limit = SILENCE_US.get(state.klass, SILENCE_US["INPATIENT"])
-    if state.status not in {"arrived", "in-progress", "onleave"} or now_us - state.last.occurred_us <= limit:
+    if state.status not in LASTING or now_us - state.last.occurred_us <= limit:
         return state
     history = (*state.status_history, ("unknown", state.last.occurred_us + limit))
     flags = tuple(sorted({*state.flags, "closed-by-timeout"}))
@@ -131,7 +132,7 @@ def timed_out(state: StayState, now_us: int) -> StayState:
 
 def _next_place(facts: Sequence[Fact], gone: Cancelled, now: Visit) -> str:
     """PV1-42 of the last pending transfer that stands, until the transfer."""
-    if now.status not in {"arrived", "in-progress", "onleave"}:
+    if now.status not in LASTING:
         return ""
     steps = [f for i, f in enumerate(facts) if i not in gone and f.effect in {"pending-transfer", "transfer"}]
     return steps[-1].pending_place if steps and steps[-1].effect == "pending-transfer" else ""

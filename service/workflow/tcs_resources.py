@@ -14,7 +14,7 @@ from service.workflow.tcs_rules import CANCELLED, DEATH, SUPERSEDED
 from service.workflow.transitions_of_care import ALERT_SYSTEM, FOLLOW_UP_SYSTEM, OPEN
 
 ENDED_BECAUSE = "https://enlace.example.org/fhir/StructureDefinition/enlace-ended-because"
-CATEGORY_SYSTEM = "https://enlace.example.org/fhir/CodeSystem/care-plan-category"
+PLAN_CATEGORY = "https://enlace.example.org/fhir/CodeSystem/care-plan-category"
 US_CORE = "http://hl7.org/fhir/us/core/CodeSystem/careplan-category"
 REASONS = {
     CANCELLED: "The discharge was cancelled, or was of another person.",
@@ -66,7 +66,7 @@ def care_plan(discharge: Discharge, *, now_us: int, follows: str, author: str) -
         "intent": "plan",
         "category": [
             {"coding": [{"system": US_CORE, "code": "assess-plan"}]},
-            {"coding": [{"system": CATEGORY_SYSTEM, "code": "tcs"}]},
+            {"coding": [{"system": PLAN_CATEGORY, "code": "tcs"}]},
         ],
         "title": f"Transitional care after the discharge{where}",
         "subject": _named(discharge.patient, discharge.member),
@@ -87,7 +87,7 @@ def task(discharge: Discharge, action: Action, *, owner: str, focus: str, due_us
         "resourceType": "Task",
         "id": task_ref(discharge.plan_id, action.id).partition("/")[2],
         "identifier": [{"system": ALERT_SYSTEM, "value": f"{discharge.plan_id}-{action.id}"}],
-        "instantiatesUri": f"{URL}#{action.id}",
+        "instantiatesUri": "#".join((URL, action.id)),
         "basedOn": [{"reference": f"CarePlan/{discharge.plan_id}"}],
         "status": "requested",
         "intent": "order",

@@ -79,7 +79,7 @@ async def member_changed(step: Step) -> None:
 
 async def task_changed(step: Step) -> None:
     """After an update of a Task of the checklist: once all are closed, the plan is completed."""
-    if str(step.new.get("instantiatesUri", "")).startswith(f"{URL}#") and not is_open(step.new):
+    if str(step.new.get("instantiatesUri", "")).startswith(URL) and not is_open(step.new):
         _queue(step, reference_of(step.new, "for"))
 
 

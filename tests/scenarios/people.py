@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -18,6 +18,8 @@ from tests.service.world import access_token, coverage, episode, make, team
 T = TypeVar("T")
 CIN_SYSTEM = "https://enlace.example.org/fhir/NamingSystem/medi-cal-cin"
 MINUTE = 60_000_000
+SOON = 5 * MINUTE
+"""A job due in less is waited for: it is work or its next try. One due later is a timer."""
 
 
 def now_us() -> int:
@@ -112,14 +114,22 @@ def patient(member: Member) -> dict[str, Any]:
 
 async def put_member(store: Store, member: Member, *, lead: bool = True) -> None:
     """Patient, Coverage, EpisodeOfCare and CareTeam, as a plan file would make them."""
+    await put(store, *_records(member, lead))
+
+
+async def put_members(store: Store, members: Iterable[Member]) -> None:
+    """All in one Change."""
+    await put(store, *(one for member in members for one in _records(member, True)))
+
+
+def _records(member: Member, lead: bool) -> list[dict[str, Any]]:
     key, who = member.key, member.reference
-    await put(
-        store,
+    return [
         patient(member),
         coverage(f"Coverage/{key}", who, "Organization/plan"),
         episode(f"EpisodeOfCare/{key}", who, member.organization, member.lead if lead else None),
         team(f"CareTeam/{key}", who, member.organization, *([member.lead] if lead else [])),
-    )
+    ]
 
 
 async def _world(store: Store) -> dict[str, str]:

@@ -17,11 +17,13 @@ from service.store.engine import Store, open_store
 from service.worker import Worker
 from tests.frozen_clock import FrozenClock
 from tests.scenarios.adt_truth import check_alerts, check_audit, check_jobs
+from tests.scenarios.people import SOON
 from tests.service.adt_world import Sender, adt_world, luis, said
 from tests.service.world import LCM1, LCM2
 
 ROUNDS = 100 if os.environ.get("ENLACE_TEST_DEEP") else 10
 LEADS = {"Patient/rosa": LCM1, "Patient/luis": LCM2}
+WAITING = "SELECT count(*) FROM job WHERE state IN ('ready', 'leased') AND due_us <= ?"
 LATER: list[tuple[str, dict[str, Any]]] = [
     ("A08", {}), ("A02", {"location": "ICU^1^A"}), ("A03", {"disposition": "01"}), ("A03", {"disposition": "20"}),
     ("A13", {"PV1_36": '""', "PV1_45": '""'}), ("A11", {}), ("A06", {}), ("A01", {}), ("A21", {}), ("A22", {}),
@@ -95,7 +97,7 @@ async def test_net_alerts_do_not_depend_on_order_or_repeats(stores: list[Store])
 
 async def drained(store: Store) -> None:
     for _ in range(2000):
-        left = await store.fetch("SELECT count(*) FROM job WHERE state IN ('ready', 'leased')")
+        left = await store.fetch(WAITING, (store.clock.now_us() + SOON,))
         if not left[0][0]:
             return
         await asyncio.sleep(0.02)
@@ -124,7 +126,7 @@ async def test_two_first_messages_of_one_stay_at_the_same_time(stores: list[Stor
 
 async def drained_by(workers: list[Worker], store: Store) -> None:
     for _ in range(50):
-        left = await store.fetch("SELECT count(*) FROM job WHERE state IN ('ready', 'leased')")
+        left = await store.fetch(WAITING, (store.clock.now_us() + SOON,))
         if not left[0][0]:
             return
         await asyncio.gather(*(worker.drain() for worker in workers))

@@ -1,7 +1,7 @@
 """The simulator's pathways and the reducer check each other: every telling, with every fault, ends as its table says.
 
 5 tellings of each pathway, 200 with ENLACE_TEST_DEEP; ENLACE_TEST_SEED repeats a run. Pathways that give a stay
-another number or another person need the database: test_adt_proof.py.
+another number or another person need the database: test_crash.py.
 """
 
 import os

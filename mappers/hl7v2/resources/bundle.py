@@ -45,8 +45,9 @@ def bundle(message: Message, events: Sequence[AdtEvent], source: SourceConfig) -
         focus.append(made.encounter_ref or made.patient_ref)
     findings += unmapped(message)
     header = message_header(message, events[0], list(dict.fromkeys(focus)))
-    kept = kept_segments(message, events[0].control_id, source)
-    told = [header, *resources.values(), *kept, *provenances(message, events[0], origins)]
+    for one, names in kept_segments(message, events[0].control_id, source):
+        resources[f"Basic/{one['id']}"], origins[f"Basic/{one['id']}"] = one, names
+    told = [header, *resources.values(), *provenances(message, events[0], origins)]
     entries = [{"fullUrl": f"{BASE}{one['resourceType']}/{one['id']}", "resource": one} for one in told]
     identity = derived_id("bundle", source.name, events[0].control_id, str(events[0].message_time))
     made_of = filled(resourceType="Bundle", id="v2-" + identity, type="message", timestamp=_timestamp(told))

@@ -121,7 +121,7 @@ def whole_encounter(made: Collected) -> None:
     found["identifier"] = [*found.get("identifier", []), *made.identifiers(pv1, 50)]
     found["hospitalization"] = _whole_hospitalization(made, pv1, parts.get("hospitalization", {}))
     found["location"] = _whole_locations(made, pv1, visit)
-    found["participant"] = participants(made, pv1)
+    found["participant"] = participants(made, pv1, pv2)
     if pv2.get(11).isdecimal():
         found["length"] = {"value": int(pv2.get(11)), "unit": "d", "system": "http://unitsofmeasure.org", "code": "d"}
     if words := pv2.get(12):

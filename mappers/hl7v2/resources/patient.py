@@ -10,6 +10,7 @@ from mappers.hl7v2.event import Patient
 from mappers.hl7v2.findings import Finding
 from mappers.hl7v2.message import Segment
 from mappers.hl7v2.resources.collected import Collected
+from mappers.hl7v2.resources.communication import communication
 from mappers.hl7v2.resources.elements import (
     TERMINOLOGY,
     Resource,
@@ -67,7 +68,7 @@ def whole_patient(made: Collected, contacts: list[Resource]) -> str:
     found |= filled(
         extension=_extensions(made, pid),
         maritalStatus=_from_table(made, "marital_status", pid, 16),
-        communication=_communication(made, pid),
+        communication=[one | {"preferred": True} for one in communication(made, pid, 15)],
         contact=contacts,
     )
     if birth_time := made.instant(pid, 7):
@@ -137,15 +138,6 @@ def _ethnicity(made: Collected, pid: Segment) -> Resource:
     value = {"system": CDCREC, "code": row.get("omb", ""), "display": row.get("display", "")}
     parts = [{"url": "ombCategory", "valueCoding": value}] if row.get("omb") else []
     return {"url": US_CORE + "us-core-ethnicity", "extension": [*parts, {"url": "text", "valueString": words}]}
-
-
-def _communication(made: Collected, pid: Segment) -> list[Resource]:
-    if not pid.get(15):
-        return []
-    row = made.mapped("language", pid, 15)
-    text = pid.get(15, comp=2) or row.get("display", "") or pid.get(15)
-    codings = [{"system": "urn:ietf:bcp:47", "code": row["tag"], "display": row["display"]}] if row else []
-    return [{"language": filled(coding=codings, text=text), "preferred": True}]
 
 
 def _from_table(made: Collected, name: str, segment: Segment, number: int) -> Resource:

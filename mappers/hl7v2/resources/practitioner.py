@@ -44,13 +44,16 @@ def practitioner(made: Collected, rep: Rep, *segments: str) -> Resource:
     return filled(reference=made.add(resource, *segments), display=person_name(who))
 
 
-def participants(made: Collected, pv1: Segment) -> list[Resource]:
-    """Everybody that PV1 and ROL name, each once per part that they play."""
+def participants(made: Collected, pv1: Segment, pv2: Segment) -> list[Resource]:
+    """Everybody that PV1, PV2-13 and ROL name, each once per part that they play."""
     found: list[Resource] = []
     for number, code, display in FIELDS:
         for rep in pv1.reps(number):
             if who := practitioner(made, rep, "PV1"):
                 found.append({"type": [coding(PARTICIPATION, code, display)], "individual": who})
+    for rep in pv2.reps(13):
+        if who := practitioner(made, rep, "PV2"):
+            found.append({"type": [coding(PARTICIPATION, "REF", "referrer")], "individual": who})
     for name, rol in made.numbered("ROL"):
         if one := _role(made, rol, name):
             found.append(one)

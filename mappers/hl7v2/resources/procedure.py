@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from mappers.hl7v2.message import Segment
 from mappers.hl7v2.resources.collected import Collected
 from mappers.hl7v2.resources.elements import Resource, coding, filled
@@ -31,6 +33,7 @@ def _procedure(made: Collected, pr1: Segment, called: str) -> Resource:
                 role = coding(_SNOMED, function, display) if function else {}
                 performers.append(filled(function=role, actor=who))
     at = made.time(pr1, 5)
+    end = _end(made, pr1)
     deleted = pr1.get(20).upper() == "D"
     return filled(
         resourceType="Procedure",
@@ -38,10 +41,31 @@ def _procedure(made: Collected, pr1: Segment, called: str) -> Resource:
         # The map leaves the status to the implementer: a PR1 says what was coded, not that it was completed.
         status="entered-in-error" if deleted else "unknown",
         category=made.concept(pr1, 6),
-        code=code,
+        identifier=[{"value": pr1.get(19)}] if pr1.get(19) else [],
+        code=_modified(code, pr1),
         subject={"reference": made.patient_ref},
         encounter=filled(reference=made.encounter_ref),
-        performedDateTime=at,
+        performedDateTime="" if end else at,
+        performedPeriod=filled(start=at, end=end) if end else {},
         performer=performers,
         reasonCode=[made.concept(pr1, 15)] if pr1.get(15) else [],
     )
+
+
+def _end(made: Collected, pr1: Segment) -> str:
+    """PR1-7 minutes after PR1-5; "" where either is missing or the time has no minutes."""
+    start, minutes = made.instant(pr1, 5), pr1.get(7)
+    if not start or not minutes.isdecimal() or not 0 < len(minutes) <= 5:
+        return ""
+    try:
+        return (datetime.fromisoformat(start) + timedelta(minutes=int(minutes))).isoformat()
+    except OverflowError:
+        return ""
+
+
+def _modified(code: Resource, pr1: Segment) -> Resource:
+    """A CPT code carries its modifiers after colons (https://terminology.hl7.org/CPT.html)."""
+    modifiers = [rep.get(1) for rep in pr1.reps(16) if rep.get(1) and " " not in rep.get(1)]
+    if modifiers and code.get("coding"):
+        code["coding"][0]["code"] = ":".join((code["coding"][0]["code"], *modifiers))
+    return code

@@ -7,6 +7,7 @@ from mappers.hl7v2.datatypes import address as read_address
 from mappers.hl7v2.datatypes import contact, name
 from mappers.hl7v2.message import Segment
 from mappers.hl7v2.resources.collected import Collected
+from mappers.hl7v2.resources.communication import communication
 from mappers.hl7v2.resources.elements import (
     TERMINOLOGY,
     V2,
@@ -43,6 +44,7 @@ def related_persons(made: Collected) -> None:
             relationship=[one for one in (_relationship(made, nk1), _role(made, nk1)) if one],
             gender=made.mapped("sex", nk1, 15).get("gender", ""),
             birthDate=birth[:10],
+            communication=communication(made, nk1, 20),
             period=made.period(nk1, 8, 9),
             **_reached(made, nk1),
         )
@@ -80,7 +82,7 @@ def _reached(made: Collected, nk1: Segment) -> Resource:
     findings = made.findings
     names = [human_name(n) for rep in nk1.reps(2) if (n := name(rep, "NK1-2", findings))]
     telecom = []
-    for number, use in ((5, ""), (6, "work"), (40, "")):
+    for number, use in ((5, ""), (6, "work"), (31, ""), (40, ""), (41, "")):
         for rep in nk1.reps(number):
             if one := contact(rep, f"NK1-{number}", findings, use):
                 telecom.append(contact_point(one))

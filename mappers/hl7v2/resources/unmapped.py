@@ -39,9 +39,14 @@ def unmapped(message: Message) -> list[Finding]:
     return list(found.values())
 
 
-def kept_segments(message: Message, control_id: str, source: SourceConfig) -> list[Resource]:
-    """The Z-segments, verbatim, in one Basic; none where there are none."""
-    lines, size = [], 0
+def kept_segments(
+    message: Message,
+    control_id: str,
+    source: SourceConfig,
+) -> list[tuple[Resource, tuple[str, ...]]]:
+    """The Z-segments, verbatim, in one Basic with their names; none where there are none."""
+    lines: list[str] = []
+    size = 0
     for one in message.segments:
         if one.name[0] == "Z" and one.text.strip():
             size += len(one.text)
@@ -49,14 +54,13 @@ def kept_segments(message: Message, control_id: str, source: SourceConfig) -> li
                 lines.append(one.text)
     if not lines:
         return []
-    return [
-        {
-            "resourceType": "Basic",
-            "id": "v2-" + derived_id("z", source.name, control_id, *lines),
-            "extension": [{"url": SEGMENT_EXTENSION, "valueString": line} for line in lines],
-            "code": {"text": "Segments of the sender's own"},
-        }
-    ]
+    basic = {
+        "resourceType": "Basic",
+        "id": "v2-" + derived_id("z", source.name, control_id, *lines),
+        "extension": [{"url": SEGMENT_EXTENSION, "valueString": line} for line in lines],
+        "code": {"text": "Segments of the sender's own"},
+    }
+    return [(basic, tuple(dict.fromkeys(line[:3] for line in lines)))]
 
 
 def merges_as_links(made: Collected) -> None:

@@ -130,7 +130,8 @@ def diagnosis(dg1: Segment, source: SourceConfig, findings: list[Finding]) -> Di
         return None
     if not one.text:
         one = Coded(one.code, words, one.system)
-    rank, at = dg1.get(15), moment(dg1, 5, source, findings)
+    rank = dg1.get(15)
+    at = moment(dg1, 19, source, findings) or moment(dg1, 5, source, findings)
     return Diagnosis(
         one,
         dg1.get(6).upper(),

@@ -7,7 +7,7 @@ from service.api.handlers import id_of
 from service.interactions import links
 from service.interactions.call import Call
 from service.interactions.settle import Decide
-from service.operations import break_glass, disclosures, everything, explain_access, match, validate
+from service.operations import break_glass, disclosures, everything, explain_access, match, process_message, validate
 from service.operations.parameters import pairs
 
 
@@ -52,6 +52,12 @@ async def break_glass_of_one(ctx: Context, call: Call) -> Decide:
     break_glass.check_caller(ctx)
     fhir_id, wanted = id_of(call), break_glass.read(await call.body.resource())
     return lambda c: break_glass.break_glass(c, fhir_id, wanted)
+
+
+async def process_message_to(ctx: Context, call: Call) -> Decide:
+    process_message.check_caller(ctx)
+    wanted = process_message.read(await call.body.resource())
+    return lambda c: process_message.process(c, wanted)
 
 
 async def explain_access_to(ctx: Context, call: Call) -> Decide:

@@ -4,7 +4,7 @@ from service.access.context import Context
 from service.api.handlers import id_of
 from service.interactions.call import Call
 from service.interactions.settle import Decide
-from service.operations import notification_preferences, own_notices
+from service.operations import notification_preferences, own_in_hospital, own_notices
 
 
 async def preferences_shown(ctx: Context, call: Call) -> Decide:
@@ -32,3 +32,10 @@ async def notices_read(ctx: Context, call: Call) -> Decide:
     own_notices.check_caller(ctx, fhir_id)
     numbers = own_notices.parse_read(await call.body.resource())
     return lambda c: own_notices.mark(c, fhir_id, numbers)
+
+
+async def in_hospital(ctx: Context, call: Call) -> Decide:
+    fhir_id = id_of(call)
+    own_notices.check_caller(ctx, fhir_id)
+    own_in_hospital.none(call.params)
+    return lambda c: own_in_hospital.listed(c, fhir_id)

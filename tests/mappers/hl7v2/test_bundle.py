@@ -142,7 +142,11 @@ def test_an_employer_is_a_contact_and_no_relative() -> None:
         ("TX", "one~two", {"valueString": "one\ntwo"}),
         ("DT", "20260303", {"valueDateTime": "2026-03-03"}),
         ("DT", "202603", {"valueDateTime": "2026-03"}),
-        ("TM", "1530", {"valueString": "1530"}),
+        ("TM", "1530", {"valueTime": "15:30:00"}),
+        ("TM", "2530", {"valueString": "2530"}),
+        ("NR", "60^100", {"valueRange": {"low": {**PER_MINUTE, "value": 60}, "high": {**PER_MINUTE, "value": 100}}}),
+        ("SN", "^60^-^100", {"valueRange": {"low": {**PER_MINUTE, "value": 60}, "high": {**PER_MINUTE, "value": 100}}}),
+        ("NR", "100^60", {"valueString": "100^60"}),
         ("ED", "^APPLICATION^PDF^Base64^JVBERi0=", {}),
         ("ST", "", {}),
     ],
@@ -152,9 +156,8 @@ def test_observation_values(kind: str, value: str, expected: dict[str, Any]) -> 
     found = resources(made, "Observation")[0]
     assert {k: v for k, v in found.items() if k.startswith("value")} == expected
     assert validate(found, "Observation") == []
-    assert {f.code for f in findings} == (
-        {"value-type"} if value == "high" else {"value-left"} if kind == "ED" else set()
-    )
+    odd = {"value-type"} if value in ("high", "2530", "100^60") else {"value-left"} if kind == "ED" else set()
+    assert {f.code for f in findings} == odd
 
 
 def test_the_facility_of_pv1_39_where_the_settings_name_none() -> None:
@@ -202,3 +205,25 @@ def test_a_merge_is_a_link_and_a_swap_two_encounters() -> None:
     assert len(resources(made, "Encounter")) == len(resources(made, "Patient")) == 2
     for entry in made["entry"]:
         assert validate(entry["resource"], entry["resource"]["resourceType"]) == []
+
+
+V2_TO_FHIR = {
+    "EVN": (2, 6, 7),
+    "PID": (*range(2, 18), *range(19, 27), 28, 29, 30, 35, 36, 39, 40),
+    "PD1": (3, 4, 6, 14),
+    "NK1": (*range(2, 10), 12, 15, 16, 20, *range(30, 34), 37, 40, 41),
+    "PV1": (*range(2, 12), *range(13, 18), 19, 36, 37, 38, 40, 42, 44, 45, 50, 52, 53, 54),
+    "PV2": (1, 3, 8, 9, 11, 12, 13, 22, 25, 38),
+    "DG1": (3, 4, 5, 16, 19, 20, 21, 22),
+    "IN1": (2, 4, 5, 10, 11, 12, 13, 15, 16, 17, 49),
+    "AL1": (2, 3, 4, 5, 6),
+    "OBX": (*range(3, 9), 10, 11, *range(14, 22), 23, 24, 25, 29, 30, 33),
+    "PR1": (*range(3, 9), 11, 12, 15, 16, 19, 23, 25),
+    "ROL": (1, 3, 4, 5, 6, 11, 12, 13, 14),
+}
+"""The fields that the HL7 v2-to-FHIR guide (segment maps of 2025-10) gives a FHIR element."""
+
+
+def test_every_field_of_the_guide_goes_somewhere_or_is_left_with_a_reason() -> None:
+    known = table("field_map")
+    assert [f"{name}-{n}" for name, numbers in V2_TO_FHIR.items() for n in numbers if f"{name}-{n}" not in known] == []

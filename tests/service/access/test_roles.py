@@ -23,8 +23,8 @@ def test_every_role_has_a_row_of_known_types(role: Role) -> None:
         assert {t for t, see in rights(role).sees.items() if see is See.OPEN} <= set(OPEN_TYPES)
 
 
-def test_the_hospital_sees_and_writes_nothing() -> None:
-    assert rights(Role.HOSPITAL).sees == {} and rights(Role.HOSPITAL).writes == frozenset()
+def test_the_hospital_sees_what_it_was_told_and_writes_nothing() -> None:
+    assert rights(Role.HOSPITAL).sees == {"Communication": See.OWN} and rights(Role.HOSPITAL).writes == frozenset()
 
 
 def test_a_cbo_sees_a_view_of_a_patient_and_no_clinical_record() -> None:

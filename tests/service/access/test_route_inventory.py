@@ -128,8 +128,10 @@ FHIR = {
     "$disclosures /{type}/{id}/$disclosures": "404 403 403",
     "$explain-access /$explain-access": "404 404 404",
     "$match /{type}/$match": "200 200 200",
+    "$process-message /$process-message": "403 403 400",  # only hospitals send; what was sent is no notification
     "$notification-preferences /{type}/{id}/$notification-preferences": "403 403 403",  # whoever it is, if anybody
     "$notices /{type}/{id}/$notices": "403 403 403",
+    "$in-hospital /{type}/{id}/$in-hospital": "403 403 403",
     "$acknowledge /{type}/{id}/$acknowledge": "404 404 403",
     "$snooze /{type}/{id}/$snooze": "404 404 403",
     "$reassign /{type}/{id}/$reassign": "404 404 403",
@@ -168,7 +170,7 @@ FHIR = {
 }
 """Interaction and path -> what another ECM provider, a CBO and a hospital hear. A 200 here holds nothing."""
 ENTRY = {"wrong scope": "403", "foreign": "404", "cbo": "404", "hospital": "404"}
-OF_PERSON = frozenset({"$notification-preferences", "$notices"})
+OF_PERSON = frozenset({"$notification-preferences", "$notices", "$in-hospital"})
 OF_ALERT = frozenset({"$acknowledge", "$snooze", "$reassign", "$not-my-member", "$outcome"})
 OF_SUBSCRIPTION = frozenset(
     f"${name}"

@@ -169,6 +169,12 @@ async def test_each_message_of_a_batch_has_its_own_answer(store: Store, sender: 
     assert [row[3] for row in await stored(store)] == ["unreadable", "stored"]
 
 
+async def test_an_empty_batch_has_an_empty_answer(store: Store, sender: Sender) -> None:
+    ack = await sender.receiver.receive(b"FHS|^~\\&|EPIC\rBHS|^~\\&|EPIC\rBTS|0\rFTS|1\r")
+    assert ack == b"BHS|^~\\&||||||||||\rBTS|0\r"
+    assert await stored(store) == []
+
+
 async def test_a_byte_order_mark_does_not_hide_the_second_of_two(store: Store, sender: Sender) -> None:
     await sender.receiver.receive(b"\xef\xbb\xbf" + sender.adt("A01") + sender.adt("A03"))
     assert [row[2] for row in await stored(store)] == ["A01", "A03"]

@@ -52,10 +52,8 @@ async def test_a_new_class_map_shows_the_elements_that_change(store: Store) -> N
     sender = Sender(store)
     await sender(sender.adt("A01", PV1_2="HOV"))
     assert (await trial(store, await rows(store)))["changed"] == 0
-    mapped = Statement(
-        "UPDATE message_source SET config = ? WHERE name = 'mercy'",
-        ('{"class_map": {"PV1-2:HOV": "OBSERVATION"}, "display": "Mercy Made-up"}',),
-    )
+    config = '{"class_map": {"PV1-2:HOV": "OBSERVATION"}, "display": "Mercy Made-up"}'
+    mapped = Statement("UPDATE message_source SET config = ? WHERE name = 'mercy'", (config,))
     await store.commit(Change(statements=[mapped]))
     done = await trial(store, await rows(store))
     [encounter] = [w for w in done["messages"][0]["writes"] if w["reference"].startswith("Encounter/")]

@@ -27,7 +27,9 @@ async def send(store: Store) -> Sender:
 
 
 async def told(store: Store) -> list[dict[str, Any]]:
-    return sorted((await resources(store, "Communication")).values(), key=lambda c: c["id"])
+    """Alerts and corrections, without what the hospital is told."""
+    found = (await resources(store, "Communication")).values()
+    return sorted((c for c in found if c["id"].startswith(("al-", "co-"))), key=lambda c: c["id"])
 
 
 async def replay(send: Sender, id: int) -> None:

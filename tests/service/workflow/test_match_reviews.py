@@ -158,6 +158,25 @@ async def test_not_my_member_waits_for_a_second_person_and_takes_the_number_back
     assert await jobs(store, "adt.settle") == [{"stay": STAY}, {"stay": "stay-former"}]
 
 
+async def test_a_claim_about_an_encounter_concerns_all_its_numbers_and_makes_one_review(store: Store) -> None:
+    rosa = await member(store)
+    await keep(store, said(cins=(CIN,)), 1, rosa, "stay-first")
+    await keep(store, said(cins=(CIN,), ids=(mrn("7"),)), 2, rosa, "stay-renumbered")
+    for statement in (
+        "INSERT INTO stay_account (stay, account, encounter, patient, facility, began, klass, disposition, came_from, "
+        "status, seen_us) VALUES ('stay-first', 'stay-first', 'stay-first', 'Patient/rosa', '', '', '', '', '', '', 0)",
+        "INSERT INTO stay_alias (stay, inbox_id, target, at_us) VALUES ('stay-renumbered', 1, 'stay-first', 0)",
+    ):
+        await store.db.execute(statement + " RETURNING stay")
+    for key in ("stay-renumbered", "stay-first"):
+        await store.commit(await match_reviews.not_my_member(context(store), key, rosa, "lcm"))
+    rows = await reviews.listed(store, "open", 9)
+    assert len(rows) == 1
+    await store.commit(await match_reviews.second(context(store), rows[0].id, "sam"))
+    rows = await matches.decisions(store, [matches.number_subject((AT_MERCY, "7"))])
+    assert [row.verdict for row in rows] == ["other"]
+
+
 async def test_one_person_may_say_that_a_claim_is_wrong(store: Store) -> None:
     rosa = await member(store)
     await keep(store, said(cins=(CIN,)), 1, rosa)

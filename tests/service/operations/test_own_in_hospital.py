@@ -1,0 +1,116 @@
+"""Who of a person's members is in hospital now: in the person's own list with names, in a digest in numbers."""
+
+from typing import Any
+
+import pytest
+
+from service.access.context import Settings
+from service.notify import in_hospital, people
+from service.notify.matching import match
+from service.notify.notices import CATEGORY, CATEGORY_SYSTEM
+from service.store import notice_preferences
+from service.store.change import Change
+from service.store.engine import Store
+from service.store.notice_preferences import Preference
+from service.store.stay_rows import AccountRow, ThreadRow, put_account, put_thread
+from tests.frozen_clock import FrozenClock
+from tests.scenarios.adt_truth import resources
+from tests.service.adt_world import MINUTE, Sender, adt_world
+from tests.service.conftest import AppClient
+from tests.service.notify.notice_world import Recorder, role
+from tests.service.world import BASE, ECM1, ECM2, LCM1, LCM2, change_of, make, put
+
+POSTGRESQL_IN_DEEP = True
+DAY = 1440 * MINUTE
+
+
+@pytest.fixture
+async def stay(store: Store) -> str:
+    """Rosa is in hospital for two days and is expected to leave tomorrow."""
+    await adt_world(store)
+    await put(store, role("lcm-1", LCM1, ECM1, "lead-care-manager"), source=ECM1)
+    send = Sender(store)
+    tomorrow = store.clock.now_us() + DAY
+    await send(send.adt("A01", ago=2 * 1440 + 5, PV2_9=er7_time(tomorrow)))
+    [encounter] = await resources(store, "Encounter")
+    now = store.clock.now_us()
+    rows = [
+        put_account(AccountRow(*_account(encounter, now))),
+        put_thread(
+            ThreadRow(encounter, "Patient/rosa", encounter, now - 2 * DAY - 5 * MINUTE, None, "in-progress",
+                      "INPATIENT", "", "Mercy", now)
+        ),
+    ]  # fmt: skip
+    await store.commit(Change(statements=rows))
+    return encounter
+
+
+def _account(encounter: str, now: int) -> list[Any]:
+    from dataclasses import fields
+
+    known = {"stay": encounter, "account": encounter, "encounter": encounter, "patient": "Patient/rosa",
+             "start_us": now - 2 * DAY, "end_us": None, "seen_us": now}  # fmt: skip
+    return [known.get(field.name, "") for field in fields(AccountRow)]
+
+
+def er7_time(us: int) -> str:
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    return datetime.fromtimestamp(us / 1e6, ZoneInfo("America/Los_Angeles")).strftime("%Y%m%d%H%M%S")
+
+
+def facts(answer: Any) -> list[dict[str, Any]]:
+    def value(part: dict[str, Any]) -> Any:
+        return next(part[name] for name in part if name.startswith("value"))
+
+    return [{p["name"]: value(p) for p in one["part"]} for one in answer.json().get("parameter", [])]
+
+
+async def test_the_own_list(store: Store, stay: str, app_client: AppClient) -> None:
+    ana = await app_client("lcm", ECM1, LCM1)
+    answer = await ana.get(f"/{LCM1}/$in-hospital")
+    [one] = facts(answer)
+    assert one["encounter"] == {"reference": f"Encounter/{stay}"}
+    assert one["member"]["display"] == "Rosalind Q."
+    assert (one["days"], one["class"]["code"], one["hospital"]["display"]) == (3, "IMP", "Mercy Made-up")
+    assert one["expectedDischarge"].startswith("2026-03-0")
+    assert (await store.fetch("SELECT count(*) FROM audit WHERE kind = 'in-hospital'"))[0][0] == 1
+    other = await app_client("lcm", ECM2, LCM2)
+    assert facts(await other.get(f"/{LCM2}/$in-hospital")) == []
+    assert (await other.get(f"/{LCM1}/$in-hospital")).status_code == 403
+    assert (await ana.get(f"/{LCM1}/$in-hospital?x=1")).status_code == 400
+
+
+async def test_who_may_not_read_the_stay_does_not_see_it(store: Store, stay: str, app_client: AppClient) -> None:
+    narrow = await app_client("lcm", ECM1, LCM1, scopes="user/Practitioner.rs")
+    assert facts(await narrow.get(f"/{LCM1}/$in-hospital")) == []
+
+
+async def test_a_digest_says_it_in_numbers(store: Store, stay: str, clock: FrozenClock) -> None:
+    """The alert of the admission came too late for an alarm, so that it waits for the digest."""
+    person = make(LCM1, name=[{"family": "One"}], telecom=[{"system": "email", "value": "lcm1@ecm.example"}])
+    await store.commit(change_of(store, person, ECM1, 1))
+    wish = Preference(LCM1, "", "alert", channels="in-app email", digest="07:30")
+    await store.commit(Change(statements=notice_preferences.replaced(LCM1, [wish])))
+    concept = {"coding": [{"system": CATEGORY_SYSTEM, "code": CATEGORY}]}
+    body = {"status": "completed", "category": [concept], "priority": "routine", "recipient": [{"reference": LCM1}]}
+    await put(store, make("Communication/later", subject={"reference": "Patient/rosa"}, **body), source="Device/enlace")
+    mail = Recorder()
+    clock.advance(1)
+    for _ in range(2):
+        while await match(store, BASE):
+            pass
+        while await people.deliver_due(store, Settings(base_url=BASE), {"email": mail}, clock.now_us()):
+            pass
+        clock.advance(8 * 60 * MINUTE)
+    text = mail.got[-1].text
+    assert "In hospital now, of your members: 1. The longest stay has 3 days." in text
+    assert "Rosalind" not in text and "Mercy" not in text
+
+
+def test_nobody_in_hospital_is_no_line() -> None:
+    assert in_hospital.line([], "en", 0) is None
+    one = in_hospital.Present("Encounter/a", "Patient/a", "ED", 0, None)
+    said = in_hospital.line([one, one], "es", 0)
+    assert said is not None and "Miembros suyos que están ahora en el hospital: 1." in said.text
