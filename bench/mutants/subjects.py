@@ -36,7 +36,11 @@ _ASSERTIONS = (
 SUBJECTS = (
     Subject("decide", "service/access/consent/decide.py", (_CONSENT + "test_decide.py",)),
     Subject("decide", "service/access/consent/provisions.py", (_CONSENT + "test_compile.py", _CONSENT)),
-    Subject("decide", "service/access/consent/evidence.py", ("tests/service/workflow/test_consent_parties.py", _CONSENT)),
+    Subject(
+        "decide",
+        "service/access/consent/evidence.py",
+        (_CONSENT + "test_evidence.py", "tests/service/workflow/test_consent_parties.py"),
+    ),
     Subject("restriction", "service/store/visible_consent.py", (_RULES, _STORE + "test_visible_consent.py")),
     Subject("restriction", "service/store/visible_scope.py", (_STORE + "test_visible_scope.py",)),
     Subject("restriction", "service/store/visible.py", _SEEN),

@@ -44,6 +44,9 @@ YES, NO, UNKNOWN = HasKey((1, 9), 0), HasKey((8, 9), 0), HasId(("x",))
         (Not(AnyOf((UNKNOWN, NO))), False),
         (Not(AllOf((UNKNOWN, YES))), False),
         (Not(AllOf((UNKNOWN, NO))), True),
+        (Not(AnyOf((NO, NO))), True),
+        (Not(Not(AnyOf((UNKNOWN, NO)))), False),
+        (AllOf((UNKNOWN, YES)), False),
     ],
 )
 def test_each_clause(clause: Clause, expected: bool) -> None:

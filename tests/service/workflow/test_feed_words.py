@@ -17,7 +17,7 @@ CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+|matched|newborn|ambiguous|repeated")
 TREES = [
     *(ROOT / "mappers").rglob("*.py"),
     *(path for path in (ROOT / "service/workflow").glob("*.py")),
-    ROOT / "service/interactions/receive_hl7v2.py",
+    *(ROOT / "service/interactions").glob("*.py"),
     ROOT / "service/store/inbox.py",
     ROOT / "service/store/stays.py",
 ]
@@ -25,7 +25,14 @@ MAKERS = {"_ended", "ended", "handled", "Match", "Read", "_nobody", "_refused"}
 """Functions and records whose text arguments are reasons."""
 REASONS = {"REASONS", "SPARSE", "NOBODY", "QUIET", "WAITING"}
 """Constants that hold reasons."""
-DECIDING = {"receive_hl7v2.py", "hospital_events.py", "person_events.py", "stay_settling.py", "matching.py"}
+DECIDING = {
+    "inbox_keeping.py",
+    "receive_hl7v2.py",
+    "hospital_events.py",
+    "person_events.py",
+    "stay_settling.py",
+    "matching.py",
+}
 """Files whose variable `reason` is one of these."""
 
 
