@@ -15,7 +15,7 @@ from statistics import median
 
 import psutil
 
-from bench import deliveries, guards, http_rounds, matching, matching_members, messages, overload
+from bench import adt, deliveries, guards, http_rounds, matching, matching_members, messages, overload
 from bench.county import County, build
 from bench.processes import service, static_server
 from bench.results import Row, table
@@ -23,7 +23,7 @@ from service.store.engine import open_store
 from service.store.migrate import migrate
 from tests import postgres_server
 
-PARTS = ("start", "guards", "http", "visible", "overload", "acks", "drain", "matching", "delivery", "members")
+PARTS = ("start", "guards", "http", "visible", "overload", "acks", "adt", "drain", "matching", "delivery", "members")
 START_S, IDLE_MB = 3.0, 200.0
 
 
@@ -41,6 +41,7 @@ class Counts:
     overload_s: float = 60.0
     deliveries: int = 200
     matches: int = 2_000
+    adt_s: float = 60.0
     roster: int = 50_000
     whose: int = 5_000
 
@@ -56,6 +57,7 @@ QUICK = Counts(
     overload_s=10.0,
     deliveries=50,
     matches=500,
+    adt_s=5.0,
     roster=5_000,
     whose=1_000,
 )
@@ -129,6 +131,11 @@ def measure(name: str, counts: Counts, parts: set[str], only: str) -> list[Row]:
         if "acks" in parts:
             seconds, rounds = min(counts.seconds, 2.0), min(counts.rounds, 3)
             rows += messages.acknowledgements(county, url, folder, server_of, seconds=seconds, rounds=rounds)
+        if "adt" in parts:
+            rows += adt.a_message(counts.rounds)
+            rows += adt.acknowledged(county, url, folder, server_of, seconds=min(counts.seconds, 5.0))
+            with service(url, folder) as server:
+                rows += adt.receipt_to_alert(county, server, url, server_of, seconds=counts.adt_s)
         if "drain" in parts:
             for sources in (8, 1):
                 rows.append(messages.drained(county, url, folder, server_of, total=counts.drain, sources=sources))

@@ -4,7 +4,7 @@ import base64
 from typing import Any
 
 from fhir_profiles.notices import statement
-from openapi import client_paths, source_paths
+from openapi import client_paths, feed_paths, source_paths
 from openapi.components import BEARER, OAUTH, Json, content, header, refusals
 from openapi.examples import ACKNOWLEDGEMENT, BASE, MESSAGE, METRICS
 from service.api.smart import configuration, openid_configuration
@@ -33,6 +33,7 @@ def paths() -> Json:
         },
         **client_paths.paths(),
         **source_paths.paths(),
+        **feed_paths.paths(),
         "/fhir/metadata": {"get": _metadata()},
         "/fhir/.well-known/smart-configuration": {
             "get": _open("SMART configuration", "smartConfiguration", smart, "auth")

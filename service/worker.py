@@ -5,6 +5,7 @@ A job that fails is tried again with backoff, then waits for a person as `dead`:
 
 import asyncio
 import contextlib
+import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -57,7 +58,7 @@ GIVEN_UP: dict[str, Callable[[dict[str, Any], int, str], Statement]] = {
 """kind of job -> what else shows that it is dead: (payload, job, error) -> statement"""
 
 BATCH = 50
-TRIES = 8
+TRIES = 16
 POLL_S = 1.0
 KEEP_US = 7 * 86_400_000_000
 
@@ -191,7 +192,9 @@ class Worker:
 
     async def _settle(self, job: work.Claimed) -> None:
         """Decides again where another worker moved what the decision relied on."""
-        for _ in range(TRIES):
+        for lost in range(TRIES):
+            if lost > 2:  # all stays of one member are decided one after the other: let the others through
+                await asyncio.sleep(random.uniform(0, 0.02 * lost))
             ctx = Context(
                 self._store, system_caller(), self._store.clock.now_us(), self._behaviour, request_id=f"job-{job.id}"
             )

@@ -48,9 +48,8 @@ def clocked(
     for alert in news:
         if alert.get("status") != "completed" and reference_of(alert) in rows:
             out.append(alert_work.ended(reference_of(alert), "ended", SERVICE, RETRACTED))
-    fresh = [
-        one for one in news if one.get("status") == "completed" and not one.get("received") and due_us(one, now_us)
-    ]
+    standing = [one for one in news if one.get("status") == "completed" and not one.get("received")]
+    fresh = [one for one in standing if due_us(one, now_us) and _is_new(rows.get(reference_of(one)))]
     names = {reference_of(one) for one in news}
     left = [
         one for one in known if is_own(one) and reference_of(one) not in names and _open(rows.get(reference_of(one)))
@@ -63,6 +62,11 @@ def clocked(
         out.append(alert_work.put(Work(reference_of(alert), patient, 0, "open", max(until, now_us), now_us)))
         left = [one for one in left if one not in older]
     return out
+
+
+def _is_new(row: Work | None) -> bool:
+    """Told for the first time, or true again; another recipient or thread starts no clock."""
+    return row is None or row.outcome == RETRACTED
 
 
 def _open(row: Work | None) -> bool:

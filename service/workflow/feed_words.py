@@ -25,6 +25,8 @@ def words(state: str, reason: str) -> Words:
     table = _table()
     if state == "failed" and reason and reason not in table["reasons"]:
         return Words(*table["error"])
+    if state == "unreadable" and " " in reason:  # the header's own sentence, which holds nothing of the message
+        return Words(reason, table["states"][state][1])
     if not reason:
         return Words(*table["states"].get(state, table["otherwise"]))
     return Words(*table["reasons"].get(reason, table["otherwise"]))

@@ -17,7 +17,7 @@ from service.log_events import ADT_MATCHED, ADT_UNMAPPED, ADT_UNMATCHED, log
 from service.store import inbox, inbox_terms
 from service.store.change import Change
 from service.workflow import matching
-from service.workflow.incoming import Incoming, person_key
+from service.workflow.incoming import Incoming, person_key, remember
 from service.workflow.match_reviews import settle_job
 from service.workflow.member_match import Match
 from service.workflow.message_reading import read
@@ -83,7 +83,7 @@ async def _apply(ctx: Context, incoming: Incoming) -> tuple[Change, Settled]:
     said.numbers = {(number, key) for number in numbers_of(event, partial(person_key, ctx))}
     settled = (await settle(ctx, change, said))[(key, incoming.inbox_id)]
     if found.patient_ref and settled.patient == found.patient_ref:
-        change.merge(await matching.remembered(ctx, event, found, incoming.inbox_id))
+        await remember(ctx, change, incoming, found)
     _log(incoming, found, settled)
     return change, settled
 

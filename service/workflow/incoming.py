@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from mappers.hl7v2.event import AdtEvent
 from service.access.context import Context
-from service.store.change import Change
+from service.store.change import Change, Job
 from service.store.stay_rows import MessageRow
 from service.workflow import matching
+from service.workflow.candidates import Candidates
 from service.workflow.member_match import Match
 from service.workflow.stay_numbers import PERSON
 from service.workflow.stay_writes import Cause
@@ -29,8 +30,19 @@ class Incoming:
 async def matched(ctx: Context, change: Change, incoming: Incoming, stay: str) -> Match:
     """Whom the message names by itself. A confirmed match makes the hospital's numbers known from now on."""
     found = await matching.whose(ctx, incoming.event, stay)
-    change.merge(await matching.remembered(ctx, incoming.event, found, incoming.inbox_id))
+    await remember(ctx, change, incoming, found)
     return found
+
+
+async def remember(ctx: Context, change: Change, incoming: Incoming, found: Match) -> None:
+    """What waits under a number that is known from now on is matched anew, and so under those that merged into it."""
+    links = await matching.remembered(ctx, incoming.event, found, incoming.inbox_id)
+    seen = Candidates(ctx)
+    for number in [job.payload["number"] for job in links.jobs if "number" in job.payload]:
+        for other in await seen.numbers((number[0], number[1])):
+            if list(other) != list(number):
+                links.jobs.append(Job("adt.rematch", {"number": list(other)}))
+    change.merge(links)
 
 
 def person_key(ctx: Context, system: str, number: str) -> str:

@@ -11,6 +11,7 @@ from service.access.context import Context
 from service.store import matches, stay_rows
 from service.store.change import Change
 from service.workflow import match_reviews
+from service.workflow.candidates import Candidates
 from service.workflow.incoming import Incoming, matched, person_key
 from service.workflow.member_match import Match, mrn_system
 from service.workflow.record_numbers import merged_numbers
@@ -49,7 +50,9 @@ async def _merge(ctx: Context, change: Change, incoming: Incoming) -> Settled:
     pairs = merged_numbers(event)
     at_us = event.occurred or incoming.received_us
     change.statements += [matches.merge(old, into, incoming.inbox_id, at_us) for old, into in pairs]
-    numbers = {person_key(ctx, *number) for pair in pairs for number in pair}
+    seen = Candidates(ctx)
+    chain = {other for pair in pairs for number in pair for other in await seen.numbers(number)}
+    numbers = {person_key(ctx, *number) for number in chain.union(*pairs)}
     await rely_on_numbers(ctx, change, numbers)
     touched = await stay_rows.stays_of_numbers(ctx.store, numbers)
     touched = [stay for stay in touched if not stay.startswith("member-")]

@@ -47,6 +47,8 @@ class Told:
     facility_reference: str
     thread: str = ""
     received_us: int = 0
+    ends: frozenset[str] = frozenset()
+    """Ids of the member's Encounters that go with the same Change: they are this stay under another number."""
 
 
 async def alert_writes(
@@ -113,7 +115,8 @@ async def _about(ctx: Context, told: Told, transition: Transition, known: Known,
         stay, told.patient, told.thread, now.start_us or 0, now.end_us, now.status, transition.setting,
         now.disposition or "", now.facility, 0,
     )  # fmt: skip
-    others = await alert_work.stays_since(ctx.store, told.patient, ctx.now_us - alert_flags.longest_us())
+    stored = await alert_work.stays_since(ctx.store, told.patient, ctx.now_us - alert_flags.longest_us())
+    others = [one for one in stored if one.stay not in told.ends]
     flags = alert_flags.flags(transition.kind, this, others, ctx.now_us)
     combined = (
         transition.kind == "discharge" and transition.setting == "ED" and transition.detail in ("HOME", "NOT_STATED")

@@ -16,6 +16,8 @@ ALSO: dict[str, frozenset[str]] = {
 }
 """What goes with the effects that a row of THE event table says are cancelled: moves inside a visit that never was."""
 
+LAST_ONLY = frozenset({"cancel-transfer", "cancel-leave", "cancel-return"})
+
 Cancelled = dict[int, Fact]
 """Index of a cancelled fact (in sorted order) -> the first cancel that reaches it."""
 
@@ -35,14 +37,14 @@ def cancelled(facts: Sequence[Fact]) -> Cancelled:
 
 
 def _apply(cancel: Fact, facts: Sequence[Fact], out: Cancelled, low: int) -> None:
-    """An A12 undoes one transfer, the last before it; the others undo all before them."""
+    """An A12, A52 or A53 undoes one event, the last before it; the others undo all before them."""
     targets = _targets(cancel)
     reached = [
         i
         for i, f in enumerate(facts)
         if i >= low and f.effect in targets and f.account == cancel.account and _occurred_by(f, cancel)
     ]
-    if cancel.effect == "cancel-transfer":
+    if cancel.effect in LAST_ONLY:
         reached = reached[-1:]
     for index in reached:
         if not _asserted_anew(facts[index], cancel, [facts[i] for i in reached]):

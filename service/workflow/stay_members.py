@@ -86,7 +86,8 @@ async def settle_member(
         if now is None:
             continue
         thread = _thread_row(encounter, patient, threads[chain[0].account], now)
-        heard &= await write_stay(ctx, change, Writing(patient, encounter, thread, cause), was, now)
+        writing = Writing(patient, encounter, thread, cause, frozenset(gone))
+        heard &= await write_stay(ctx, change, writing, was, now)
         if stored.get(encounter) != thread:
             change.statements.append(stay_rows.put_thread(thread))
     if not new.chains and told[1]:

@@ -39,6 +39,8 @@ class Writing:
     encounter: str
     thread: ThreadRow | None
     cause: Cause
+    ends: frozenset[str] = frozenset()
+    """Other Encounters of the member that go with this Change."""
 
     @property
     def reference(self) -> str:
@@ -98,6 +100,7 @@ async def _told(ctx: Context, writing: Writing, picture: Picture) -> Told:
         facility.reference,
         thread=writing.thread.thread if writing.thread else "",
         received_us=writing.cause.received_us,
+        ends=writing.ends,
     )
 
 

@@ -23,7 +23,11 @@ from tests.service.world import LCM1, LCM2
 
 ROUNDS = 100 if os.environ.get("ENLACE_TEST_DEEP") else 10
 LEADS = {"Patient/rosa": LCM1, "Patient/luis": LCM2}
-WAITING = "SELECT count(*) FROM job WHERE state IN ('ready', 'leased') AND due_us <= ?"
+WAITING = (
+    "SELECT count(*) FROM job WHERE state IN ('ready', 'leased') AND due_us <= ? "
+    # The second look at the roster, half a minute later: this clock stands still.
+    "AND NOT (kind = 'adt.rematch' AND payload LIKE '%again%')"
+)
 LATER: list[tuple[str, dict[str, Any]]] = [
     ("A08", {}), ("A02", {"location": "ICU^1^A"}), ("A03", {"disposition": "01"}), ("A03", {"disposition": "20"}),
     ("A13", {"PV1_36": '""', "PV1_45": '""'}), ("A11", {}), ("A06", {}), ("A01", {}), ("A21", {}), ("A22", {}),

@@ -22,8 +22,10 @@ import pytest
 
 from tests import postgres_server
 from tests.postgres_server import free_port
+from tests.scenarios.forked_starts import Starter
 from tests.scenarios.harness import ROOT, ROSA, adt, running, wait_for, write_world
 
+Start = Callable[..., "subprocess.CompletedProcess[str]"]
 PROCESSES = (("serve",), ("worker",), ("adt-listener",))
 
 
@@ -39,10 +41,17 @@ def environment(url: str, home: Path, **more: str) -> dict[str, str]:
     return clean | facts | more
 
 
-def start(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def starter() -> Iterator[Starter]:
+    made = Starter()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start(starter: Starter, tmp_path: Path) -> Start:
     """Runs `enlace ...` to its end; a start that should be refused and is not ends by the time limit."""
-    command = [sys.executable, "-m", "service.cli", *arguments]
-    return subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return lambda env, *arguments: starter.run(env, tmp_path, *arguments)
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str, code: int = 1, sentences: int = 1) -> None:
@@ -78,12 +87,12 @@ def unmigrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[s
     postgres_server.drop_database(url)
 
 
-def test_an_unmigrated_database_is_refused(unmigrated_url: str, tmp_path: Path) -> None:
+def test_an_unmigrated_database_is_refused(start: Start, unmigrated_url: str, tmp_path: Path) -> None:
     env = environment(unmigrated_url, tmp_path)
     together(*(lambda p=part: refused(start(env, *p), "enlace migrate") for part in PROCESSES))
 
 
-def test_an_unknown_revision_is_refused(database_url: str, tmp_path: Path) -> None:
+def test_an_unknown_revision_is_refused(start: Start, database_url: str, tmp_path: Path) -> None:
     _revision(database_url, "9999")
     env = environment(database_url, tmp_path)
     words = ("revision 9999", "use a newer one")
@@ -106,7 +115,7 @@ def _revision(url: str, revision: str) -> None:
     connection.close()
 
 
-def test_bad_and_unknown_settings_are_named_never_shown(sqlite_url: str, tmp_path: Path) -> None:
+def test_bad_and_unknown_settings_are_named_never_shown(start: Start, sqlite_url: str, tmp_path: Path) -> None:
     secret = "hunter2-is-no-zone"
     bad = {"ENLACE_HTTP_PROT": "80", "ENLACE_LOG_LEVEL": "loud", "ENLACE_TIME_ZONE": secret, "ENLACE_MLLP_PORT": "x"}
     env = environment(sqlite_url, tmp_path) | bad
@@ -122,7 +131,7 @@ def test_bad_and_unknown_settings_are_named_never_shown(sqlite_url: str, tmp_pat
     refused(start(ignored, "worker"), "ENLACE_DATABASE_URL has a bad value")
 
 
-def test_production_refuses_what_is_for_trials(sqlite_url: str, tmp_path: Path) -> None:
+def test_production_refuses_what_is_for_trials(start: Start, sqlite_url: str, tmp_path: Path) -> None:
     env = environment(sqlite_url, tmp_path, ENLACE_ENV="production")
     names = ("ENLACE_PUBLIC_URL", "ENLACE_SECRET_KEY_FILE", "ENLACE_AUDIT_KEY_FILE")
     together(
@@ -131,7 +140,7 @@ def test_production_refuses_what_is_for_trials(sqlite_url: str, tmp_path: Path) 
     )
 
 
-def test_a_port_in_use_is_a_sentence(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_port_in_use_is_a_sentence(start: Start, sqlite_url: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         http = environment(sqlite_url, tmp_path, ENLACE_HTTP_PORT=port)
@@ -144,7 +153,7 @@ def test_a_port_in_use_is_a_sentence(sqlite_url: str, tmp_path: Path) -> None:
         )
 
 
-def test_a_database_server_that_is_not_there_is_a_sentence(postgresql_url: str, tmp_path: Path) -> None:
+def test_a_database_server_that_is_not_there_is_a_sentence(start: Start, postgresql_url: str, tmp_path: Path) -> None:
     nowhere = f"postgresql://enlace:x@127.0.0.1:{free_port()}/enlace"
     absent = postgres_server.with_database(postgresql_url, "enlace_absent")
     together(
@@ -154,7 +163,7 @@ def test_a_database_server_that_is_not_there_is_a_sentence(postgresql_url: str, 
     )
 
 
-def test_sqlite_is_one_process(sqlite_url: str, tmp_path: Path) -> None:
+def test_sqlite_is_one_process(start: Start, sqlite_url: str, tmp_path: Path) -> None:
     env = environment(sqlite_url, tmp_path)
     refused(start(env, "serve", "--workers", "2"), "SQLite", "--workers", code=2)
 

@@ -13,7 +13,7 @@ from mappers.hl7v2.resources.elements import Resource, derived_id, filled
 from mappers.hl7v2.source import SourceConfig
 
 SEGMENT_EXTENSION = "https://enlace.example.org/fhir/StructureDefinition/enlace-hl7v2-segment"
-_KEPT_BYTES = 64 * 1024
+KEPT_CHARACTERS = 64 * 1024
 """Of Z-segments in one message; the rest stays in the stored message."""
 
 
@@ -36,6 +36,9 @@ def unmapped(message: Message) -> list[Finding]:
             if value and value != DELETE and place not in known:
                 text = "The field has no map; it stays in the stored message."
                 found[place] = Finding("unmapped-field", place, "information", text)
+    if sum(len(one.text) for one in message.segments if one.name[0] == "Z") > KEPT_CHARACTERS:
+        text = "There are too many Z-segments to go along; the rest stays in the stored message."
+        found["Z"] = Finding("segments-left", "ZZZ", "information", text)
     return list(found.values())
 
 
@@ -50,7 +53,7 @@ def kept_segments(
     for one in message.segments:
         if one.name[0] == "Z" and one.text.strip():
             size += len(one.text)
-            if size <= _KEPT_BYTES:
+            if size <= KEPT_CHARACTERS:
                 lines.append(one.text)
     if not lines:
         return []

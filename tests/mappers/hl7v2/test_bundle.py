@@ -227,3 +227,9 @@ V2_TO_FHIR = {
 def test_every_field_of_the_guide_goes_somewhere_or_is_left_with_a_reason() -> None:
     known = table("field_map")
     assert [f"{name}-{n}" for name, numbers in V2_TO_FHIR.items() for n in numbers if f"{name}-{n}" not in known] == []
+
+
+def test_more_z_segments_than_go_along_are_told() -> None:
+    made, findings = bundled(WHOLE + ("ZPD|" + "x" * 1_000 + "\r") * 80)
+    (kept,) = resources(made, "Basic")
+    assert len(kept["extension"]) == 65 and [f.code for f in findings] == ["segments-left"]

@@ -1,4 +1,4 @@
-"""$process-message: a hospital's notification is kept before it is answered, once, and has the effect of its message."""
+"""$process-message: a hospital's notification is kept before it is answered, once, and has its effect."""
 
 import asyncio
 import copy

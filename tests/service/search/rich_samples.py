@@ -187,6 +187,38 @@ ADDED: dict[str, list[dict[str, Any]]] = {
             ],
         }
     ],
+    "PlanDefinition": [
+        {
+            "identifier": [{"system": "http://example.org/plan-definitions", "value": "tcs"}],
+            "jurisdiction": [concept("US-CA", "California")],
+            "topic": [concept("treatment", "Treatment")],
+            "effectivePeriod": {"start": "2026-01-01"},
+            "library": ["http://example.org/fhir/Library/logic"],
+            "useContext": [
+                {
+                    "code": {
+                        "system": "http://terminology.hl7.org/CodeSystem/usage-context-type",
+                        "code": "age",
+                        "display": "Age",
+                    },
+                    "valueRange": {"low": quantity("18", "a", "years")},
+                },
+                {
+                    "code": {
+                        "system": "http://terminology.hl7.org/CodeSystem/usage-context-type",
+                        "code": "focus",
+                        "display": "Focus",
+                    },
+                    "valueCodeableConcept": concept("homeless", "Homeless"),
+                },
+            ],
+            "relatedArtifact": [
+                {"type": kind, "resource": f"http://example.org/fhir/PlanDefinition/{kind}"}
+                for kind in ("composed-of", "depends-on", "derived-from", "predecessor", "successor")
+            ],
+            "action": [{"title": "Call", "definitionCanonical": "http://example.org/fhir/ActivityDefinition/call"}],
+        }
+    ],
     "QuestionnaireResponse": [{"partOf": [to("Procedure/Procedure-example")]}],
     "DocumentReference": [
         {

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mappers.hl7v2.adt_events import EVENTS, WITHOUT_VISIT
+from mappers.hl7v2.header import Unreadable, peek
 from service.store import inbox
 from service.workflow import feed_words
 
@@ -96,6 +97,13 @@ def test_every_state_has_words(state: str) -> None:
 def test_an_error_of_the_software_is_told_as_one() -> None:
     assert "failed" in feed_words.words("failed", "KeyError").sentence
     assert feed_words.words("failed", "no-candidate").sentence.startswith("No member")
+
+
+def test_an_unreadable_header_says_why_itself() -> None:
+    why = peek(b"PID|1")
+    assert isinstance(why, Unreadable)
+    said = feed_words.words("unreadable", why.reason)
+    assert said.sentence == why.reason and said.remedy == feed_words.words("unreadable", "").remedy
 
 
 def test_sentences_are_sentences_and_name_commands_that_are_there() -> None:

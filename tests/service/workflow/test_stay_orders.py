@@ -1,4 +1,4 @@
-"""Through the database: whatever the order in which the messages of a stay come, the same Encounters and standing alerts.
+"""Through the database: whatever the order in which the messages of a stay come, the same Encounters and alerts.
 
 A few orders of each sequence; all of them with ENLACE_TEST_DEEP. The reducer alone: test_stay_permutations.py.
 """
@@ -24,7 +24,9 @@ from tests.service.world import ECM1, ECM2, LCM1, LCM2, make, put
 POSTGRESQL_IN_DEEP = True
 DEEP = bool(os.environ.get("ENLACE_TEST_DEEP"))
 VALLEY = RegisteredSource("valley", "EPIC", "VALLEY", "Organization/valley", {"display": "Valley Made-up"}, True)
-WHEN = re.compile(r"(The visit began )?(at |on )?(\d+:\d\d [AP]M on )?March \d+\.?| after observation,| from its emergency department")
+WHEN = re.compile(
+    r"(The visit began )?(at |on )?(\d+:\d\d [AP]M on )?March \d+\.?| after observation,| from its emergency department"
+)
 """A time that was told while the admission had not come is not told again; the Encounter has the right one."""
 Person = dict[str, Any]
 Sequence = Callable[[Sender, Person, Person, str], list[bytes]]
@@ -157,7 +159,12 @@ async def send(store: Store) -> Sender:
 async def pair(store: Store, number: int) -> tuple[Person, Person]:
     """Two members whom nobody was told of before."""
     rosa = said(f"92{number:06d}A", f"Quill{chr(97 + number % 26)}{chr(97 + number // 26)}", mrn=f"R{number}")
-    luis = said(f"93{number:06d}A", f"Bramble{chr(97 + number % 26)}{chr(97 + number // 26)}", mrn=f"L{number}", birth_date="1971-11-02")
+    luis = said(
+        f"93{number:06d}A",
+        f"Bramble{chr(97 + number % 26)}{chr(97 + number // 26)}",
+        mrn=f"L{number}",
+        birth_date="1971-11-02",
+    )
     rosa |= {"birth_date": f"19{50 + number // 300:02d}-{1 + number % 12:02d}-{1 + number // 12 % 28:02d}"}
     await member(store, f"rosa-{number}", rosa, LCM1, ECM1)
     await member(store, f"luis-{number}", luis, LCM2, ECM2)
