@@ -13,8 +13,8 @@ DEEP_store := tests/service/store tests/service/api tests/fhir_profiles tests/sc
 DEEP_search := tests/service/search tests/service/interactions
 DEEP_access := tests/service/access tests/service/auth tests/scenarios/non_interference tests/scenarios/openid
 DEEP_adt := tests/adt_listener tests/mappers tests/service/workflow tests/service/test_worker.py \
-	tests/service/interactions/test_receive_hl7v2.py tests/scenarios/test_adt_alert.py \
-	tests/scenarios/test_adt_fuzz.py tests/scenarios/test_adt_order.py tests/scenarios/test_crash.py \
+	tests/service/interactions/test_receive_hl7v2.py \
+	$(wildcard tests/scenarios/test_adt_*.py) tests/scenarios/hl7_clients tests/scenarios/test_crash.py \
 	tests/service/cli/test_files.py
 DEEP_operations := tests/scenarios/operations tests/scenarios/test_lifecycle.py tests/scenarios/test_stories.py tests/service/cli tests/deploy tests/docs
 DEEP_notify := tests/service/notify tests/scenarios/notify tests/service/operations/test_subscription_operations.py \

@@ -273,8 +273,7 @@ class Settings(BaseModel):
 
     def client_tls(self) -> "ssl.SSLContext | None":
         """TLS with the client certificate, for deliveries; None: there is none. Raises SettingsError."""
-        problems = certificate_problems(self.client_certificate_file, self.client_key_file)
-        if problems:
+        if problems := certificate_problems(self.client_certificate_file, self.client_key_file):
             raise SettingsError(problems)
         if self.client_certificate_file is None or self.client_key_file is None:
             return None
@@ -292,8 +291,7 @@ class Settings(BaseModel):
         path: Path = getattr(self, name)
         if self.sandbox and not path.exists():
             make_key(path)
-        problem = key_problem(variable(name), path, self.sandbox)
-        if problem:
+        if problem := key_problem(variable(name), path, self.sandbox):
             raise SettingsError([problem])
         return path.read_bytes().strip()
 

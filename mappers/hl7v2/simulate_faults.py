@@ -64,7 +64,7 @@ def _lost_acks(rng: random.Random, deliveries: list[Delivery]) -> list[Delivery]
 
 
 def _replays(rng: random.Random, deliveries: list[Delivery]) -> list[Delivery]:
-    """Everything once more, as after an upgrade of the sender: new control ids and a new MSH-7, hours later."""
+    """Everything once more, as after an upgrade of the sender: under new control ids, later."""
     if not deliveries:
         return deliveries
     after = max(one.at_us for one in deliveries)

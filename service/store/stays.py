@@ -6,7 +6,6 @@ from typing import Any
 import orjson
 
 from service.search.keys import edge
-from service.store.change import Statement
 from service.store.dialect import marks
 from service.store.engine import Store
 
@@ -28,37 +27,10 @@ async def events(store: Store, stay: str) -> list[StoredStayEvent]:
     rows = await store.fetch(
         "SELECT s.inbox_id, i.received_us, s.patient, s.event, i.reason "
         "FROM stay_event s JOIN inbox i ON i.id = s.inbox_id "
-        "WHERE s.stay = ? ORDER BY s.inbox_id",
-        (stay,),
+        "WHERE s.stay = ? OR s.stay IN (SELECT a.stay FROM stay_account a WHERE a.encounter = ?) ORDER BY s.inbox_id",
+        (stay, stay),
     )
-    return [StoredStayEvent(row[0], row[1], row[2], orjson.loads(row[3]), row[4]) for row in rows]
-
-
-def add_event(stay: str, inbox_id: int, patient: str, occurred_us: int, event: dict[str, Any]) -> Statement:
-    """The same message again (a replay) takes the place of its former reading."""
-    return Statement(
-        "INSERT INTO stay_event (stay, inbox_id, patient, occurred_us, event) VALUES (?, ?, ?, ?, ?) "
-        "ON CONFLICT (stay, inbox_id) DO UPDATE SET patient = excluded.patient, occurred_us = excluded.occurred_us, "
-        "event = excluded.event",
-        (stay, inbox_id, patient, occurred_us, orjson.dumps(event).decode()),
-    )
-
-
-def match_event(stay: str, inbox_id: int, patient: str) -> tuple[Statement, ...]:
-    """An event that came before the match belongs to the member too, and so does its message."""
-    return (
-        Statement("UPDATE stay_event SET patient = ? WHERE stay = ? AND inbox_id = ?", (patient, stay, inbox_id)),
-        Statement(
-            "UPDATE inbox SET state = 'applied', reason = 'matched-later', patient = ? "
-            "WHERE id = ? AND state = 'unmatched'",
-            (patient, inbox_id),
-        ),
-    )
-
-
-async def epoch(store: Store, subject: int) -> int:
-    rows = await store.fetch("SELECT epoch FROM access_epoch WHERE subject = ?", (subject,))
-    return int(rows[0][0]) if rows else 0
+    return [StoredStayEvent(r[0], r[1], r[2], orjson.loads(r[3]) if r[3] else {}, r[4]) for r in rows]
 
 
 async def told(store: Store, encounter: str) -> list[tuple[str, str, int, bytes]]:
@@ -117,10 +89,3 @@ async def patients_by_mrn(store: Store, authority: str, mrn: str) -> list[tuple[
     for (reference,) in rows:
         found += await patient_by_id(store, reference.partition("/")[2])
     return found
-
-
-def link_mrn(authority: str, mrn: str, patient: str, now_us: int) -> Statement:
-    return Statement(
-        "INSERT INTO mrn_link (authority, mrn, patient, since_us) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (authority, mrn, patient, now_us),
-    )

@@ -82,7 +82,11 @@ def same_given(one: Sequence[str], other: Sequence[str]) -> bool:
 def half_given(one: Sequence[str], other: Sequence[str]) -> bool:
     """Whether first names agree (same_given) in a part only that brothers or sisters may share."""
     a, b = [w for g in one for w in plain(g).split()], [w for g in other for w in plain(g).split()]
-    return bool(a) and a[0] in COMPOUND and not (len(a) > 1 and len(b) > 1 and len(a[1]) > 1 and len(b[1]) > 1)
+    return (
+        bool(a and b)
+        and bool({a[0], b[0]} & COMPOUND)
+        and not (len(a) > 1 and len(b) > 1 and len(a[1]) > 1 and len(b[1]) > 1)
+    )
 
 
 def newborn_name(given: Sequence[str]) -> bool:

@@ -16,6 +16,8 @@ ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 V2_CLASS = "http://terminology.hl7.org/CodeSystem/v2-0004"
 NUBC = "https://www.nubc.org/CodeSystem/PatDischargeStatus"
 DISPOSITION = "http://terminology.hl7.org/CodeSystem/discharge-disposition"
+TIMED_OUT = "https://enlace.example.org/fhir/StructureDefinition/enlace-closed-by-timeout"
+"""Why the status is unknown: nothing was heard for too long (stays.SILENCE_US)."""
 
 CLASSES = {
     "ED": ("EMER", "emergency"),
@@ -59,6 +61,7 @@ def encounter(
         "resourceType": "Encounter",
         "id": stay_id,
         "meta": {"profile": ["http://hl7.org/fhir/us/core/StructureDefinition/us-core-encounter"]},
+        "extension": [{"url": TIMED_OUT, "valueBoolean": True}] if "closed-by-timeout" in state.flags else [],
         "identifier": _numbers(event, former),
         "status": state.status,
         "statusHistory": _status_history(state, zone),

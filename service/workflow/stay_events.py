@@ -159,8 +159,10 @@ def _fact(stored: StoredEvent) -> Fact:
         visited=visit is not None or event.effect in {"delete", "delete-person"},
         received_us=stored.received_us,
     )
-    if visit is None:
-        return fact
+    return fact if visit is None else _with_visit(fact, visit)
+
+
+def _with_visit(fact: Fact, visit: Visit) -> Fact:
     loud = visit.patient_class == "OTHER" and visit.class_code.upper() in LOUD_OTHERS
     return replace(
         fact,

@@ -70,16 +70,9 @@ async def settle_member(
     changed = [c for c in new.chains if _differs(c, old, new, touched, stored, threads)]
     gone = sorted(set(old.encounter.values()) - set(new.encounter.values()))
     await _load_more(ctx, change, rows, loaded, old, new, changed, gone)
-    moves = any(m.moves for m in after.messages.values())
     heard = True
     for encounter in gone:
-        was = old.picture(encounter, patient, ctx.now_us)
-        kept = {s.account for c in new.chains for s in c}
-        chain = old.chain_of(encounter) or ()
-        why = "renumbered" if kept & {s.account for s in chain} or _goes_on(chain, old, new) else ""
-        why = why or ("moved" if moves else "match-reversed")
-        await retire(ctx, change, Writing(patient, encounter, stored.get(encounter), cause), was, why)
-        change.statements.append(stay_rows.drop_thread(encounter))
+        await _retire(ctx, change, Writing(patient, encounter, stored.get(encounter), cause), old, new)
     for chain in changed:
         encounter = new.encounter[chain[0].account]
         was, now = (side.picture(encounter, patient, ctx.now_us) for side in (old, new))
@@ -94,6 +87,21 @@ async def settle_member(
         heard &= await tell_death(ctx, change, patient, told[1])
     _keep_accounts(change, patient, rows, new, touched)
     return Result({s.account: new.encounter[c[0].account] for c in new.chains for s in c}, heard)
+
+
+async def _retire(ctx: Context, change: Change, writing: Writing, old: _Side, new: _Side) -> None:
+    was = old.picture(writing.encounter, writing.patient, ctx.now_us)
+    await retire(ctx, change, writing, was, _why(old, new, writing.encounter))
+    change.statements.append(stay_rows.drop_thread(writing.encounter))
+
+
+def _why(old: _Side, new: _Side, encounter: str) -> str:
+    """Why an Encounter of the member goes: as voided() in stays.py has it."""
+    chain = old.chain_of(encounter) or ()
+    kept = {s.account for c in new.chains for s in c}
+    if kept & {s.account for s in chain} or _goes_on(chain, old, new):
+        return "renumbered"
+    return "moved" if any(m.moves for m in new.world.messages.values()) else "match-reversed"
 
 
 def _goes_on(chain: Iterable[Stretch], old: _Side, new: _Side) -> bool:

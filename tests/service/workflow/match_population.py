@@ -149,7 +149,7 @@ class County:
         if self.dice.random() < 0.33:
             shared = "María" if of.female else "José"
             of.given, twin.given, twin.female = (shared, "Elena"), (shared, "Luisa"), of.female
-        if twin.given == of.given:
+        elif twin.given[0] == of.given[0]:
             twin.given = (self._word(),)
         twin.phone = of.phone
         return twin

@@ -25,7 +25,7 @@ NOW = at("2026-03-18T14:00:00")
 
 
 def weeks(rate: int, *, known: int = 4, night: int | None = None, empty: tuple[int, ...] = ()) -> dict[int, Hour]:
-    """Hours of the `known` weeks before NOW and one more; night: rate from 22 to 6; empty: weeks back without anything."""
+    """Hours of the `known` weeks before NOW and one more; night: rate from 22 to 6; empty: weeks without anything."""
     found = {}
     for back in range(1, (known + 1) * 7 * 24):
         start = NOW - back * HOUR_US

@@ -168,6 +168,11 @@ NO_MATCH: dict[str, tuple[Patient, list[Candidate], str]] = {
         [person()],
         "demographics-insufficient",
     ),
+    "brothers share half of the first name, and one goes by its short form": (
+        replace(MARIA, names=(Name("Lopez", ("Pepe",)),), contacts=(PHONE,)),
+        [person(name=[{"family": "Lopez", "given": ["Jose", "Luis"]}])],
+        "demographics-insufficient",
+    ),
     "another CIN than ours": (
         replace(MARIA, cins=(OTHER_CIN,), ids=(MRN,), contacts=(PHONE,)),
         [person()],

@@ -10,7 +10,7 @@ import pytest
 from service.cli.processes import die_with_parent
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = ROOT / "tests/fuzz/hl7_targets.py"
+PROGRAM = ROOT / "tests/adt_listener/hl7_targets.py"
 
 
 def fuzzed(folder: Path, seconds: int, runs: int) -> int:
