@@ -28,6 +28,7 @@ _MESSAGE: Json = {
     "reason": "no-candidate",
     "words": "No member has this number, or this surname and birth date.",
     "remedy": "None for a stranger.",
+    "same_control_id": False,
 }
 _TRIAL: Json = {"asked": 1, "looked": 1, "changed": 0, "messages": [{"id": _MESSAGE["id"], "changes": False}]}
 _OBJECT: Json = {"type": "object"}

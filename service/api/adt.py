@@ -17,7 +17,7 @@ from service.api.operated import Hidden, answer, form, operated, row
 from service.api.state import Shared
 from service.caller import Caller
 from service.clock import instant
-from service.store import inbox
+from service.store import inbox, inbox_find
 from service.store.change import AuditRow, Change
 from service.store.inbox import Received
 from service.workflow.feed_monitor import monitor
@@ -48,7 +48,8 @@ async def _found(shared: Shared, caller: Caller, question: Question) -> Response
     detail = {"by": question.asked.about, "shown": len(found.rows)}
     await shared.store.commit(Change(audit=[_noted(caller, "message-search", "E", "inbox", detail)]))
     more = {"looked": found.looked, "back": instant(found.back_us)} if found.unseen else None
-    return answer({"messages": [listed(one) for one in found.rows], "unseen": more})
+    reused = await inbox_find.reusing(shared.store, [one.id for one in found.rows])
+    return answer({"messages": [listed(one, reused=one.id in reused) for one in found.rows], "unseen": more})
 
 
 async def _one(request: Request, shared: Shared, caller: Caller) -> Response:

@@ -37,12 +37,12 @@ def send(
     port: Port = None,
     as_json: Json = False,
 ) -> None:
-    """Send messages over MLLP and print each ACK code.
+    """Send messages over MLLP and print each ACK code, with its reason where it is negative.
 
     Example: enlace adt send tests/golden/hl7v2/a01_inpatient.hl7
     """
     from mappers.hl7v2.message import split_messages
-    from service.cli.mllp_client import Connection, Refused
+    from service.cli.mllp_client import TIMEOUT_S, Connection, Refused, ack_said
 
     where = _place(host, port)
     try:
@@ -50,21 +50,33 @@ def send(
     except OSError as error:
         raise _fail(f"Nothing was sent: {error.filename} cannot be read ({error.strerror}).") from None
 
-    async def run() -> list[tuple[str, str]]:
-        async with Connection(*where) as connection:
-            return [(name, await connection.send(message)) for name, message in messages]
+    answers: list[tuple[str, bytes]] = []
 
+    async def run() -> None:
+        async with Connection(*where) as connection:
+            for name, message in messages:
+                answers.append((name, await connection.exchange(message)))
+
+    trouble = ""
     try:
-        answers = asyncio.run(run())
+        asyncio.run(run())
+    except TimeoutError:
+        trouble = f"no answer within {TIMEOUT_S:.0f} s; acknowledgements, and messages that ask for none, get none"
     except OSError as error:
-        raise _fail(f"Nothing was sent: {error.strerror or 'no listener'} at {where[0]}:{where[1]}.") from None
+        trouble = f"{error.strerror or 'no listener'} at {where[0]}:{where[1]}"
     except Refused as error:
-        raise _fail(str(error)) from None
+        trouble = str(error).rstrip(".")
+    told = [(name, *ack_said(answer)) for name, answer in answers]
     if as_json:
-        typer.echo(json.dumps([{"file": name, "ack": code} for name, code in answers]))
+        typer.echo(json.dumps([{"file": name, "ack": code, "text": text} for name, code, text in told]))
     else:
-        typer.echo("\n".join(f"{code}  {name}" for name, code in answers))
-    if any(code not in ("AA", "CA") for _, code in answers):
+        for name, code, text in told:
+            typer.echo(f"{code}  {name}  {text}".rstrip())
+    if trouble and not answers and "no answer" not in trouble:
+        raise _fail(f"Nothing was sent: {trouble}.")
+    if trouble:
+        raise _fail(f"{messages[len(answers)][0]}: {trouble}. {len(answers)} of {len(messages)} were answered.")
+    if any(code not in ("AA", "CA") for _, code, _ in told):
         raise typer.Exit(1)
 
 

@@ -44,8 +44,9 @@ def inbox(
     asked |= {"account": account, "mrn": mrn, "cin": cin, "name": name, "patient": patient, "event": event.upper()}
     asked |= window(day, zone)
 
-    async def run(store: Any, _settings: Any) -> "Found":
+    async def run(store: Any, _settings: Any) -> "tuple[Found, set[int]]":
         from service.cli.acts import act, recorded
+        from service.store.inbox_find import reusing
         from service.workflow.feed_search import Asked, find
 
         if since is not None:
@@ -54,18 +55,23 @@ def inbox(
         found = await find(store, wanted, limit=limit, look=look)
         # Looking for a person by a number is what the audit must know; the number itself stays out of it.
         await recorded(store, act("message-search", "inbox", by=wanted.about, shown=len(found.rows)))
-        return found
+        return found, await reusing(store, [row.id for row in found.rows])
 
-    found = with_store(run)
+    found, reused = with_store(run)
     if as_json:
-        typer.echo(json.dumps([_facts(row) for row in found.rows]))
+        typer.echo(json.dumps([_facts(row) | {"same_control_id": row.id in reused} for row in found.rows]))
     for row in () if as_json else found.rows:
         when = f"{instant(row.received_us)[:19]}Z"
-        typer.echo(f"{row.id}  {when}  {row.source:<20} {row.event:<4} {row.state:<12} {row.reason}")
+        became = f"{row.state:<12} {row.reason}{_twice(row, reused)}"
+        typer.echo(f"{row.id}  {when}  {row.source:<20} {row.event:<4} {became}")
     if not found.rows and not as_json:
         typer.echo("No messages.")
     if found.unseen:
         typer.echo(_bounded(found, look), err=True)
+
+
+def _twice(row: inbox_rows.Received, reused: set[int]) -> str:
+    return " (same-control-id)" if row.id in reused and row.reason != "same-control-id" else ""
 
 
 def checked_state(state: str | None) -> None:

@@ -51,6 +51,8 @@ def show(
 def lines(facts: dict[str, Any]) -> list[str]:
     out = [f"{name:<11}{facts[name] if facts[name] is not None else ''}".rstrip() for name in NAMES]
     out += [f"size       {facts['size']} bytes", f"answer     {facts['answer'] or 'none'}"]
+    if facts["same_control_id"]:
+        out.append("note       the sender used this control id for another message too: both count")
     if not facts["registered"]:
         out.append("note       the sender is not registered: read as if it had no settings")
     out += [f"understood {_understood(one)}" for one in facts["understood"]] or ["understood nothing"]

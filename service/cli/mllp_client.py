@@ -51,7 +51,16 @@ class Connection:
 
 
 def ack_code(ack: bytes) -> str:
-    for line in ack.replace(b"\n", b"\r").split(b"\r"):
-        if line[:3] == b"MSA":
-            return line[4:6].decode("ascii", "replace")
+    return ack_said(ack)[0]
+
+
+def ack_said(ack: bytes) -> tuple[str, str]:
+    """MSA-1, and of a negative answer the words of MSA-3, or ERR-8."""
+    lines = [line.decode("utf-8", "replace").split("|") for line in ack.replace(b"\n", b"\r").split(b"\r")]
+    for line in lines:
+        if line[0] == "MSA" and len(line) > 1:
+            if line[1] in ("AA", "CA"):
+                return line[1], ""
+            words = [line[3:4]] + [part[at : at + 1] for part in lines if part[0] == "ERR" for at in (8, 7)]
+            return line[1], next((word[0] for word in words if word and word[0]), "")
     raise Refused("The answer holds no MSA segment.")

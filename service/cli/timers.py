@@ -67,7 +67,8 @@ def measure_timers(
 ) -> None:
     """Say how timers were met: how many in time, and how long it took.
 
-    adt-relay is the rule of 24 hours: from the event in the hospital until a care manager was told.
+    adt-relay is the rule of 24 hours: from the event in the hospital until a care manager was told; plan-relay: until a
+    notification of it arrived at the member's plan.
 
     Example: enlace timers measure --kind adt-relay
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from service import metrics
 from service.access.context import Settings
 from service.log_events import DELIVERY_FAILED, DELIVERY_SENT, NOTIFY_CHANNEL_BROKEN, NOTIFY_GIVEN_UP, log, where
-from service.notify import backoff, sending, standing
+from service.notify import backoff, plan_told, sending, standing
 from service.notify.backoff import Draw, Failing
 from service.notify.failure_words import in_words
 from service.notify.hosts import Hosts, NoPlace, host_of
@@ -28,6 +28,7 @@ GIVEN_UP = {
     "handshake": "Given up: three handshakes within a minute failed.",
     "refused": "Given up: the receiver cannot be reached under this endpoint.",
 }
+NOTHING_TO_TELL = "nothing-to-tell"
 REACTIVATE = "Set status to requested to start again; events are numbered meanwhile, and go out then."
 
 
@@ -69,6 +70,8 @@ class Sent:
         if self.resent:
             change.statements += deliveries.taken(self.resent)
         elif self.attempt.last:
+            if self.attempt.reason != NOTHING_TO_TELL:
+                await plan_told.told(store, change, state, self.attempt.last, now_us)
             change.statements += deliveries.arrived(state.key, self.attempt.last, now_us)
         change.statements.append(changed(state.key, **columns))
         if self.kind is Kind.HANDSHAKE and state.status == "requested":
@@ -130,7 +133,7 @@ class Sender:
                 now_us=at_us, test=ledger == "test",
             )  # fmt: skip
             if made.body == sending.NOTHING:
-                result = Result(Outcome.OK, reason="nothing-to-tell")
+                result = Result(Outcome.OK, reason=NOTHING_TO_TELL)
             else:
                 async with self._hosts.place(host_of(spec.endpoint), failing=state.failures > 0) as waited:
                     if waited and stands is not None and not await stands(self._store):

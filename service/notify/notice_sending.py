@@ -11,7 +11,7 @@ from service.access.context import Context
 from service.access.context import Settings as Behaviour
 from service.caller import system_caller
 from service.log_events import NOTICE_FAILED, NOTICE_NO_WAY, log
-from service.notify import backoff, in_hospital
+from service.notify import backoff, in_hospital, persons
 from service.notify.digests import of_many, of_one
 from service.notify.model import Channels, Message, Outcome, Result
 from service.store import notices
@@ -69,9 +69,7 @@ async def send(desk: Desk, ready: Sequence[Ready], to: str, language: str, *, wh
     """Over the channel of these notices, of one person. whole: as a digest."""
     first = ready[0].notice
     if whole:
-        there = in_hospital.line(
-            await in_hospital.of_person(desk.store, first.recipient, desk.now_us), language, desk.now_us
-        )
+        there = in_hospital.line(await _in_hospital(desk, first.recipient), language, desk.now_us)
         said = of_many([one.notice.kind for one in ready], language, desk.link, there)
     else:
         said = of_one(first.kind, language, desk.link)
@@ -90,6 +88,17 @@ async def send(desk: Desk, ready: Sequence[Ready], to: str, language: str, *, wh
         await desk.store.commit(_told(desk, ready, result, whole=whole))
     else:
         await desk.store.commit(Change(statements=[_later(desk, one.notice, result) for one in ready]))
+
+
+async def _in_hospital(desk: Desk, recipient: str) -> list[in_hospital.Present]:
+    """What the person's own list shows: a number that counts more would tell of a stay that is hidden."""
+    rows = await in_hospital.of_person(desk.store, recipient, desk.now_us)
+    who = await persons.person(desk.store, recipient, desk.now_us, desk.behaviour.base_url) if rows else None
+    if who is None:
+        return []
+    stays = [row.encounter for row in rows]
+    shown = await persons.seen_of(desk.store, who, stays, desk.behaviour, desk.now_us)
+    return [row for row in rows if row.encounter in shown]
 
 
 async def _sent(desk: Desk, channel: str, message: Message) -> Result:

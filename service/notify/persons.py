@@ -79,6 +79,25 @@ async def sees(store: Store, who: Person, target: str, behaviour: Behaviour, now
     return None
 
 
+async def seen_of(
+    store: Store, who: Person, references: Sequence[str], behaviour: Behaviour, now_us: int
+) -> frozenset[str]:
+    """Those of the references that the person would read now, in any role. Both walls decide."""
+    shown = set[str]()
+    for caller in who.callers:
+        wanted = [one for one in references if caller.allows("r", one.partition("/")[0])]
+        ctx = Context(store, caller, now_us, behaviour, "notice")
+        for ctx.again in (False, True):
+            try:
+                found = await read.heads(store, wanted, ctx.readable()) if wanted else {}
+                await tripwire.check_found(ctx, list(found.values()))
+                shown |= {one for one, head in found.items() if head.body is not None}
+                break
+            except Stale:  # a right moved between the two looks
+                ctx.at(store.clock.now_us())
+    return frozenset(shown)
+
+
 async def _callers(store: Store, reference: str, now_us: int) -> Sequence[Caller]:
     found: dict[tuple[str, Role], Caller] = {}
     for acting in await _acting(store, reference, now_us):

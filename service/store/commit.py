@@ -57,6 +57,7 @@ class _Plan:
     moved_heads: Rows = field(default_factory=list)
     panel_sources: list[int] = field(default_factory=list)
     runs: dict[str, Rows] = field(default_factory=dict)
+    ended: Rows = field(default_factory=list)
     job_ids: dict[int, list[int]] = field(default_factory=dict)
     rules: dict[int, int] = field(default_factory=dict)
 
@@ -238,9 +239,7 @@ def _plan_change(
         job_row = (slot.last_job, queue, job.kind, job.ordering_key, due, "ready", 0, 0, job.dedupe, text, "")
         plan.add("job", job_row)
     for lease in change.leases:
-        plan.runs.setdefault(
-            "UPDATE job SET state = ?, last_error = ?, dedupe = NULL, lease = 0 WHERE id = ?", []
-        ).append((lease.state, lease.error, lease.job_id))
+        plan.ended.append((lease.state, lease.error, lease.job_id))
     for statement in change.statements:
         plan.runs.setdefault(statement.sql, []).append(statement.params)
     wrote = _attributed(change.audit, plan.written.get(number, ())) if change.writes else {}
@@ -366,6 +365,9 @@ def _write(plan: _Plan, slot: Slot, bumped: Iterable[int], now_us: int) -> Gener
             "WHERE key = ?",
             [(r[3], r[4], r[5], r[6], r[7], r[8], r[0]) for r in sorted(plan.moved_heads)],
         )
+    if plan.ended:
+        # Before the new jobs: one that has the dedupe of a job that ends here is its successor and no repeat of it.
+        yield Run("UPDATE job SET state = ?, last_error = ?, dedupe = NULL, lease = 0 WHERE id = ?", plan.ended)
     if plan.old_vids:
         yield from _drop_index(plan.old_vids)
     if plan.panel_sources:

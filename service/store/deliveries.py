@@ -227,6 +227,15 @@ def emptied(key: int, numbers: Iterable[int]) -> list[Statement]:
     return [Statement(sql, (key, number)) for number in numbers]
 
 
+async def stays_told(store: Store, key: int, after: int, last: int) -> list[tuple[str, int]]:
+    """(reference of an Encounter, vid) of the events behind number `after` that went out with content."""
+    sql = (
+        "SELECT v.fhir_id, v.vid FROM subscription_event e JOIN version v ON v.vid = e.vid WHERE e.subscription = ? "
+        "AND e.number > ? AND e.number <= ? AND e.emptied = 0 AND v.rtype = 'Encounter' ORDER BY e.number"
+    )
+    return [(f"Encounter/{fhir_id}", int(vid)) for fhir_id, vid in await store.fetch(sql, (key, after, last))]
+
+
 def arrived(key: int, last: int, now_us: int) -> list[Statement]:
     """All up to number `last` arrived."""
     settled = (

@@ -141,6 +141,17 @@ async def without_terms(store: Store, after: int, since_us: int, until_us: int, 
     return _messages(await store.fetch(sql, (after, vid_at(since_us), vid_at(until_us), limit)))
 
 
+async def reusing(store: Store, ids: Sequence[int]) -> set[int]:
+    """Those of the messages under whose control id (MSH-10) the same sender sent another content too."""
+    if not ids:
+        return set()
+    sql = (
+        f"SELECT i.id FROM inbox i WHERE i.id IN ({marks(len(ids))}) AND i.control_id <> '' AND EXISTS (SELECT 1 FROM "
+        "inbox o WHERE o.source = i.source AND o.control_id = i.control_id AND o.hash <> i.hash)"
+    )
+    return {row[0] for row in await store.fetch(sql, tuple(ids))}
+
+
 async def received_us(store: Store, id: int) -> int:
     rows = await store.fetch("SELECT received_us FROM inbox WHERE id = ?", (id,))
     return int(rows[0][0]) if rows else 0

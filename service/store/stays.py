@@ -33,12 +33,13 @@ async def events(store: Store, stay: str) -> list[StoredStayEvent]:
     return [StoredStayEvent(r[0], r[1], r[2], orjson.loads(r[3]) if r[3] else {}, r[4]) for r in rows]
 
 
-async def told(store: Store, encounter: str) -> list[tuple[str, str, int, bytes]]:
-    """(type, id, version, body) of the Communications and Tasks about an Encounter."""
+async def told(store: Store, encounter: str, *, author: int | None = None) -> list[tuple[str, str, int, bytes]]:
+    """(type, id, version, body) of the Communications and Tasks about an Encounter; author: key of who filed them."""
+    mine = "" if author is None else " AND v.source_org = ?"
     rows = await store.fetch(
         "SELECT v.rtype, v.fhir_id, v.version, v.body FROM ref e JOIN version v ON v.vid = e.vid "
-        f"WHERE e.param IN ({marks(len(_ABOUT))}) AND e.target = ?",
-        (*_ABOUT, store.keys.resource(encounter)),
+        f"WHERE e.param IN ({marks(len(_ABOUT))}) AND e.target = ?{mine}",
+        (*_ABOUT, store.keys.resource(encounter), *(() if author is None else (author,))),
     )
     return [(row[0], row[1], row[2], bytes(row[3])) for row in rows]
 

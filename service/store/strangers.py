@@ -7,6 +7,7 @@ from service.store.dialect import marks
 from service.store.engine import Store
 from service.store.inbox_terms import forget
 from service.store.slots import vid_at
+from service.store.timers import REVIEW
 
 STATES = ("unmatched", "ignored")
 """What nobody has to look at. What is unreadable, unregistered or failed waits for a person with its content."""
@@ -37,6 +38,12 @@ def emptied(ids: Sequence[int], now_us: int) -> list[Statement]:
         Statement(f"UPDATE stay_event SET event = '' WHERE inbox_id IN {those}", tuple(ids)),
         Statement(
             f"UPDATE match_review SET state = 'expired', decided_us = ? WHERE state = 'open' AND inbox_id IN {those}",
+            (now_us, *ids),
+        ),
+        Statement(  # the clock of such a review: what was late stays so
+            "UPDATE timer SET state = CASE WHEN state = 'running' THEN 'cancelled' ELSE state END, ended_us = ? WHERE "
+            f"state IN ('running', 'breached') AND ended_us IS NULL AND subject IN (SELECT '{REVIEW}' || "
+            f"CAST(r.id AS TEXT) FROM match_review r WHERE r.state = 'expired' AND r.inbox_id IN {those})",
             (now_us, *ids),
         ),
         *forget(ids),

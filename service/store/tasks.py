@@ -21,3 +21,13 @@ async def about(store: Store, reference: str, statuses: tuple[str, ...]) -> dict
         (_FOCUS, store.keys.resource(reference)),
     )
     return {f"Task/{fhir_id}": version for fhir_id, version, body in rows if orjson.loads(body)["status"] in statuses}
+
+
+async def focused(store: Store, reference: str) -> list[tuple[int, bytes]]:
+    """(version, body) of the current Tasks whose focus is the resource, in a fixed order."""
+    rows = await store.fetch(
+        "SELECT v.version, v.body FROM ref e JOIN version v ON v.vid = e.vid WHERE e.param = ? AND e.target = ? "
+        "ORDER BY v.fhir_id",
+        (_FOCUS, store.keys.resource(reference)),
+    )
+    return [(int(version), bytes(body)) for version, body in rows]

@@ -67,11 +67,58 @@ def met(kind: str, subject: str, at_us: int) -> Statement:
     )
 
 
+def met_until(kind: str, subject: str, until_id: int, at_us: int) -> Statement:
+    """As met(), of those that were started before the number of a version."""
+    return Statement(
+        "UPDATE timer SET state = CASE WHEN state = 'running' AND due_us >= ? THEN 'met' ELSE 'breached' END, "
+        "ended_us = ? WHERE kind = ? AND subject = ? AND id < ? AND state IN ('running', 'breached') "
+        "AND ended_us IS NULL",
+        (at_us, at_us, kind, subject, until_id),
+    )
+
+
 def cancelled(kind: str, subject: str, at_us: int) -> Statement:
     """No longer to be met."""
     return Statement(
         "UPDATE timer SET state = 'cancelled', ended_us = ? WHERE kind = ? AND subject = ? AND state = 'running'",
         (at_us, kind, subject),
+    )
+
+
+REVIEW = "match_review/"
+"""Subject of the timer of a review of a match, with its number."""
+
+
+def of_review(stay: str, timer: StoredTimer) -> Statement:
+    """Started with the open review of the stay, whichever it is: once for each review, its deadline stays.
+
+    timer: its kind, times and payload; subject and dedupe follow from the review's number.
+    """
+    name = f"'{REVIEW}' || CAST(r.id AS TEXT)"
+    return Statement(
+        f"INSERT INTO timer ({_COLUMNS}) SELECT CAST(? AS BIGINT), ?, ? || {name}, {name}, ?, CAST(? AS BIGINT), "
+        "CAST(? AS BIGINT), 'running', NULL, ? FROM match_review r WHERE r.stay = ? AND r.state = 'open' "
+        "ON CONFLICT (dedupe) DO NOTHING",
+        (
+            timer.id,
+            timer.kind,
+            f"{timer.kind}|",
+            timer.patient,
+            timer.start_us,
+            timer.due_us,
+            orjson.dumps(timer.payload).decode(),
+            stay,
+        ),
+    )
+
+
+def reviews_ended(kind: str, stay: str, at_us: int) -> Statement:
+    """After the statement that closes them: in time or late, as met()."""
+    return Statement(
+        "UPDATE timer SET state = CASE WHEN state = 'running' AND due_us >= ? THEN 'met' ELSE 'breached' END, "
+        f"ended_us = ? WHERE kind = ? AND subject IN (SELECT '{REVIEW}' || CAST(r.id AS TEXT) FROM match_review r "
+        "WHERE r.stay = ? AND r.state <> 'open') AND state IN ('running', 'breached') AND ended_us IS NULL",
+        (at_us, at_us, kind, stay),
     )
 
 

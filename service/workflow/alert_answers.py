@@ -12,8 +12,8 @@ from service.search.restriction import EVERYTHING
 from service.store import alert_work, read, stay_rows
 from service.store.alert_work import Work
 from service.store.change import ABSENT, Change, Statement
-from service.workflow.alert_clock import due_us, is_own, reference_of
-from service.workflow.alert_stand_in import name_of, open_tasks, stand_in
+from service.workflow.alert_clock import due_us, is_answered, reference_of
+from service.workflow.alert_stand_in import checklist_tasks, name_of, open_tasks, stand_in
 from service.workflow.alert_text import PACIFIC, date_time, moment
 from service.workflow.parties import reference_of as reference_in
 from service.workflow.steps import Step, run_after
@@ -24,6 +24,7 @@ NOT_MY_MEMBER = "not-my-member"
 OUTCOMES = {"reached": "Reached", "attempted": "Attempted, not reached", "not-needed": "Nothing was needed"}
 STATUS: dict[tuple[str, str], str] = {
     ("reached", "contact-hospital"): "completed",
+    ("reached", "tcs-contact"): "completed",
     ("reached", "close-outreach"): "completed",
     ("not-needed", "*"): "cancelled",
     ("*", "*"): "in-progress",
@@ -117,7 +118,10 @@ async def conclude(ctx: Context, alert: Alert, outcome: str, reason: str) -> Cha
     now = await noted(ctx, alert.resource, OUTCOMES[outcome] + "." + (f" {reason}" if reason else ""))
     now.setdefault("received", date_time(ctx.now_us))
     change = await _written(ctx, alert, now)
-    for task, version in await open_tasks(ctx, alert.resource):
+    follow_ups = await open_tasks(ctx, alert.resource)
+    known = {task["id"] for task, _ in follow_ups}
+    follow_ups += [one for one in await checklist_tasks(ctx, alert.resource) if one[0]["id"] not in known]
+    for task, version in follow_ups:
         if _is_stand_in(task):
             continue  # done with the acknowledgement
         filled = filled_in(task, outcome, reason, ctx.now_us)
@@ -139,7 +143,7 @@ def filled_in(task: Resource, outcome: str, reason: str, now_us: int) -> Resourc
 
 async def answered(ctx: Context, change: Change, old: Resource, new: Resource) -> None:
     """Adds what follows from `received`, however it was set: the clock stops, who stood in is done; or it goes on."""
-    if not is_own(new) or bool(old.get("received")) == bool(new.get("received")):
+    if not is_answered(new) or bool(old.get("received")) == bool(new.get("received")):
         return
     reference = reference_of(new)
     if new.get("received"):

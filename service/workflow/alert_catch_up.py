@@ -11,7 +11,7 @@ from fhir_profiles import Resource
 from service.access.context import Context
 from service.notify.notices import LIVE
 from service.search.values import patient_of
-from service.store import alert_work, stays
+from service.store import alert_work, epochs, stays
 from service.store.alert_work import TransitionRow
 from service.store.change import Change, Job
 from service.workflow.alert_clock import due_us, is_own, reference_of
@@ -39,6 +39,7 @@ async def assigned(step: Step) -> None:
     key = step.ctx.store.keys.of("stays-of", patient)
     epoch, lasting = await alert_work.watched(step.ctx.store, patient, key)
     step.change.epochs[key] = epoch
+    step.change.bump_epochs.add(key)  # who tells of a stay just now, or catches up, has read the former one
     if lasting:
         step.change.jobs.append(Job("alert.catch-up", {"patient": patient}, dedupe=f"alert.catch-up {patient}"))
 
@@ -46,6 +47,8 @@ async def assigned(step: Step) -> None:
 async def catch_up(ctx: Context, payload: dict[str, Any]) -> Change:
     """Job "alert.catch-up" {"patient": Patient/id}. Idempotent: who was told of a stay is not told again."""
     patient, change = str(payload["patient"]), Change()
+    key = ctx.store.keys.of("stays-of", patient)
+    change.epochs[key] = await epochs.epoch(ctx.store, key)
     leads = await stays.responsible(ctx.store, patient, LEAD, ctx.now_us)
     for row in await alert_work.in_hospital(ctx.store, [patient]) if leads else []:
         found = await ctx.resource(f"Encounter/{row.stay}")

@@ -15,6 +15,8 @@ from service.workflow.alert_routing import minutes_of
 from service.workflow.working_time import ZONE, due_in_hours
 
 SERVICE = "Device/enlace"
+BREACH = "tb-"
+"""Begin of the id of what tells of a clock that was not met."""
 RETRACTED, SUPERSEDED = "retracted", "superseded"
 """Outcomes that the service gives."""
 
@@ -27,6 +29,22 @@ def is_own(resource: Resource) -> bool:
         and is_alert(resource)
         and not is_correction(resource)
     )
+
+
+def is_answered(resource: Resource) -> bool:
+    """As is_own, and the alert of a clock that was not met (timer_breaches.py), which no newer one supersedes."""
+    return is_own(resource) or (
+        resource.get("resourceType") == "Communication"
+        and str(resource.get("id", "")).startswith(BREACH)
+        and is_alert(resource)
+    )
+
+
+def began(alert: Resource, now_us: int) -> list[Statement]:
+    """The clock of an alert that stands alone; none where its priority never goes on."""
+    due = due_us(alert, now_us)
+    patient = str(alert["subject"]["reference"])
+    return [alert_work.put(Work(reference_of(alert), patient, 0, "open", due, now_us))] if due else []
 
 
 def reference_of(alert: Resource) -> str:

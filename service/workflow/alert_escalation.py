@@ -16,14 +16,16 @@ from service.store.alert_work import Work
 from service.store.change import ABSENT, Change, Job
 from service.store.notices import IN_APP, Notice
 from service.workflow import alert_routing
-from service.workflow.alert_clock import RETRACTED, SERVICE, due_us
+from service.workflow.alert_clock import BREACH, RETRACTED, SERVICE, due_us
 from service.workflow.alert_stand_in import stand_in
 from service.workflow.parties import reference_of as reference_in
+from service.workflow.transitions_of_care import OPEN
 from service.workflow.working_time import next_working_moment
 
 MOST = 500
 """Alerts of one look; more wait for the next one."""
-UNANSWERED = "unanswered"
+UNANSWERED, DONE = "unanswered", "done"
+"""Outcomes: nobody is left to tell; the Task that was late is closed."""
 
 
 async def overdue(ctx: Context, _payload: dict[str, Any]) -> Change:
@@ -46,9 +48,20 @@ async def escalate(ctx: Context, payload: dict[str, Any]) -> Change:
     alert, version = found
     if alert.get("received"):
         return Change(statements=[alert_work.ended(reference, "acknowledged", row.by)])
+    if await _done(ctx, alert):
+        return Change(statements=[alert_work.ended(reference, "ended", SERVICE, DONE)])
     if row.state == "snoozed":
         return await _reminded(ctx, row, alert, version)
     return await _escalated(ctx, row, alert, version)
+
+
+async def _done(ctx: Context, alert: Resource) -> bool:
+    """Of a clock that was not met: whether its Task is closed by now."""
+    if not str(alert["id"]).startswith(BREACH):
+        return False
+    tasks = [str(one.get("reference") or "") for one in alert.get("about") or ()]
+    found = [await ctx.resource(one) for one in tasks if one.startswith("Task/")]
+    return bool(found) and all(one is None or one[0].get("status") not in OPEN for one in found)
 
 
 async def _escalated(ctx: Context, row: Work, alert: Resource, version: int) -> Change:

@@ -2,6 +2,7 @@
 
 from fhir_profiles import Resource
 from service.access.context import Context, parse
+from service.access.labels import carried
 from service.store import alert_work, stays
 from service.store.change import Change
 from service.workflow.alert_clock import clocked, is_own
@@ -9,8 +10,8 @@ from service.workflow.transitions_of_care import OPEN, THREAD_SYSTEM, alert_id, 
 
 
 async def known_of(ctx: Context, encounter: str) -> "Known":
-    """encounter: Encounter/id."""
-    return Known(await stays.told(ctx.store, encounter))
+    """encounter: Encounter/id. What others filed about the stay is theirs, whatever it calls itself."""
+    return Known(await stays.told(ctx.store, encounter, author=ctx.organization_key))
 
 
 class Known:
@@ -22,6 +23,7 @@ class Known:
         for rtype, fhir_id, version, body in rows:
             self.resources[f"{rtype}/{fhir_id}"] = parse(body)
             self.versions[f"{rtype}/{fhir_id}"] = version
+        self.stored = dict(self.resources)
         self.changed: dict[str, Resource] = {}
 
     def rethread(self, thread: str) -> None:
@@ -95,6 +97,7 @@ class Known:
         rows = await alert_work.of_alerts(ctx.store, [f"Communication/{one['id']}" for one in alerts])
         change.statements += clocked(self.changed.values(), alerts, rows, ctx.now_us)
         for reference, resource in self.changed.items():
-            change.writes.append(ctx.write(resource, self.versions.get(reference, 0)))
+            kept = carried(self.stored[reference], resource) if reference in self.stored else resource
+            change.writes.append(ctx.write(kept, self.versions.get(reference, 0)))
         # Who gives the member a lead care manager at this moment looks again whether the member is in hospital.
         change.bump_epochs.add(ctx.store.keys.of("stays-of", patient))

@@ -7,12 +7,13 @@ from fhir_profiles import Resource
 from service.access.context import Context, parse
 from service.notify.persons import practitioner_of
 from service.search.restriction import EVERYTHING
-from service.store import alert_work, read, stays
+from service.store import alert_work, read, stays, tasks
 from service.workflow.alert_text import FOLLOW_UPS, date_time
 from service.workflow.parties import reference_of
 from service.workflow.stay_identity import derived_id
 from service.workflow.transitions_of_care import ALERT_SYSTEM, FOLLOW_UP_SYSTEM, OPEN
 
+CONTACT = "tcs-contact"
 PEOPLE = ("Practitioner/", "PractitionerRole/")
 
 
@@ -52,8 +53,23 @@ async def open_tasks(ctx: Context, alert: Resource) -> list[tuple[Resource, int]
     """(Task, version) of the follow-ups of an alert that are not closed."""
     focus = f"Communication/{alert['id']}"
     rows = await stays.told(ctx.store, reference_of(alert, "encounter"))
-    tasks = [(parse(body), version) for rtype, _, version, body in rows if rtype == "Task"]
-    return [(one, version) for one, version in tasks if reference_of(one, "focus") == focus and one["status"] in OPEN]
+    found = [(parse(body), version) for rtype, _, version, body in rows if rtype == "Task"]
+    return [(one, version) for one, version in found if reference_of(one, "focus") == focus and one["status"] in OPEN]
+
+
+async def checklist_tasks(ctx: Context, alert: Resource) -> list[tuple[Resource, int]]:
+    """(Task, version): what the checklist that a discharge opened (transitional_care.py) asks for at once.
+
+    The rest of it, a visit, 30 days of support, is not done, nor needless, because the member was reached.
+    """
+    rows = await tasks.focused(ctx.store, f"Communication/{alert['id']}")
+    found = [(parse(body), version) for version, body in rows]
+    return [(one, version) for one, version in found if _asks_contact(one) and one["status"] in OPEN]
+
+
+def _asks_contact(task: Resource) -> bool:
+    codings = (task.get("code") or {}).get("coding") or ()
+    return any(one.get("system") == FOLLOW_UP_SYSTEM and one.get("code") == CONTACT for one in codings)
 
 
 async def name_of(ctx: Context, reference: str) -> str:

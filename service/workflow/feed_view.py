@@ -35,7 +35,7 @@ async def view(store: Store, id: int, *, content: bool) -> dict[str, Any] | None
     reading = _reading(raw, config, row) if row.state != "purged" else None
     ack = (await inbox.ack_of(store, id) or b"").decode(errors="replace")
     return {
-        **listed(row),
+        **listed(row, reused=id in await inbox_find.reusing(store, [id])),
         "handled": instant(row.handled_us) if row.handled_us else None,
         "size": len(raw),
         "answer": next((line for line in ack.splitlines() if line.startswith("MSA")), None),
@@ -52,8 +52,8 @@ async def view(store: Store, id: int, *, content: bool) -> dict[str, Any] | None
     }
 
 
-def listed(row: Received) -> dict[str, Any]:
-    """A line of a list, with the words for what became of it."""
+def listed(row: Received, *, reused: bool) -> dict[str, Any]:
+    """A line of a list, with the words for what became of it. reused: see inbox_find.reusing."""
     said = words(row.state, row.reason)
     return {
         **{name: getattr(row, name) for name in ("id", "source", "control_id", "event", "state", "reason")},
@@ -61,6 +61,7 @@ def listed(row: Received) -> dict[str, Any]:
         **{name: getattr(row, name) or None for name in ("patient", "stay")},
         "words": said.sentence,
         "remedy": said.remedy,
+        "same_control_id": reused,
     }
 
 

@@ -2,7 +2,8 @@
 
 Once for each stay and manager (../shared/decisions.md 21): the acknowledgement never says whom we know. What was told
 for a stay that turns out to be of another person is taken back. It names the patient by the hospital's own numbers. It
-is filed as the hospital's own, so that a client with the role hospital reads it, and by no right over the member.
+is filed as the hospital's own, so that a client with the role hospital reads it, and by no right over the member; what
+the member's Consents say is asked before (hospital_consent.py).
 """
 
 from typing import Any
@@ -10,17 +11,19 @@ from typing import Any
 from fhir_profiles import Resource
 from service.access.context import Context, parse
 from service.search.dates import parse as parse_date
-from service.store import stays
+from service.store import epochs, stays
 from service.store import transitional_care as rows
 from service.store.change import ABSENT, Change, Job
 from service.workflow.alert_text import date_time
 from service.workflow.alerts import CATEGORY_SYSTEM
+from service.workflow.hospital_consent import may_hear
 from service.workflow.parties import reference_of
 from service.workflow.stay_alerts import Told
 from service.workflow.stay_events import DAY_US
 from service.workflow.stay_identity import derived_id
 from service.workflow.stay_milestones import milestones
 from service.workflow.stays import StayState
+from service.workflow.tcs_plans import subject_key
 from service.workflow.timer_breaches import leads_of
 
 CATEGORY = "care-manager-contact"
@@ -54,6 +57,9 @@ async def answer(ctx: Context, payload: dict[str, Any]) -> Change:
     encounter, version = found
     change.relied[reference] = version
     patient = reference_of(encounter, "subject")
+    # A new lead care manager bumps it: another answer that is asked for while this one runs is dropped as its repeat.
+    key = subject_key(ctx, patient)
+    change.epochs[key] = await epochs.epoch(ctx.store, key)
     known = await _known(ctx, reference)
     if encounter.get("status") in ("entered-in-error", "cancelled"):
         for stored in known.values():
@@ -69,10 +75,14 @@ async def answer(ctx: Context, payload: dict[str, Any]) -> Change:
     words = await contact(ctx, leads[0], patient)
     if words:
         made = await _made(ctx, fhir_id, encounter, leads[0], words)
+        about = f"Communication/{fhir_id}"
+        if not await may_hear(ctx, change, made, patient, hospital):
+            audit = ctx.audit("C", "hospital-answered", about, (patient,), outcome=4, reason="consent")
+            change.audit.append(audit)
+            return change
         version = known[fhir_id][1] if fhir_id in known else ABSENT
         change.writes.append(ctx.write(made, version, source_org=ctx.store.keys.resource(hospital)))
         detail = {"answer": {"to": hospital, "manager": leads[0]}}
-        about = f"Communication/{fhir_id}"
         change.audit.append(ctx.audit("C", "hospital-answered", about, (patient,), detail=detail))
     return change
 
@@ -138,7 +148,8 @@ def _take_back(ctx: Context, change: Change, patient: str, resource: Resource, v
     if resource.get("status") == "entered-in-error":
         return
     text = "The visit is not one of this person: please do not use the name and number that were told."
-    made = {**resource, "status": "entered-in-error", "statusReason": {"text": text}}
+    kept = {name: value for name, value in resource.items() if name not in ("payload", "sender")}
+    made = {**kept, "status": "entered-in-error", "statusReason": {"text": text}}
     hospital = ctx.store.keys.resource(str(resource["recipient"][0]["reference"]))
     change.writes.append(ctx.write(made, version, source_org=hospital))
     reference = f"Communication/{resource['id']}"

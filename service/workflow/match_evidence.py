@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from fhir_profiles import Resource
 from mappers.hl7v2.event import AdtEvent, Name, Patient
-from service.workflow.person_names import half_given, plain, same_family, same_given, suffix_of
+from service.workflow.person_names import comparable, half_given, plain, same_family, same_given, suffix_of
 
 Said = Literal["agree", "differ", "unknown"]
 CIN_SYSTEM = "https://enlace.example.org/fhir/NamingSystem/medi-cal-cin"
@@ -59,9 +59,13 @@ class Evidence:
         return self.family == "differ" and self.given == "differ"
 
     @property
+    def own(self) -> bool:
+        """Whether something agrees that nobody else of the household has; they share telephone and address."""
+        return bool({"email", "ssn4"} & set(self.corroboration))
+
+    @property
     def corroborated(self) -> bool:
-        """By what is the person's own; a household shares telephone and address."""
-        return bool({"email", "ssn4"} & set(self.corroboration) if self.half else self.corroboration)
+        return self.own if self.half else bool(self.corroboration)
 
     def words(self) -> tuple[str, ...]:
         parts = ("birth_date", "family", "given", "suffix", "sex", "cin")
@@ -101,9 +105,9 @@ def identifiers(patient: Resource, system: str) -> list[Mapping[str, Any]]:
 
 
 def _best_name(names: Iterable[Name], patient: Resource) -> tuple[Said, Said, Said]:
-    """(family, given, suffix) of the pair of names that agrees most."""
+    """(family, given, suffix) of the pair of names that agrees most; of names in two scripts nothing is known."""
     best: tuple[Said, Said, Said] = ("unknown", "unknown", "unknown")
-    pairs = [(n, p) for n in names for p in patient.get("name", ())]
+    pairs = [(n, p) for n in names for p in patient.get("name", ()) if comparable(_written(n), _letters(p))]
     for name, other in pairs:
         theirs, given = str(other.get("family", "")), _words(other.get("given"))
         mine = suffix_of(name.family, name.suffix)
@@ -116,6 +120,14 @@ def _best_name(names: Iterable[Name], patient: Resource) -> tuple[Said, Said, Sa
         if best == ("unknown", "unknown", "unknown") or _weight(found) > _weight(best):
             best = found
     return best
+
+
+def _written(name: Name) -> str:
+    return " ".join((name.family, *name.given))
+
+
+def _letters(name: Mapping[str, Any]) -> str:
+    return " ".join((str(name.get("family", "")), *_words(name.get("given"))))
 
 
 def _words(values: Iterable[str | None] | None) -> list[str]:
@@ -161,14 +173,9 @@ def _near(one: str, other: str) -> bool:
 
 
 def _half(names: Iterable[Name], patient: Resource) -> bool:
-    """Whether every pair of names that agrees does so by half."""
-    pairs = [
-        half_given(name.given, given)
-        for name in names
-        for other in patient.get("name", ())
-        for given in [_words(other.get("given"))]
-        if same_family(name.family, str(other.get("family", ""))) and same_given(name.given, given)
-    ]
+    """Whether all first names that agree do so by half, under one surname or, mistyped or married, under two."""
+    givens = [(name.given, _words(other.get("given"))) for name in names for other in patient.get("name", ())]
+    pairs = [half_given(one, other) for one, other in givens if same_given(one, other)]
     return bool(pairs) and all(pairs)
 
 

@@ -12,6 +12,7 @@ from service.store import epochs, matches, reviews, stay_rows, waiting_terms
 from service.store.change import Change, Job, Statement
 from service.store.matches import NOBODY, OTHER, SAME, Number, number_subject, stay_subject
 from service.store.reviews import CLAIMED, Review
+from service.workflow import timers
 from service.workflow.match_evidence import compare
 from service.workflow.member_match import Match
 from service.workflow.record_numbers import numbers_of
@@ -43,12 +44,13 @@ def opened(ctx: Context, stay: str, inbox_id: int, source: str, match: Match) ->
     made = waiting_terms.put(ctx.store, inbox_id, [("wait", w.kind, w.value, w.scope) for w in match.wanted])
     if not stay or match.reason in QUIET or not (match.reason in ALWAYS or match.score >= LIKELY):
         return made
-    return made + reviews.open_or_update(_new(ctx, stay, inbox_id, source, match.reason, evidence_of(match)))
+    made += reviews.open_or_update(_new(ctx, stay, inbox_id, source, match.reason, evidence_of(match)))
+    return [*made, timers.review_opened(ctx, stay)]
 
 
-def settled(stay: str, now_us: int | None = None) -> list[Statement]:
+def settled(stay: str, now_us: int) -> list[Statement]:
     """The stay found its member without a person. What somebody asked for in spite of a match stays open."""
-    return [reviews.settled(stay, now_us)]
+    return [reviews.settled(stay, now_us), timers.review_ended(stay, now_us)]
 
 
 def evidence_of(match: Match) -> dict[str, Any]:
@@ -88,7 +90,7 @@ async def decide_stay(ctx: Context, stay: str, verdict: str, patient: str, by: s
     if verdict == "unlink":
         return await not_my_member(ctx, stay, patient or next(iter(facts.patients), ""), by)
     made = _new(ctx, stay, facts.inbox_id, facts.source, "asked", {"words": [], "candidates": []})
-    change = Change(statements=reviews.open_or_update(made))
+    change = Change(statements=[*reviews.open_or_update(made), timers.review_opened(ctx, made.stay)])
     return change.merge(await _decide(ctx, made, verdict, patient, by, note))
 
 
@@ -103,6 +105,7 @@ async def not_my_member(ctx: Context, stay: str, patient: str, by: str) -> Chang
     made = _new(ctx, facts.main, facts.inbox_id, facts.source, CLAIMED, {"words": ["person=other"], "candidates": []})
     change = await _relying(ctx, facts)
     change.statements += reviews.claimed(replace(made, verdict="unlink", patient=patient, decided_by=by))
+    change.statements.append(timers.review_opened(ctx, made.stay))
     change.audit.append(_audit(ctx, "match-proposed", made, "unlink", patient, by))
     return change
 
@@ -157,6 +160,7 @@ async def _decide(ctx: Context, review: Review, verdict: str, patient: str, by: 
     first, other = (review.decided_by, by) if agreed else (by, "")
     ended = replace(review, state=STATE[verdict], decided_us=ctx.now_us, decided_by=first, second_by=other)
     change.statements.append(reviews.close(replace(ended, patient=patient, verdict=verdict, note=note)))
+    change.statements.append(timers.review_ended(review.stay, ctx.now_us))
     change.statements += _decisions(ctx, review, verdict, patient, by, facts)
     change.jobs += await _jobs(ctx, review.stay, facts, patient)
     change.audit.append(_audit(ctx, "match-decided", review, verdict, patient, by))

@@ -16,6 +16,8 @@ from service.workflow.person_names import family_keys, newborn_name
 PANEL_AUTHORITIES = frozenset({"ENLACE", "https://enlace.example.org/fhir/NamingSystem/panel-id"})
 """PID-3 with one of these holds the Patient id that our roster gave to the network."""
 MRN_TYPES = frozenset({"MR", "PI", "PT", ""})
+INSUFFICIENT = "demographics-insufficient"
+"""Too little agrees, and nothing contradicts: such a message may join a stay whose member is known."""
 
 
 @dataclass(frozen=True)
@@ -98,21 +100,21 @@ def match(
         return Match(None, "", "identity-unknown")
     if who.placeholder:
         return Match(None, "", "placeholder-name")
-    found: list[Match] = []
+    found: list[tuple[str, str, Match]] = []
     for tier in ("panel", "cin", "mrn"):
         pool = _pool(candidates, tier)
         current = [c for c in pool.values() if tier != "mrn" or _current(event, c)]
         if not current:
             continue
         verdict = _by_identifier(event, tier, current, communal)
-        if verdict.patient_ref is None:
+        if verdict.patient_ref is None and verdict.reason != INSUFFICIENT:
             # A contradiction is for a person to resolve: a weaker tier must not overrule it.
             return verdict
-        found.append(verdict)
-    if len({m.patient_ref for m in found}) > 1:
-        return Match(None, "", "identifier-conflict", tuple(f"{m.tier}=other-patient" for m in found))
+        found.append((tier, current[0].patient_ref, verdict))
+    if len({patient for _, patient, _ in found}) > 1:
+        return Match(None, "", "identifier-conflict", tuple(f"{tier}=other-patient" for tier, _, _ in found))
     if found:
-        return found[0]
+        return next((verdict for _, _, verdict in found if verdict.patient_ref), found[0][2])
     return _by_demographics(event, list(_pool(candidates, "demographics").values()), communal)
 
 
@@ -130,7 +132,11 @@ def _by_identifier(
 
 
 def _objection(event: AdtEvent, tier: str, seen: Evidence) -> str:
-    """Why an identifier that was found is not believed; "" if it is."""
+    """Why an identifier that was found is not believed; "" if it is.
+
+    A sister's card or chart bears half of the first name, a parent's the whole name: without a birth date, or with half
+    a name, something of the person's own has to agree as well.
+    """
     if _newborn(event) and seen.birth_date != "agree":
         # A newborn is registered under its mother's card, name and telephone.
         return "newborn"
@@ -142,9 +148,11 @@ def _objection(event: AdtEvent, tier: str, seen: Evidence) -> str:
         return "panel-conflict"
     if tier == "cin" and _of_another(seen):
         return "cin-conflict"
-    if tier == "mrn" and seen.birth_date != "agree":
-        return "mrn-conflict" if seen.birth_date == "differ" else "demographics-insufficient"
-    return "mrn-conflict" if tier == "mrn" and seen.stranger else ""
+    if tier == "mrn" and (seen.birth_date == "differ" or seen.stranger):
+        return "mrn-conflict"
+    if tier == "mrn" and seen.birth_date == "unknown":
+        return INSUFFICIENT
+    return INSUFFICIENT if tier != "panel" and not seen.own and (seen.half or seen.birth_date == "unknown") else ""
 
 
 def _of_another(seen: Evidence) -> bool:
@@ -167,11 +175,11 @@ def _by_demographics(event: AdtEvent, pool: Sequence[Candidate], communal: froze
     if sure:
         return Match(None, "", "ambiguous", (f"candidates={len(sure)}",))
     if near:
-        return Match(None, "", "demographics-insufficient", near[0][1].words())
+        return Match(None, "", INSUFFICIENT, near[0][1].words())
     twins = [e for _, e in seen if e.twin and e.corroboration]
     if twins:
         return Match(None, "", "possible-twin", twins[0].words())
-    return Match(None, "", "no-candidate" if candidates_wanted(event) else "demographics-insufficient")
+    return Match(None, "", "no-candidate" if candidates_wanted(event) else INSUFFICIENT)
 
 
 def _pool(candidates: Mapping[Lookup, Sequence[Candidate]], kind: str) -> dict[str, Candidate]:

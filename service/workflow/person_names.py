@@ -54,6 +54,18 @@ def same_family(one: str, other: str) -> bool:
     return bool(family_keys(one) & family_keys(other))
 
 
+@lru_cache(maxsize=16_384)
+def _scripts(text: str) -> frozenset[str]:
+    """LATIN, CYRILLIC, CJK, HANGUL and so on, of its letters."""
+    return frozenset(unicodedata.name(c, "").partition(" ")[0] for c in text if c.isalpha())
+
+
+def comparable(one: str, other: str) -> bool:
+    """False where the names are written in different scripts: then they cannot differ, nor agree."""
+    a, b = _scripts(one), _scripts(other)
+    return not a or not b or bool(a & b)
+
+
 def suffix_of(family: str, suffix: str) -> str:
     """ "1" for Sr, "2" for Jr or II, and so on; "" where none is written."""
     for word in (*plain(suffix).split(), *plain(family).split()[1:]):

@@ -1,10 +1,12 @@
 """The 24-hour rule: each hospital event has a timer, from the event to the moment when a care manager was told of it.
 
 DHCS: the care manager is told within 24 hours of admission, transfer and discharge (facts/california.md B.10). The row
-keeps what is measured: event (start_us), receipt (payload), told (ended_us). A nursing facility has 48 hours.
+keeps what is measured: event (start_us), receipt (payload), told (ended_us). Each plan of the member has a row beside it,
+met when a notification of the stay arrived there (service/notify/plan_told.py). A nursing facility has 48 hours.
 """
 
 from service.access.context import Context, parse
+from service.notify import plan_told
 from service.store import stays
 from service.store import timers as rows
 from service.store.change import Change
@@ -13,11 +15,11 @@ from service.workflow.stay_alerts import Told
 from service.workflow.stay_milestones import Milestone, milestones
 from service.workflow.stay_transitions import Transition
 from service.workflow.stays import StayState
-from service.workflow.timer_breaches import leads_of
+from service.workflow.timer_breaches import leads_of, plans_of
 from service.workflow.timer_kinds import HOUR_US
 from service.workflow.transitions_of_care import FORGET_US
 
-RELAY, SNF = "adt-relay", "snf-notice"
+RELAY, PLAN, SNF = "adt-relay", plan_told.KIND, "snf-notice"
 RELAYED = frozenset({"ed-arrival", "observation", "admission", "hospital-encounter", "transfer", "discharge", "death"})
 ARRIVALS = frozenset({"ed-arrival", "observation", "admission", "hospital-encounter"})
 EARLY_US = 6 * HOUR_US
@@ -36,15 +38,20 @@ async def measured(
     """Starts the timers of what is news, met at once where somebody was told. heard: there is a care manager."""
     old = {m.key for m in milestones(was)} if was is not None else set[str]()
     current = [m for m in milestones(now) if m.kind in RELAYED and m.production] if now is not None else []
-    for one in current:
-        if one.key in old or ctx.now_us - one.at_us > FORGET_US:
-            continue
+    news = [one for one in current if one.key not in old and ctx.now_us - one.at_us <= FORGET_US]
+    plans = await plans_of(ctx, told.patient) if news or now is None else []
+    for one in news:
         received_us = one.received_us or ctx.now_us
         about = {"event": one.kind, "encounter": told.encounter, "received_us": received_us}
         cause = f"{told.encounter}/{told.patient}/{one.key}"
         at = ctx.now_us if heard else None
         timers.start(ctx, change, RELAY, told.encounter, told.patient, one.at_us, about, cause=cause, done_us=at)
+        for plan in plans:
+            subject = plan_told.subject(told.encounter, plan)
+            timers.start(ctx, change, PLAN, subject, told.patient, one.at_us, about, cause=f"{cause}/{plan}")
     if now is None:
+        for plan in plans:
+            timers.cancelled(ctx, change, PLAN, plan_told.subject(told.encounter, plan))
         timers.cancelled(ctx, change, RELAY, told.encounter)
     elif heard and done:
         timers.met(ctx, change, RELAY, told.encounter)

@@ -58,14 +58,16 @@ def may_speak(source: SourceConfig, peer: Peer | None) -> bool:
     """Whether this end may send as that source. None: the operator, who may.
 
     Nobody has proven anything on a plain line: it is good for the sources that ask for no certificate. Who has proven
-    who they are speaks for the sources that list them, and for those of their own organization.
+    who they are speaks for the sources that list them, and for those of their own organization. One of several
+    hospitals behind a source (a network's) does not speak for the others: it would write into their stays.
     """
     if peer is None:
         return True
     if not peer:
         return not source.certificates
-    places = {source.facility, *(one.reference for one in source.facilities.values())} - {""}
-    return not peer.isdisjoint({*source.certificates, *(f"organization:{place}" for place in places)})
+    places = {one.reference for one in source.facilities.values()} - {""}
+    owner = source.facility or (next(iter(places)) if len(places) == 1 else "")
+    return not peer.isdisjoint({*source.certificates, *([f"organization:{owner}"] if owner else [])})
 
 
 @dataclass

@@ -5,6 +5,7 @@ Decided pairwise on times that the sender stated, so the order of arrival cannot
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from service.workflow.stay_events import STARTS, Fact
 
@@ -37,7 +38,7 @@ def cancelled(facts: Sequence[Fact]) -> Cancelled:
 
 
 def _apply(cancel: Fact, facts: Sequence[Fact], out: Cancelled, low: int) -> None:
-    """An A12, A52 or A53 undoes one event, the last before it; the others undo all before them."""
+    """An A12, A52 or A53 undoes one event, the last before it, in all its copies; the others undo all before them."""
     targets = _targets(cancel)
     reached = [
         i
@@ -45,10 +46,15 @@ def _apply(cancel: Fact, facts: Sequence[Fact], out: Cancelled, low: int) -> Non
         if i >= low and f.effect in targets and f.account == cancel.account and _occurred_by(f, cancel)
     ]
     if cancel.effect in LAST_ONLY:
-        reached = reached[-1:]
+        reached = [i for i in reached if _copied(facts[i]) == _copied(facts[reached[-1]])]
     for index in reached:
         if not _asserted_anew(facts[index], cancel, [facts[i] for i in reached]):
             out.setdefault(index, cancel)
+
+
+def _copied(fact: Fact) -> Fact:
+    """The same for an event and for its replay under a new control id."""
+    return replace(fact, control_id="", made_us=0)
 
 
 def _targets(cancel: Fact) -> frozenset[str]:

@@ -40,6 +40,7 @@ async def tell_death(ctx: Context, change: Change, patient: str, said: Sequence[
     held = await ctx.resource(patient)
     member = short_name(held[0]) if held else ""
     facility = message.event.facility.name or "a hospital"
+    reference = message.event.facility.reference
     at_us = message.event.occurred or message.row.received_us
     if died is None:
         task = await ctx.resource(f"Task/{task_id(patient, KEY)}")
@@ -61,6 +62,7 @@ async def tell_death(ctx: Context, change: Change, patient: str, said: Sequence[
             recipients=recipients,
             facility_display=facility,
             now_us=ctx.now_us,
+            sender={"reference": reference, "display": facility} if reference else None,
             about=About(received_us=message.row.received_us),
         )
     await _write(ctx, change, patient, [_without_stay(one) for one in made])

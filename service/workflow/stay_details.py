@@ -4,13 +4,15 @@ Of all its messages in the order in which things happened, the last that said it
 doctor back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from fhir_profiles import Resource
 from mappers.hl7v2.event import AdtEvent, Coded, Person, StayKey, Visit
 from mappers.hl7v2.resources.condition import conditions
 from service.workflow.stay_events import StoredEvent, order_of
+
+DIAGNOSES = "https://enlace.example.org/fhir/sid/diagnosis"
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,20 @@ def _class_code(said: Sequence[AdtEvent]) -> str:
     return found[-1] if found else ""
 
 
-def diagnoses(events: Sequence[StoredEvent], patient: str, encounter: str) -> list[Resource]:
-    """A Condition for each code that any message gave; the last word on a code counts."""
+def diagnoses(
+    events: Sequence[StoredEvent], patient: str, encounter: str, name: Callable[[str], str]
+) -> list[Resource]:
+    """A Condition for each code that any message gave; the last word on a code counts.
+
+    name: makes the id. What follows from Encounter and code alone could be guessed, code by code, wherever the id stands.
+    The hospital assigns its identifier: so the labels of the place (label_rule) are the diagnosis's too.
+    """
     found: dict[str, Resource] = {}
     for stored in sorted(events, key=order_of):
         for condition in conditions(stored.event, patient, encounter):
-            found[condition["id"]] = condition
+            identity = name(condition["id"])
+            made = {**condition, "id": identity}
+            if place := stored.event.facility.reference:
+                made["identifier"] = [{"system": DIAGNOSES, "value": identity, "assigner": {"reference": place}}]
+            found[identity] = made
     return [found[id] for id in sorted(found)]

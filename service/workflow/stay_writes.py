@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from fhir_profiles import Resource
 from service.access.context import Context
+from service.access.labels import carried, labels
 from service.log_events import ADT_ALERTED, ADT_RETRACTED, log
 from service.store.change import Change, Job
 from service.store.stay_rows import ThreadRow
@@ -15,6 +16,10 @@ from service.workflow.stay_picture import Picture
 from service.workflow.stay_transitions import Transition
 from service.workflow.stays import StayState, voided
 from service.workflow.transitional_care import tcs_writes
+
+OF_NOBODY = frozenset({"resourceType", "id", "meta", "status", "class", "type", "subject", "serviceProvider"})
+"""What stays of an Encounter that was written for the wrong person; the place keeps the labels that follow from it."""
+FOREIGN = "Not of this person"
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ async def write_stay(ctx: Context, change: Change, writing: Writing, was: Pictur
     """False where an alert has nobody to go to."""
     told = await _told(ctx, writing, now)
     said = details(now.events)
-    conditions = diagnoses(now.events, writing.patient, writing.reference)
+    conditions = _diagnoses(ctx, writing, now)
     made = encounter(
         now.state,
         said.event,
@@ -62,13 +67,15 @@ async def write_stay(ctx: Context, change: Change, writing: Writing, was: Pictur
         facility_display=told.facility,
         former=said.former,
         reason=said.reason,
-        diagnoses=[one for one in conditions if not _in_error(one)],
+        # A reference to what a reader may not see tells that there is something to hide: Conditions name their stay.
+        diagnoses=[one for one in conditions if not _in_error(one) and not labels(one)],
     )
     current = await ctx.resource(writing.reference)
+    made = carried(current[0], made) if current else made
     written = current is None or _body(current[0]) != _body(made)
     if written:
         change.writes.append(ctx.write(made, current[1] if current else 0))
-    before = diagnoses(was.events, writing.patient, writing.reference) if was else []
+    before = _diagnoses(ctx, writing, was) if was else []
     await _conditions(ctx, change, before, conditions)
     heard, news = await _tell(ctx, change, writing, told, was.state if was else None, now.state)
     if writing.cause.inbox_id or written or news:
@@ -77,16 +84,29 @@ async def write_stay(ctx: Context, change: Change, writing: Writing, was: Pictur
 
 
 async def retire(ctx: Context, change: Change, writing: Writing, was: Picture | None, why: str) -> None:
-    """Nothing of the Encounter stands any more. why: moved, match-reversed, renumbered."""
+    """Nothing of the Encounter stands any more. why: moved, match-reversed, renumbered.
+
+    Unless it was the member's under another number, it was somebody else's: what it says of that person goes too.
+    """
     current = await ctx.resource(writing.reference)
+    foreign = why != "renumbered"
     if current is not None and current[0].get("status") != "entered-in-error":
-        change.writes.append(ctx.write({**current[0], "status": "entered-in-error"}, current[1]))
+        kept = {name: value for name, value in current[0].items() if not foreign or name in OF_NOBODY}
+        change.writes.append(ctx.write({**kept, "status": "entered-in-error"}, current[1]))
         _audit(ctx, change, writing)
     if was is None:
         return
     told = await _told(ctx, writing, was)
-    await _conditions(ctx, change, diagnoses(was.events, writing.patient, writing.reference), [])
+    before = _diagnoses(ctx, writing, was)
+    await _conditions(ctx, change, [{**one, "code": {"text": FOREIGN}} for one in before] if foreign else before, [])
     await _tell(ctx, change, writing, told, was.state, voided(was.state, why), gone=True)
+
+
+def _diagnoses(ctx: Context, writing: Writing, picture: Picture) -> list[Resource]:
+    def name(id: str) -> str:
+        return f"dx-{ctx.store.keys.of('diagnosis', id) & (1 << 64) - 1:016x}"
+
+    return diagnoses(picture.events, writing.patient, writing.reference, name)
 
 
 async def _told(ctx: Context, writing: Writing, picture: Picture) -> Told:
@@ -141,6 +161,7 @@ async def _conditions(ctx: Context, change: Change, before: list[Resource], now:
         current = await ctx.resource(f"Condition/{one['id']}")
         if current is None and _in_error(one):
             continue
+        one = carried(current[0], one) if current else one
         if current is None or _body(current[0]) != _body(one):
             change.writes.append(ctx.write(one, current[1] if current else 0))
 

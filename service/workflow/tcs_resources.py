@@ -35,7 +35,6 @@ class Discharge:
     number: str
     at_us: int
     key: str
-    facility: str = ""
     member: str = ""
     fhir_id: str = ""
     """Of its CarePlan where that is known already."""
@@ -55,8 +54,9 @@ def task_ref(plan_id: str, action: str) -> str:
 
 
 def care_plan(discharge: Discharge, *, now_us: int, follows: str, author: str) -> Resource:
-    """author: who answers for it, the lead care manager."""
-    where = f" from {discharge.facility}" if discharge.facility else ""
+    """author: who answers for it, the lead care manager. The hospital is not named: the Encounter, which may be hidden
+    for where it was (a program under 42 CFR Part 2), names it.
+    """
     made: Resource = {
         "resourceType": "CarePlan",
         "id": discharge.plan_id,
@@ -68,7 +68,7 @@ def care_plan(discharge: Discharge, *, now_us: int, follows: str, author: str) -
             {"coding": [{"system": US_CORE, "code": "assess-plan"}]},
             {"coding": [{"system": PLAN_CATEGORY, "code": "tcs"}]},
         ],
-        "title": f"Transitional care after the discharge{where}",
+        "title": "Transitional care after a discharge",
         "subject": _named(discharge.patient, discharge.member),
         "encounter": {"reference": discharge.encounter},
         "period": period(discharge.at_us),

@@ -8,6 +8,7 @@ from service.access.context import Context
 from service.store import stays
 from service.store.change import ABSENT, Change
 from service.store.timers import StoredTimer
+from service.workflow.alert_clock import BREACH, began
 from service.workflow.alert_text import date_time
 from service.workflow.alerts import CATEGORY, CATEGORY_SYSTEM
 from service.workflow.member_names import short_name
@@ -51,7 +52,7 @@ async def _tell(
         identity = derived_id("breach", timer.dedupe, str(timer.start_us), recipient)
         made: Resource = {
             "resourceType": "Communication",
-            "id": "tb-" + identity,
+            "id": BREACH + identity,
             "identifier": [{"system": SYSTEM, "value": identity}],
             "status": "completed",
             "category": [{"coding": [{"system": CATEGORY_SYSTEM, "code": category}]}],
@@ -69,3 +70,4 @@ async def _tell(
             made["about"] = [*made.get("about", []), {"reference": timer.subject}]
         if await ctx.resource(f"Communication/{made['id']}") is None:
             change.writes.append(ctx.write(made, ABSENT))
+            change.statements += began(made, ctx.now_us) if category == CATEGORY else []

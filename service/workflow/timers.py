@@ -13,7 +13,7 @@ from service.access.context import Context
 from service.log_events import TIMER_BREACHED, log
 from service.store import epochs
 from service.store import timers as rows
-from service.store.change import Change, Job
+from service.store.change import Change, Job, Statement
 from service.store.timers import StoredTimer
 from service.workflow.steps import Step
 from service.workflow.timer_breaches import tell_lead, tell_plan
@@ -63,6 +63,20 @@ def cancelled(ctx: Context, change: Change, kind: str, subject: str) -> None:
     change.bump_epochs.add(_key(ctx, subject))
 
 
+REVIEW = "match-review"
+
+
+def review_opened(ctx: Context, stay: str) -> Statement:
+    """Beside the statements that open a review of the stay's match, or renew it: the review's clock."""
+    number, due = ctx.store.next_id(ctx.now_us), due_us(kinds()[REVIEW], ctx.now_us, zone())
+    return rows.of_review(stay, StoredTimer(number, REVIEW, "", "", "", ctx.now_us, due, payload={"stay": stay}))
+
+
+def review_ended(stay: str, at_us: int) -> Statement:
+    """After the statement that closes it."""
+    return rows.reviews_ended(REVIEW, stay, at_us)
+
+
 async def observed(step: Step) -> None:
     """After a write: a Task that is completed and a Communication that is received meet their timers."""
     reference = f"{step.new['resourceType']}/{step.new['id']}"
@@ -99,8 +113,10 @@ async def fire(ctx: Context, payload: dict[str, Any]) -> Change:
     first = await rows.one(ctx.store, dedupe)
     if first is None:
         return Change()
-    key = _key(ctx, first.subject)
-    change = Change(epochs={key: await epochs.epoch(ctx.store, key)}, bump_epochs={key})
+    keys = {_key(ctx, first.subject)}
+    if stay := first.payload.get("stay"):  # what decides about the stay may end it
+        keys.add(ctx.store.keys.of("stay", str(stay)))
+    change = Change(epochs=await epochs.several(ctx.store, sorted(keys)), bump_epochs=keys)
     timer = await rows.one(ctx.store, dedupe)  # again: as it is under the epoch that the Change relies on
     if timer is None or timer.state != "running" or timer.due_us > ctx.now_us:
         return Change()

@@ -95,7 +95,7 @@ def stay_of(told: Told, state: StayState | None) -> Stay:
     for one in milestones(state):
         if one.kind == "discharge" and one.production:
             number = number_of(one.key)
-            made = Discharge(told.encounter, told.patient, number, one.at_us, one.key, told.facility, told.member)
+            made = Discharge(told.encounter, told.patient, number, one.at_us, one.key, told.member)
             stay.discharges[made.plan_id] = made
     stay.death = state.deceased
     return stay

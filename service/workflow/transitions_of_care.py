@@ -150,6 +150,8 @@ def retraction_resources(
     """
     text = CORRECTIONS.get(transition.reason, CORRECTIONS["corrected"])
     words = _text(text, transition, member_display, facility_display, now_us, zone)
+    # A Task has no sender to bear the label of: it names no hospital that the alert is hidden for.
+    reason = _text(text, transition, member_display, "", now_us, zone)
     out: list[Resource] = []
     for alert in alerts:
         if alert.get("status") == "entered-in-error":
@@ -165,7 +167,7 @@ def retraction_resources(
                 {
                     **task,
                     "status": "cancelled",
-                    "statusReason": {"text": words},
+                    "statusReason": {"text": reason},
                     "lastModified": date_time(now_us, zone),
                 }
             )

@@ -11,6 +11,8 @@ import pytest
 from tests.scenarios.harness import Cast, Service, ack_code, adt, as_json, cast, wait_for
 
 ALERTS = "Communication?_count=100&category=enlace-alert"
+CHECKLIST = [f"tcs-{word}" for word in ("contact", "documents", "medication", "pcp", "services", "support", "visit")]
+"""What a discharge gives the lead care manager to do (PlanDefinition enlace-tcs), one Task of each kind."""
 
 
 @dataclass
@@ -59,6 +61,10 @@ def texts(resources: list[dict[str, Any]]) -> str:
     return " / ".join(r["payload"][0]["contentString"] for r in resources)
 
 
+def kinds(tasks: list[dict[str, Any]]) -> list[str]:
+    return sorted(t["code"]["coding"][0]["code"] for t in tasks)
+
+
 def test_a_stay_from_admission_to_discharge(story: Story) -> None:
     sent = time.monotonic()
     assert story.send(story.adt("A01", reason="R07.9^Chest pain")) == ["AA"]
@@ -91,8 +97,8 @@ def test_a_stay_from_admission_to_discharge(story: Story) -> None:
     wait_for(lambda: len(story.alerts("ada")) == 2)
     assert "discharged" in texts(story.alerts("ada")).lower()
     assert story.found("ada", "Encounter?status=finished")
-    codes = {t["code"]["coding"][0]["code"] for t in story.found("ada", f"Task?owner={story.cast.rosa.lead}")}
-    assert len(codes) == 2, codes
+    tasks = story.found("ada", f"Task?owner={story.cast.rosa.lead}&status=requested")
+    assert kinds(tasks) == ["contact-hospital", *CHECKLIST]
     assert story.alerts("ben") == []
 
 
@@ -104,14 +110,15 @@ def test_a_cancelled_discharge_and_a_cancelled_admission_are_taken_back(story: S
     [correction] = [c for c in story.alerts("ada") if c.get("inResponseTo")]
     assert correction["inResponseTo"] == [{"reference": f"Communication/{gone['id']}"}]
     assert correction["recipient"] == [{"reference": story.cast.rosa.lead}]
-    [cancelled] = story.found("ada", "Task?status=cancelled")
-    assert cancelled["focus"]["reference"] == f"Communication/{gone['id']}"
-    assert cancelled["statusReason"]["text"]
+    cancelled = story.found("ada", "Task?status=cancelled")
+    assert kinds(cancelled) == CHECKLIST
+    assert {t["focus"]["reference"] for t in cancelled} == {f"Communication/{gone['id']}"}
+    assert all(t["statusReason"]["text"] for t in cancelled)
     assert story.found("ada", "Encounter?status=in-progress")
 
     story.send(story.adt("A11", ago=10))
     wait_for(lambda: len(story.alerts("ada", status="entered-in-error")) == 2)
-    assert len(story.found("ada", "Task?status=cancelled")) == 2
+    assert kinds(story.found("ada", "Task?status=cancelled")) == ["contact-hospital", *CHECKLIST]
     assert story.found("ada", "Task?status=requested") == []
     assert story.found("ada", "Encounter?status=in-progress") == []
 

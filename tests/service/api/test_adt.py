@@ -70,6 +70,16 @@ async def test_a_list_has_words_and_names_of_people_stay_out_of_urls(admin: http
     assert (await admin.post("/adt/messages/_search", content="mrn=1")).status_code == 415
 
 
+async def test_a_control_id_of_two_contents_shows_after_both_had_their_effect(
+    admin: httpx.AsyncClient, sender: Sender
+) -> None:
+    await sender(sender.adt("A08", control_id="C1", ago=30), sender.adt("A08", control_id="C9", ago=20))
+    found = (await admin.get("/adt/messages")).json()["messages"]
+    assert [(one["control_id"], one["reason"]) for one in found if one["same_control_id"]] == [("C1", "matched")] * 2
+    body = (await admin.get(f"/adt/messages/{found[0]['id']}")).json()
+    assert (body["control_id"], body["same_control_id"]) == ("C9", False)
+
+
 async def test_one_message_and_its_values_in_the_sandbox_only(
     admin: httpx.AsyncClient, sender: Sender, app_client: AppClient
 ) -> None:

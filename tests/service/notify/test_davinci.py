@@ -7,11 +7,15 @@ import pytest
 
 from fhir_profiles.validate import validate
 from service.notify.davinci import event_of
+from service.store import timers
 from service.store.engine import Store
+from service.workflow.timer_measure import measure
 from tests.service.conftest import AppClient
 from tests.service.notify.asking import expressions, post
 from tests.service.notify.fake_receiver import DOWN, OK, Desk
 from tests.service.notify.subscription_samples import extension, subscription
+from tests.service.workflow.made_up import adt
+from tests.service.workflow.tcs_world import DAY, Stay, at
 from tests.service.world import PLAN1, make, put, ref
 
 POSTGRESQL_IN_DEEP = True
@@ -109,3 +113,37 @@ async def test_what_does_not_fit_the_format_is_refused(world: Store, app_client:
     bad["channel"]["_payload"]["extension"] = [{**FORM, "valueCode": "hl7v2"}]
     found = expressions(await post(client, bad))
     assert found == ["Subscription.channel.payload.extension[0]"] * 4, "code, content, heartbeat, Patient"
+
+
+async def test_it_is_measured_when_the_plan_was_told(desk: Desk, app_client: AppClient) -> None:
+    """24-hour rule: a timer for the plan of each event, met when a notification of that event arrived, not before."""
+    at(desk.store, 0)
+    await subscribed(desk, app_client)
+    stay = Stay(desk.store, "one", facility="Organization/ecm-1")
+    await stay.hears(adt("A01", 0, "I"), minute=5)
+    assert await told_plan(desk.store) == [("admission", "running")]
+    desk.receiver.answers = [DOWN, OK]
+    await desk.work()
+    assert await told_plan(desk.store) == [("admission", "running")], "it did not arrive"
+    await desk.work(after_s=60)
+    assert await told_plan(desk.store) == [("admission", "met")]
+    await stay.hears(adt("A03", 60, "I", disposition="HOME"), minute=60 + 2 * DAY)
+    assert await told_plan(desk.store) == [("admission", "met"), ("discharge", "running")]
+    await desk.work()
+    assert await told_plan(desk.store) == [("admission", "met"), ("discharge", "breached")], "told, but known too late"
+    found = measure(await timers.ended_since(desk.store, "plan-relay", 0), desk.store.clock.now_us())
+    assert (found.count, found.within, found.late, found.waiting) == (2, 1, 1, 0)
+
+
+async def test_what_went_out_without_content_told_the_plan_nothing(desk: Desk, app_client: AppClient) -> None:
+    at(desk.store, 0)
+    await subscribed(desk, app_client)
+    stay = Stay(desk.store, "one", facility="Organization/ecm-1")
+    await stay.hears(adt("A01", 0, "I"), minute=5)
+    await stay.is_anothers()
+    await desk.work()
+    assert await told_plan(desk.store) == [("admission", "cancelled")]
+
+
+async def told_plan(store: Store) -> list[tuple[str, str]]:
+    return [(str(one.payload["event"]), one.state) for one in await timers.listed(store, "plan-relay", "", 9)]

@@ -143,6 +143,27 @@ async def test_an_outcome_acknowledges_and_fills_the_follow_up_in(
     assert (await ana.post(f"/{alert}/$outcome", json=asked(code="maybe"))).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("code", "status"), [("reached", "completed"), ("attempted", "in-progress"), ("not-needed", "cancelled")]
+)
+async def test_the_outcome_of_a_discharge_fills_in_the_contact_of_its_checklist_and_no_more(
+    store: Store, alert: str, app_client: AppClient, code: str, status: str
+) -> None:
+    send = Sender(store)
+    await send(send.adt("A03", ago=1, control_id="X3", PV1_36="01"))
+    told = (await resources(store, "Communication")).values()
+    [discharge] = [one for one in told if f"Communication/{one['id']}" != alert]
+    ana = await app_client("lcm", ECM1, LCM1)
+    answer = await ana.post(f"/Communication/{discharge['id']}/$outcome", json=asked(code=code, reason="Spoke to her"))
+    assert answer.status_code == 200, answer.text
+    found = (await resources(store, "Task")).values()
+    checklist = {one["instantiatesUri"].partition("#")[2]: one for one in found if one.get("instantiatesUri")}
+    contact = checklist.pop("contact")
+    assert contact["status"] == status
+    assert contact["output"][0]["valueCodeableConcept"]["coding"][0]["code"] == code
+    assert {one["status"] for one in checklist.values()} == {"requested"}, "a visit is not made by a call"
+
+
 async def test_not_my_member_puts_the_match_up_for_review(store: Store, alert: str, app_client: AppClient) -> None:
     ana = await app_client("lcm", ECM1, LCM1)
     answer = await ana.post(f"/{alert}/$not-my-member", json=asked(reason="She is at home"))

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from service.access.context import Settings
+from service.access.labels import BITS
 from service.notify import in_hospital, people
 from service.notify.matching import match
 from service.notify.notices import CATEGORY, CATEGORY_SYSTEM
-from service.store import notice_preferences
+from service.store import label_rules, notice_preferences
 from service.store.change import Change
 from service.store.engine import Store
 from service.store.notice_preferences import Preference
@@ -88,6 +89,20 @@ async def test_who_may_not_read_the_stay_does_not_see_it(store: Store, stay: str
 
 
 async def test_a_digest_says_it_in_numbers(store: Store, stay: str, clock: FrozenClock) -> None:
+    text = await _digest(store, clock)
+    assert "In hospital now, of your members: 1. The longest stay has 3 days." in text
+    assert "Rosalind" not in text and "Mercy" not in text
+
+
+async def test_a_digest_does_not_count_a_stay_that_is_hidden(store: Store, stay: str, clock: FrozenClock) -> None:
+    """One in numbers and none in the list would tell that there is a stay at such a place."""
+    key = store.keys.resource(f"Encounter/{stay}")
+    [(vid,)] = await store.fetch("SELECT vid FROM resource WHERE key = ?", (key,))
+    await store.commit(Change(statements=label_rules.relabel(vid, key, BITS["sud"])))
+    assert "In hospital now" not in await _digest(store, clock)
+
+
+async def _digest(store: Store, clock: FrozenClock) -> str:
     """The alert of the admission came too late for an alarm, so that it waits for the digest."""
     person = make(LCM1, name=[{"family": "One"}], telecom=[{"system": "email", "value": "lcm1@ecm.example"}])
     await store.commit(change_of(store, person, ECM1, 1))
@@ -104,9 +119,7 @@ async def test_a_digest_says_it_in_numbers(store: Store, stay: str, clock: Froze
         while await people.deliver_due(store, Settings(base_url=BASE), {"email": mail}, clock.now_us()):
             pass
         clock.advance(8 * 60 * MINUTE)
-    text = mail.got[-1].text
-    assert "In hospital now, of your members: 1. The longest stay has 3 days." in text
-    assert "Rosalind" not in text and "Mercy" not in text
+    return mail.got[-1].text
 
 
 def test_nobody_in_hospital_is_no_line() -> None:

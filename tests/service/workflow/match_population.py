@@ -1,7 +1,7 @@
 """A made-up county, seeded: members with their records as a plan keeps them, and messages as hospitals write them.
 
 Written from facts/adt.md section 5, apart from the matcher: it knows whom each message is about. Hard on purpose: twins
-who share half of a first name, Jr and Sr under one telephone, whole buildings and shelters under one address, birth
+who share half of a first name, parents and children of one name under one telephone, whole buildings and shelters under one address, birth
 dates of 1 January, day and month changed round, cards and record numbers of somebody else.
 """
 
@@ -29,7 +29,12 @@ WOMEN = (
     "Thuy Mei Fatima Aisha Priya Harpreet Mai Sofía Isabel Luz Gloria Irma Norma"
 ).split()
 NICK = {"José": "Pepe", "Francisco": "Paco", "Guadalupe": "Lupe", "William": "Bill", "Robert": "Bob",
-        "Jennifer": "Jenny", "Elizabeth": "Liz", "Patricia": "Pat", "Anthony": "Tony", "Michael": "Mike"}  # fmt: skip
+        "Jennifer": "Jenny", "Elizabeth": "Liz", "Patricia": "Pat", "Anthony": "Tony", "Michael": "Mike",
+        "Antonio": "Tony"}  # fmt: skip
+SHARED = {True: (("María", "Elena", "Luisa"), ("Ana", "Isabel", "Sofía")),
+          False: (("José", "Luis", "Miguel"), ("Juan", "Carlos", "Pablo"), ("Muhammad", "Ali", "Hassan"))}  # fmt: skip
+"""Twins who share the first of two first names."""
+GENERATION = 16
 STREETS = "Alder Birch Cedar Dogwood Elm Fir Grove Hazel Ivy Juniper Laurel Maple Oak Pine Quince Rose Spruce".split()
 ZIPS = [str(95_814 + n) for n in range(40)]
 HOSPITALS = tuple(f"HOSP{n}" for n in range(12))
@@ -105,21 +110,37 @@ class County:
         return f"{number} {self.dice.choice(STREETS)} St", zip
 
     def _household(self) -> list[Human]:
+        """No two go by one first name, but for a parent and a child of the same name."""
         street, zip = self._place()
         phone, family = self._phone(), self._family()
-        found = [self._human(family, street, zip, phone) for _ in range(self.dice.choice((1, 1, 2, 3, 4)))]
+        found: list[Human] = []
+        for _ in range(self.dice.choice((1, 1, 2, 3, 4))):
+            human = self._human(family, street, zip, phone)
+            self._apart(human, found)
+            found.append(human)
         first = found[0]
         if self.dice.random() < 0.02:
-            found.append(self._twin(first))
-        if not first.female and self.dice.random() < 0.03:
-            first.suffix = "Sr" if self.dice.random() < 0.5 else ""
-            son = self._human(family, street, zip, phone, born=self._born(1985, 2015))
-            son.given, son.female = first.given, False
-            son.suffix = "Jr" if self.dice.random() < 0.6 else ""
-            found.append(son)
+            found.append(self._twin(first, found))
+        if int(first.born[:4]) + GENERATION < 2015 and self.dice.random() < 0.03:
+            found.append(self._namesake(first))
         for human in found:
             human.kin = [other for other in found if other is not human]
         return found
+
+    def _apart(self, human: Human, others: list[Human]) -> None:
+        taken = {NICK.get(other.given[0], other.given[0]) for other in others}
+        while NICK.get(human.given[0], human.given[0]) in taken:
+            human.given = (self._word(), *human.given[1:])
+
+    def _namesake(self, of: Human) -> Human:
+        """Jr of a Sr, or a daughter of her mother's name: under one roof and one telephone."""
+        born = self._born(int(of.born[:4]) + GENERATION, 2015)
+        child = self._human(of.family, of.street, of.zip, of.phone, born=born)
+        child.given, child.female = of.given, of.female
+        if not of.female:
+            of.suffix = "Sr" if self.dice.random() < 0.5 else ""
+            child.suffix = "Jr" if self.dice.random() < 0.6 else ""
+        return child
 
     def _human(self, family: str, street: str, zip: str, phone: str, born: str = "") -> Human:
         dice, self._taken = self.dice, self._taken + 1
@@ -140,17 +161,16 @@ class County:
             member=f"Patient/p{number}" if dice.random() < 0.67 else "",
         )
 
-    def _twin(self, of: Human) -> Human:
+    def _twin(self, of: Human, others: list[Human]) -> Human:
         """In a third of the cases the twins share the first of two first names."""
         twin = self._human(of.family, of.street, of.zip, of.phone, born=of.born)
-        if self.dice.random() < 0.5:
-            twin.female = of.female
-            twin.given = (self._given(of.female),)
         if self.dice.random() < 0.33:
-            shared = "María" if of.female else "José"
-            of.given, twin.given, twin.female = (shared, "Elena"), (shared, "Luisa"), of.female
-        elif twin.given[0] == of.given[0]:
-            twin.given = (self._word(),)
+            shared = self.dice.choice(SHARED[of.female])
+            of.given, twin.given, twin.female = (shared[0], shared[1]), (shared[0], shared[2]), of.female
+        else:
+            if self.dice.random() < 0.5:
+                twin.female, twin.given = of.female, (self._given(of.female),)
+            self._apart(twin, others)
         twin.phone = of.phone
         return twin
 

@@ -65,7 +65,7 @@ class Stay:
         current = await ctx.resource(self.encounter)
         made = make(self.encounter, status=status, subject=ref(self.patient), serviceProvider=ref(self.facility))
         made |= {"identifier": [{"system": "http://mercy.example.org/visit", "value": "V1"}]}
-        made["class"] = {"code": "IMP"}
+        made["class"] = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"}
         change.writes.append(ctx.write(made, current[1] if current else 0))
 
 

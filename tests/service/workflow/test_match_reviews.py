@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from service.store import matches, reviews
-from service.store.change import Change, Stale
+from service.access.context import Settings
+from service.store import matches, reviews, timers
+from service.store.change import Change, Job, Stale
 from service.store.engine import Store
 from service.store.reviews import Review
+from service.worker import Worker
 from service.workflow import match_reviews
+from service.workflow import timers as timer_jobs
 from service.workflow.match_reviews import NotDecided
 from service.workflow.member_match import Lookup, Match, Ranked
 from tests.service.workflow.match_world import AT_MERCY, CIN, STAY, ask, context, jobs, keep, member, mrn, said
@@ -232,3 +235,50 @@ async def test_two_who_decide_at_once_do_not_both_win(store: Store) -> None:
 async def test_what_would_have_found_a_member_is_kept_as_hashes(store: Store) -> None:
     await opened(store, Match(None, "", "no-candidate", wanted=(Lookup("cin", CIN),)))
     assert len(await store.fetch("SELECT term FROM inbox_term WHERE inbox_id = 1")) == 1
+
+
+async def clocks(store: Store) -> list[tuple[str, bool]]:
+    """(state, whether it has ended) of the clocks of reviews, in the order of the reviews."""
+    found = sorted(await timers.listed(store, "match-review", "", 10), key=lambda one: one.subject)
+    return [(one.state, one.ended_us is not None) for one in found]
+
+
+async def test_a_review_has_a_clock_that_its_end_meets(store: Store) -> None:
+    await opened(store)
+    first = (await timers.listed(store, "match-review", "", 10))[0]
+    assert first.subject == f"match_review/{(await only(store)).id}"
+    store.clock.advance(3_600_000_000)  # type: ignore[attr-defined]
+    await opened(store, CONFLICT, 2)
+    assert await timers.listed(store, "match-review", "", 10) == [first], "what comes later moves no deadline"
+    await store.commit(Change(statements=match_reviews.settled(STAY, store.clock.now_us())))
+    assert await clocks(store) == [("met", True)]
+    await opened(store)
+    assert await clocks(store) == [("met", True), ("running", False)], "a review of its own has a clock of its own"
+    [now] = [one for one in await reviews.of_stay(store, STAY) if one.state == "open"]
+    await store.commit(await match_reviews.decide(context(store), now.id, "nobody", "", "pat"))
+    assert await clocks(store) == [("met", True), ("met", True)]
+
+
+async def test_a_review_that_nobody_decides_in_time_is_a_breach_told_once(store: Store) -> None:
+    await opened(store)
+    store.clock.advance(5 * 86_400_000_000)  # type: ignore[attr-defined]
+    await store.commit(Change(jobs=[Job("timer.due", {})]))
+    worker = Worker(store, Settings())
+    await worker.drain()
+    assert await clocks(store) == [("breached", False)]
+    assert await store.fetch("SELECT count(*) FROM audit WHERE kind = 'timer-breached'") == [(1,)]
+    review = await only(store)
+    await store.commit(await match_reviews.decide(context(store), review.id, "nobody", "", "pat"))
+    assert await clocks(store) == [("breached", True)], "done after all, and late"
+
+
+async def test_of_a_decision_and_its_breach_at_once_one_wins(store: Store) -> None:
+    """The breach relies on the stay: whoever decides about it goes first or last, never beside it."""
+    await keep(store, said(), 1)
+    await opened(store)
+    review, [clock] = await only(store), await timers.listed(store, "match-review", "", 10)
+    store.clock.advance(5 * 86_400_000_000)  # type: ignore[attr-defined]
+    fired = await timer_jobs.fire(context(store), {"timer": clock.dedupe})
+    await store.commit(await match_reviews.decide(context(store), review.id, "nobody", "", "pat"))
+    with pytest.raises(Stale):
+        await store.commit(fired)

@@ -74,6 +74,21 @@ MATCHES = {
     "CIN and birth date, married name": (replace(MARIA, cins=(CIN,), names=(Name("Stone", ("Maria",)),)), "cin"),
     "CIN and name, birth date mistyped": (replace(MARIA, cins=(CIN,), birth_date="1980-05-08"), "cin"),
     "CIN and name, birth date not sent": (replace(MARIA, cins=(CIN,), birth_date=""), "cin"),
+    "CIN and birth date, name in Cyrillic": (
+        replace(
+            MARIA, cins=(CIN,), names=(Name("\u041b\u043e\u043f\u0435\u0441", ("\u041c\u0430\u0440\u0438\u044f",)),)
+        ),
+        "cin",
+    ),
+    "CIN and birth date, name in Chinese": (
+        replace(MARIA, cins=(CIN,), names=(Name("\u738b", ("\u5c0f\u660e",)),)),
+        "cin",
+    ),
+    "CIN and birth date, no name": (replace(MARIA, cins=(CIN,), names=()), "cin"),
+    "known MRN and birth date, name in Chinese": (
+        replace(MARIA, ids=(MRN,), names=(Name("\u738b", ("\u5c0f\u660e",)),)),
+        "mrn",
+    ),
     "known MRN and birth date": (replace(MARIA, ids=(MRN,)), "mrn"),
     "demographics and phone": (replace(MARIA, contacts=(PHONE,)), "demographics"),
     "demographics and email": (replace(MARIA, contacts=(Contact("email", "maria@example.org"),)), "demographics"),
@@ -157,6 +172,30 @@ NO_MATCH: dict[str, tuple[Patient, list[Candidate], str]] = {
         replace(NOBODY, cins=(CIN,), birth_date="1980-05-09"),
         [person()],
         "cin-conflict",
+    ),
+    "card of somebody else who was born on that day, whose name stands in two scripts": (
+        replace(NOBODY, cins=(CIN,), birth_date="1980-05-09", names=(*NOBODY.names, Name("\u738b", ("\u5c0f\u660e",)))),
+        [person()],
+        "cin-conflict",
+    ),
+    "CIN alone, name in Chinese and another birth date": (
+        replace(MARIA, cins=(CIN,), birth_date="1955-11-30", names=(Name("\u738b", ("\u5c0f\u660e",)),)),
+        [person()],
+        "cin-conflict",
+    ),
+    "CIN alone, name in Chinese and no birth date": (
+        replace(MARIA, cins=(CIN,), birth_date="", names=(Name("\u738b", ("\u5c0f\u660e",)),)),
+        [person()],
+        "cin-conflict",
+    ),
+    "name in another script, birth date and telephone": (
+        replace(
+            MARIA,
+            contacts=(PHONE,),
+            names=(Name("\u041b\u043e\u043f\u0435\u0441", ("\u041c\u0430\u0440\u0438\u044f",)),),
+        ),
+        [person()],
+        "no-candidate",
     ),
     "number of somebody else who was born on that day": (
         replace(NOBODY, ids=(MRN,), birth_date="1980-05-09"),

@@ -6,7 +6,7 @@ import pytest
 
 from service.access.context import Context, Settings
 from service.caller import system_caller
-from service.store import matches, reviews
+from service.store import matches, reviews, timers
 from service.store.change import Change
 from service.store.engine import Store
 from service.store.slots import EPOCH_US
@@ -67,6 +67,8 @@ async def test_strangers_are_forgotten_members_and_what_waits_for_a_person_are_n
     [old] = await reviews.of_stay(store, f"{STAY}-1")
     assert (old.state, old.reason) == ("expired", "no-candidate")
     assert [one.state for one in await reviews.of_stay(store, f"{STAY}-5")] == ["open"]
+    clocks = {one.subject: one.state for one in await timers.listed(store, "match-review", "", 9)}
+    assert clocks[f"match_review/{old.id}"] == "cancelled" and list(clocks.values()).count("running") == 3
     assert len(await store.fetch("SELECT DISTINCT inbox_id FROM inbox_term")) == 3
     rows = await store.fetch("SELECT detail FROM audit WHERE kind = 'adt-purged'")
     assert len(rows) == 2 and all('"messages":1' in row[0] for row in rows)

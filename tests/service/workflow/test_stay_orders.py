@@ -192,6 +192,7 @@ async def picture(store: Store, number: int) -> dict[str, list[Any]]:
     return seen
 
 
+@pytest.mark.timeout(1800 if DEEP else 120)
 @pytest.mark.parametrize("sequence", [*SEQUENCES, died])
 async def test_every_order_ends_in_the_same_encounters_and_alerts(
     store: Store, send: Sender, sequence: Sequence

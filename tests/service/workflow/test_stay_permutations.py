@@ -80,6 +80,7 @@ def orders(count: int) -> Iterator[list[int]]:
         yield order
 
 
+@pytest.mark.timeout(1800 if DEEP else 120)
 @pytest.mark.parametrize("name", LONG)
 def test_long_sequences_in_any_order_with_repeats(name: str) -> None:
     events = LONG[name]

@@ -203,6 +203,7 @@ def sequences(draw: st.DrawFn) -> list[AdtEvent]:
     return out
 
 
+@pytest.mark.timeout(1800 if DEEP else 120)
 @settings(max_examples=3000 if DEEP else 150, deadline=None)
 @given(sequences(), st.integers(0, 2**32))
 def test_random_sequences_in_random_orders(events: list[AdtEvent], seed: int) -> None:
@@ -258,6 +259,17 @@ def test_discharge_with_a_date_only_does_not_make_its_admission_a_new_visit() ->
     state = final(adt("A01", 60, "I", admit=60), adt("A03", 0, "I", out=0, disposition="HOME", made=300))
     assert state.status == "finished"
     assert state.flags == ("discharge-before-start",)
+
+
+def test_a_replay_under_a_new_control_id_goes_with_what_its_cancel_undid() -> None:
+    def twice(code: str, minute: float, **said: str) -> list[AdtEvent]:
+        return [adt(code, minute, "I", control=control, **said) for control in ("1", "2")]
+
+    admit, moved = adt("A01", 0, "I", bed="5W 1"), adt("A02", 10, "I", bed="6E 1")
+    assert final(admit, *twice("A21", 20), adt("A52", 30, "I")).status == "in-progress"
+    assert final(admit, adt("A21", 20, "I"), *twice("A22", 30), adt("A53", 40, "I")).status == "onleave"
+    back = final(admit, moved, *twice("A02", 20, bed="ICU 1"), adt("A12", 30, "I", bed="6E 1"))
+    assert "ICU 1" not in {span.place for span in back.locations}
 
 
 def test_restamped_replay_of_a_cancelled_admit_stays_cancelled() -> None:

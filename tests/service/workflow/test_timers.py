@@ -7,6 +7,7 @@ import pytest
 
 from fhir_profiles.validate import validate
 from service.access.context import Settings
+from service.store import alert_work
 from service.store import timers as rows
 from service.store.change import Change, Job
 from service.store.engine import Store
@@ -15,6 +16,7 @@ from service.workflow import timer_kinds, timers
 from service.workflow.timer_kinds import TimerKind, TimersError, due_us, kinds, kinds_of
 from tests.scenarios.adt_truth import resources
 from tests.service.conftest import AppClient
+from tests.service.notify.notice_world import role
 from tests.service.workflow.tcs_world import context
 from tests.service.world import ECM1, LCM1, PLAN1, change_of, episode, make, put, ref
 
@@ -86,6 +88,48 @@ async def test_a_breach_is_told_to_the_lead_once(world: Store) -> None:
     assert "7 days" in alert["payload"][0]["contentString"] and "Made" not in str(alert)
     assert validate(alert, "Communication") == []
     assert len(await world.fetch("SELECT 1 FROM audit WHERE kind = 'timer-breached'")) == 1
+
+
+async def test_who_does_not_answer_a_breach_is_passed_over_until_its_task_is_done(
+    world: Store, app_client: AppClient
+) -> None:
+    """The alert of a breach escalates as any other, and rests once the Task is closed."""
+    await put(world, role("boss", "Practitioner/boss", ECM1, "ecm-director"), source=ECM1)
+    task = make("Task/mine", status="requested", intent="order", owner=ref(LCM1), code={"text": "x"})
+    await put(world, task | {"for": ref("Patient/a")}, source=ECM1)
+    await begin(world, "tcs-contact", "Task/mine")
+    await pass_by(world, 3 * 24 * HOUR)
+    [alert] = (await resources(world, "Communication")).values()
+    reference = f"Communication/{alert['id']}"
+    work = await alert_work.of_alert(world, reference)
+    assert work is not None and (work.state, work.level) == ("open", 0)
+    await escalated(world, work.due_us)
+    [alert] = (await resources(world, "Communication")).values()
+    assert len(alert["recipient"]) == 2
+    client = await app_client("lcm", ECM1, LCM1)
+    body = task | {"for": ref("Patient/a"), "status": "completed"}
+    assert (await client.put("/Task/mine", json=body, headers={"If-Match": 'W/"1"'})).status_code == 200
+    work = await alert_work.of_alert(world, reference)
+    assert work is not None
+    await escalated(world, work.due_us)
+    work = await alert_work.of_alert(world, reference)
+    assert work is not None and (work.state, work.outcome) == ("ended", "done")
+
+
+async def test_an_answer_stops_the_clock_of_a_breach(world: Store, app_client: AppClient) -> None:
+    await begin(world, "tcs-contact")
+    await pass_by(world, 3 * 24 * HOUR)
+    [alert] = (await resources(world, "Communication")).values()
+    client = await app_client("lcm", ECM1, LCM1)
+    assert (await client.post(f"/Communication/{alert['id']}/$acknowledge")).status_code == 200
+    work = await alert_work.of_alert(world, f"Communication/{alert['id']}")
+    assert work is not None and work.state == "acknowledged"
+
+
+async def escalated(store: Store, due_us: int) -> None:
+    store.clock.advance(max(0, due_us - store.clock.now_us()))  # type: ignore[attr-defined]
+    await store.commit(Change(jobs=[Job("alert.overdue", {})]))
+    await Worker(store, Settings()).drain()
 
 
 async def test_the_plan_is_told_where_nobody_could_be(world: Store) -> None:
