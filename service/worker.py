@@ -15,7 +15,8 @@ from service.access.context import Context
 from service.access.context import Settings as Behaviour
 from service.caller import system_caller
 from service.log_events import JOB_DEAD, JOB_DONE, JOB_FAILED, REQUEST_ID, log, where
-from service.store import inbox, work
+from service.notify import morning
+from service.store import alert_work, inbox, work
 from service.store import timers as timer_rows
 from service.store.change import Change, ClaimTaken, Lease, Stale, Statement
 from service.store.database import Unavailable
@@ -44,6 +45,7 @@ HANDLERS: dict[str, Handler] = {
     "adt.settle": settle_job,
     "adt.stale": settle_silent,
     "adt.watch": watch,
+    "notice.morning": morning.due,
     "alert.overdue": alert_escalation.overdue,
     "alert.escalate": alert_escalation.escalate,
     "alert.catch-up": alert_catch_up.catch_up,
@@ -52,6 +54,7 @@ HANDLERS: dict[str, Handler] = {
 
 GIVEN_UP: dict[str, Callable[[dict[str, Any], int, str], Statement]] = {
     "adt.apply": lambda payload, job_id, error: inbox.failed(int(payload["inbox"]), error, job_id),
+    "alert.escalate": lambda payload, _job, _error: alert_work.postponed(str(payload["alert"]), timers.RETRY_US),
     # Looked at again in an hour: a breach that nobody hears of would be worse than a second dead job.
     "timer.fire": lambda payload, _job, _error: timer_rows.postponed(str(payload["timer"]), timers.RETRY_US),
 }

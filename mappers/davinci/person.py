@@ -38,7 +38,7 @@ def patient(who: Resource, coverages: Iterable[Resource], source: SourceConfig, 
     death = text(who.get("deceasedDateTime"))
     died, _ = read_time(death, source.tz) if death else (None, ())
     birth = text(who.get("birthDate"))
-    numbers = [i.value for i in ids if i.type in MEDICAID_TYPES or i.authority in source.cin_authorities]
+    numbers = [i.value for i in ids if i.type in MEDICAID_TYPES or source.gives_cins(i.authority, i.system)]
     for one in coverages:
         numbers += [text(one.get("subscriberId")), *(i.value for i in identifiers(one, source))]
     known = table("placeholder_name")

@@ -28,7 +28,7 @@ def visit(graph: Graph, encounter: Resource, effect: str, source: SourceConfig, 
     admit = moment(period.get("start"), "Encounter.period.start", source, findings)
     discharge = moment(period.get("end"), "Encounter.period.end", source, findings)
     code = first_code(encounter.get("class"))
-    kind = source.class_map.get(f"PV1-2:{code}") or CLASSES.get(code, "UNKNOWN")
+    kind = source.class_of("PV1-2", code) or CLASSES.get(code, "UNKNOWN")
     if kind == "UNKNOWN":
         findings.append(Finding("unmapped-code", "Encounter.class", "warning", "The class is not known here."))
     group, disposition_code, words = disposition(stay, effect, source, findings)

@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from typing import NamedTuple
 
-from mappers.hl7v2.adt_events import EVENTS, LINKS, NAMES_STAY, SWAPS, WITH_MERGES, WITHOUT_VISIT, Row
+from mappers.hl7v2.adt_events import EVENTS, LINKS, NAMES_STAY, SWAPS, WITH_MERGES, WITHOUT_PATIENT, WITHOUT_VISIT, Row
 from mappers.hl7v2.datatypes import authority, moment, npi
 from mappers.hl7v2.event import AdtEvent, Facility, Merge, Patient, StayKey, Visit
 from mappers.hl7v2.event_time import occurred, times_told
@@ -179,7 +179,9 @@ def _row(message: Message, source: SourceConfig, findings: list[Finding]) -> Row
     row = EVENTS.get(told or evn)
     if row is not None and row.code != header.event:
         findings.append(Finding("event-inferred", "MSH-9", "information", "The event was taken from EVN-1 or mended."))
-    if row is None:
+    if row is None and (told or evn) in WITHOUT_PATIENT:
+        findings.append(Finding("no-patient", "MSH-9", "error", "The event is of a bed, not of a patient."))
+    elif row is None:
         findings.append(Finding("event-unsupported", "MSH-9", "error", "The event has no row in adt_events.py."))
     elif header.structure and header.structure != row.structure:
         findings.append(Finding("structure-disagrees", "MSH-9", "information", "MSH-9.3 does not fit MSH-9.2."))

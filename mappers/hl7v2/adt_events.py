@@ -49,6 +49,7 @@ ROWS = (
     Row("A15", "pending transfer", "ADT_A15", "pending-transfer", HAPPENED, "none", 64),
     Row("A16", "pending discharge", "ADT_A16", "pending-discharge", HAPPENED, "pending-discharge", 65),
     Row("A17", "swap of beds", "ADT_A17", "transfer", HAPPENED, "none", 50),
+    Row("A18", "merge patient information", "ADT_A18", "merge", HAPPENED, "none", 5),
     Row("A21", "leave of absence", "ADT_A21", "leave", HAPPENED, "leave", 55),
     Row("A22", "return from leave", "ADT_A21", "return", HAPPENED, "leave", 56),
     Row("A23", "delete visit", "ADT_A21", "delete", CANCELLED, "retract", 90),
@@ -78,6 +79,8 @@ ROWS = (
     Row("A29", "delete person", "ADT_A21", "delete-person", CANCELLED, "retract", 90),
     Row("A30", "merge person", "ADT_A30", "merge", HAPPENED, "none", 5),
     Row("A31", "update person", "ADT_A05", "demographics", HAPPENED, "none", 61),
+    Row("A32", "cancel arriving, tracking", "ADT_A21", "cancel-tracking", CANCELLED, "none", 80, ("tracking",)),
+    Row("A33", "cancel departing, tracking", "ADT_A21", "cancel-tracking", CANCELLED, "none", 80, ("tracking",)),
     Row("A34", "merge patients, id only", "ADT_A30", "merge", HAPPENED, "none", 5),
     Row("A35", "merge accounts, number only", "ADT_A30", "merge-account", HAPPENED, "none", 5),
     Row("A36", "merge patients and accounts", "ADT_A30", "merge", HAPPENED, "none", 5),
@@ -92,6 +95,7 @@ ROWS = (
     Row("A45", "move visit to another patient", "ADT_A45", "move-visit", HAPPENED, "retract", 5),
     Row("A46", "change patient id", "ADT_A30", "merge", HAPPENED, "none", 5),
     Row("A47", "change patient identifiers", "ADT_A30", "change-id", HAPPENED, "none", 5),
+    Row("A48", "change alternate patient id", "ADT_A30", "alternate-id", HAPPENED, "none", 5),
     Row("A49", "change account number", "ADT_A30", "change-id", HAPPENED, "none", 5),
     Row("A50", "change visit number", "ADT_A50", "change-visit", HAPPENED, "none", 5),
     Row("A51", "change alternate visit id", "ADT_A50", "change-alternate-visit", HAPPENED, "none", 5),
@@ -104,6 +108,8 @@ ROWS = (
     Row("A62", "cancel change of consulting", "ADT_A61", "consulting", HAPPENED, "none", 62),
 )
 EVENTS = {row.code: row for row in ROWS}
+WITHOUT_PATIENT = frozenset({"A20"})
+"""Of a bed (NPU), not of a person: nothing to map, and no fault of the sender's."""
 WITH_MERGES = frozenset(
     {
         "merge",
@@ -124,7 +130,7 @@ NAMES_STAY = frozenset({"merge-account", "merge-visit", "move-account", "move-vi
 """Without a state of a visit, but PV1-19 and PID-18 say which visit it is that goes on."""
 LINKS = frozenset({"link", "unlink"})
 """Two PID segments of one person; each is an event, and names the other in `linked`."""
-WITHOUT_VISIT = WITH_MERGES | LINKS | {"demographics", "delete-person", "allergy"}
+WITHOUT_VISIT = WITH_MERGES | LINKS | {"demographics", "delete-person", "allergy", "alternate-id"}
 """A PV1 in these is noise (often empty or class N)."""
 SWAPS = frozenset({"A17"})
 """Two PID/PV1 pairs: two patients, two visits, two events."""

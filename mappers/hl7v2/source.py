@@ -65,16 +65,27 @@ class SourceConfig:
         """The NUBC code that this sender means by PV1-36.1, "" where it is not registered."""
         return self.disposition_map.get(code.strip().upper(), "")
 
+    def class_of(self, field: str, value: str) -> PatientClass | None:
+        """What this sender means by a value of PV1-2, PV1-3, PV1-10 or PV1-18, in capitals or not."""
+        exact = self.class_map.get(f"{field}:{value}")
+        return exact or self.class_map.get(f"{field}:{value.strip().upper()}")
+
+    def gives_cins(self, *told: str) -> bool:
+        """Whether one of these assigning authorities is among `cin_authorities`, in capitals or not."""
+        known = {one.strip().upper() for one in self.cin_authorities}
+        return any(one.strip().upper() in known for one in told if one.strip())
+
     def at(self, *told: str) -> SourceConfig:
         """This source at the first of these facilities (NPI, id, name as sent) that is registered: its Organization,
-        its name and its zone. Itself where none is."""
+        its name and its zone. Itself where none is; a network's name is not that of a hospital."""
         for one in told:
             found = self.facilities.get(one.strip().upper())
             if found:
                 return replace(
                     self,
                     facility=found.reference,
-                    facility_display=found.display or self.facility_display,
+                    facility_display=found.display or (self.facility_display if self.facility else ""),
                     zone=found.zone or self.zone,
                 )
-        return self
+        many = self.facilities and not self.facility and any(told)
+        return replace(self, facility_display="") if many else self

@@ -1,7 +1,8 @@
 """The operator's view of hospital feeds: /adt/feeds, /adt/messages, one message, and replays with a trial before.
 
-What a person is looked for by stands in the body of POST /adt/messages/_search, never in a URL. Values of a message
-are shown in the sandbox only; elsewhere by `enlace adt show` on the host.
+What a person is looked for by stands in the body of POST /adt/messages/_search, never in a URL. Outside the sandbox an
+operator's token sees no patients: no values of a message, no member's reference, no search by what is about a person
+(that one came would be told by it); `enlace adt show` and `enlace adt inbox` on the host do that.
 """
 
 import re
@@ -40,7 +41,7 @@ async def _list(request: Request, shared: Shared, caller: Caller) -> Response:
 
 
 async def _search(request: Request, shared: Shared, caller: Caller) -> Response:
-    return await _found(shared, caller, asked_in(await form(request)))
+    return await _found(shared, caller, _asked(shared, await form(request)))
 
 
 async def _found(shared: Shared, caller: Caller, question: Question) -> Response:
@@ -49,7 +50,21 @@ async def _found(shared: Shared, caller: Caller, question: Question) -> Response
     await shared.store.commit(Change(audit=[_noted(caller, "message-search", "E", "inbox", detail)]))
     more = {"looked": found.looked, "back": instant(found.back_us)} if found.unseen else None
     reused = await inbox_find.reusing(shared.store, [one.id for one in found.rows])
-    return answer({"messages": [listed(one, reused=one.id in reused) for one in found.rows], "unseen": more})
+    messages = [listed(one, reused=one.id in reused) for one in found.rows]
+    return answer(_shown(shared, {"messages": messages, "unseen": more}))
+
+
+def _asked(shared: Shared, body: dict[str, Any], **kind: bool) -> Question:
+    return asked_in(body, personal=shared.settings.env == "sandbox", **kind)
+
+
+def _shown(shared: Shared, found: Any) -> Any:
+    """Outside the sandbox without the members that messages were matched to."""
+    if shared.settings.env == "sandbox":
+        return found
+    if isinstance(found, dict):
+        return {name: _shown(shared, value) for name, value in found.items() if name != "patient"}
+    return [_shown(shared, one) for one in found] if isinstance(found, list) else found
 
 
 async def _one(request: Request, shared: Shared, caller: Caller) -> Response:
@@ -62,7 +77,7 @@ async def _one(request: Request, shared: Shared, caller: Caller) -> Response:
     detail = {"raw": content}
     audit = _noted(caller, "message-read", "R", f"inbox/{received.id}", detail, about)
     await shared.store.commit(Change(audit=[audit]))
-    return answer(found)
+    return answer(_shown(shared, found))
 
 
 async def _replay_one(request: Request, shared: Shared, caller: Caller) -> Response:
@@ -72,7 +87,7 @@ async def _replay_one(request: Request, shared: Shared, caller: Caller) -> Respo
 
 
 async def _replay(request: Request, shared: Shared, caller: Caller) -> Response:
-    question = asked_in(await form(request), replay=True, narrow=True)
+    question = _asked(shared, await form(request), replay=True, narrow=True)
     if question.ids:
         rows = [one for id in question.ids if (one := await inbox.one(shared.store, id))]
     else:
@@ -86,7 +101,7 @@ async def _replayed(shared: Shared, caller: Caller, rows: list[Received], *, dry
     target = f"inbox/{rows[0].id}" if len(rows) == 1 else "inbox"
     await shared.store.commit(Change(audit=[_noted(caller, "message-replay", "E" if dry else "U", target, detail)]))
     if dry:
-        return answer(await trial(shared.store, rows, shared.behaviour))
+        return answer(_shown(shared, await trial(shared.store, rows, shared.behaviour)))
     done = await replay_messages(shared.store, rows, vouched=vouched)
     return answer({"queued": done.queued, "repeated": done.repeated, "purged": done.purged})
 

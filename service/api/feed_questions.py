@@ -44,9 +44,13 @@ def asked_by_url(query: Mapping[str, str]) -> Question:
     return _question(given, OPEN, problems)
 
 
-def asked_in(body: Mapping[str, Any], *, replay: bool = False, narrow: bool = False) -> Question:
-    """Raises BadRequest. replay: ids, reason and trial are taken too. narrow: something must be asked for."""
-    problems: list[str] = []
+def asked_in(body: Mapping[str, Any], *, replay: bool = False, narrow: bool = False, personal: bool = True) -> Question:
+    """Raises BadRequest. replay: ids, reason and trial are taken too. narrow: something must be asked for.
+
+    personal: whether what is about a person may be asked here.
+    """
+    wrong = [name for name in PERSONAL if name in body and not personal]
+    problems = [f"{name} is about a person: ask with `enlace adt inbox` on the host." for name in wrong]
     known = (*OPEN, *PERSONAL, *(REPLAYED if replay else ()))
     if narrow and not set(body) - {"trial", "zone", "limit", "look", "reason"}:
         problems.append("Nothing is asked for: name ids, or a state, a source, a day, ...")

@@ -67,7 +67,7 @@ def lines(facts: dict[str, Any]) -> list[str]:
     ]
     out += [f"review     {r['id']} {r['state']}: {r['reason']}" for r in facts["reviews"]]
     for alert in facts["alerts"]:
-        out.append(f"alert      {alert['reference']} {alert['status']} {alert['when']} (of this stay)")
+        out.append(f"{alert['kind']:<10} {alert['reference']} {alert['status']} {alert['when']} (of this stay)")
         out += [f"  notice   {n['recipient']} by {n['channel']}: {n['state']}" for n in alert["notices"]]
     out += [f"task       {t['reference']} {t['status']} {t['when']} (of this stay)" for t in facts["tasks"]]
     out += [

@@ -45,7 +45,7 @@ def add(
     Example: enlace adt source add mercy --application EPIC --facility MERCY --organization Organization/mercy
     """
     if not NAME.fullmatch(name):
-        raise _wrong("The name is 1 to 60 letters, digits, hyphens, dots and underscores.")
+        raise _wrong("The name is 1 to 60 letters, digits, hyphens, dots and underscores, and no number of a person.")
     start = {"display": "", "zone": "America/Los_Angeles", "charset": "", "ack_mode": None}
     config = _config(start, maps, display=display, zone=zone, charset=charset, ack_mode=ack_mode)
     source = RegisteredSource(name, application, facility, organization, config, True)

@@ -120,4 +120,4 @@ def _due(work: Work, zone: str) -> str:
 
 
 def _moment(us: int, zone: str) -> str:
-    return f"{datetime.fromtimestamp(us / 1_000_000, ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"
+    return f"{datetime.fromtimestamp(us / 1_000_000, ZoneInfo(zone)):%Y-%m-%d %H:%M:%S %Z}"

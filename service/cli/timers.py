@@ -56,7 +56,13 @@ def list_timers(
         typer.echo(json.dumps(rows))
         return
     heading = ("KIND", "ABOUT", "STARTED", "DUE", "STATE", "ENDED")
-    typer.echo(table(heading, [tuple(row.values()) for row in rows]) if rows else f"No timers that are {state}.")
+    shown = [tuple(to_the_second(value) for value in row.values()) for row in rows]
+    typer.echo(table(heading, shown) if rows else f"No timers that are {state}.")
+
+
+def to_the_second(value: str) -> str:
+    day, dot, fraction = value.partition(".")
+    return f"{day}Z" if dot and fraction.endswith("Z") else value
 
 
 @app.command("measure")

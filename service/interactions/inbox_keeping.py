@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mappers.hl7v2.source import SourceConfig
 from service import metrics
-from service.log_events import ADT_REPEATED, ADT_STORED, ADT_UNREADABLE, ADT_UNREGISTERED, log
+from service.log_events import ADT_REPEATED, ADT_STORED, ADT_UNREADABLE, ADT_UNREGISTERED, identifier, log
 from service.store import inbox, sources
 from service.store.change import AuditRow, Change, Claim, ClaimTaken, Job, Stale
 from service.store.database import Unavailable
@@ -136,4 +136,4 @@ def _log(letter: Letter, ms: int) -> None:
     else:
         event = letter.event[:8]
         trigger = event if event.isascii() and event.isalnum() else None
-        log(ADT_STORED, inbox=letter.id, source=letter.config.name, trigger=trigger, ms=ms)
+        log(ADT_STORED, inbox=letter.id, source=identifier(letter.config.name), trigger=trigger, ms=ms)

@@ -24,7 +24,7 @@ from mappers.hl7v2.message import MAX_BYTES
 from mappers.hl7v2.source import SourceConfig
 from service import metrics
 from service.interactions.inbox_keeping import Letter, Taken, keep
-from service.log_events import ADT_BATCH_COUNT, ADT_GAP, REQUEST_FAILED, log, where
+from service.log_events import ADT_BATCH_COUNT, ADT_GAP, REQUEST_FAILED, identifier, log, where
 from service.store.change import AuditRow
 from service.store.database import Unavailable
 from service.store.engine import Store
@@ -161,7 +161,7 @@ class Receiver:
         if header.sequence.isdigit():
             number, last = int(header.sequence[:15]), self._numbers.get(config.name)
             if number and last is not None and number > last + 1:
-                log(ADT_GAP, source=config.name, missing=number - last - 1)
+                log(ADT_GAP, source=identifier(config.name), missing=number - last - 1)
             self._numbers[config.name] = number
 
 

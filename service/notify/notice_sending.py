@@ -69,7 +69,7 @@ async def send(desk: Desk, ready: Sequence[Ready], to: str, language: str, *, wh
     """Over the channel of these notices, of one person. whole: as a digest."""
     first = ready[0].notice
     if whole:
-        there = in_hospital.line(await _in_hospital(desk, first.recipient), language, desk.now_us)
+        there = in_hospital.line(await present(desk, first.recipient), language, desk.now_us)
         said = of_many([one.notice.kind for one in ready], language, desk.link, there)
     else:
         said = of_one(first.kind, language, desk.link)
@@ -83,14 +83,14 @@ async def send(desk: Desk, ready: Sequence[Ready], to: str, language: str, *, wh
         timeout_s=TIMEOUT_S,
         language=language,
     )
-    result = await _sent(desk, first.channel, message)
+    result = await sent_by(desk, first.channel, message)
     if result.outcome is Outcome.OK:
         await desk.store.commit(_told(desk, ready, result, whole=whole))
     else:
-        await desk.store.commit(Change(statements=[_later(desk, one.notice, result) for one in ready]))
+        await desk.store.commit(Change(statements=[later(desk, one.notice, result) for one in ready]))
 
 
-async def _in_hospital(desk: Desk, recipient: str) -> list[in_hospital.Present]:
+async def present(desk: Desk, recipient: str) -> list[in_hospital.Present]:
     """What the person's own list shows: a number that counts more would tell of a stay that is hidden."""
     rows = await in_hospital.of_person(desk.store, recipient, desk.now_us)
     who = await persons.person(desk.store, recipient, desk.now_us, desk.behaviour.base_url) if rows else None
@@ -101,7 +101,7 @@ async def _in_hospital(desk: Desk, recipient: str) -> list[in_hospital.Present]:
     return [row for row in rows if row.encounter in shown]
 
 
-async def _sent(desk: Desk, channel: str, message: Message) -> Result:
+async def sent_by(desk: Desk, channel: str, message: Message) -> Result:
     if channel in desk.down:
         return Result(Outcome.FAILED, reason="channel-down")
     result = await desk.channels[channel].send(message)
@@ -110,14 +110,17 @@ async def _sent(desk: Desk, channel: str, message: Message) -> Result:
     return result
 
 
+def told_alone(desk: Desk, notice: Notice, found: Found | None, result: Result) -> Change:
+    facts = {"attempts": notice.attempts + 1, "receipt": result.receipt[:200], "reason": ""}
+    state = notices.changed(notice, state="sent", settled_us=desk.store.clock.now_us(), **facts)
+    return Change(statements=[state], audit=[desk.row(notice, found)])
+
+
 def _told(desk: Desk, ready: Sequence[Ready], result: Result, *, whole: bool) -> Change:
     now_us = desk.store.clock.now_us()
-    change = Change(audit=[desk.row(one.notice, one.found) for one in ready])
     if not whole:
-        notice = ready[0].notice
-        facts = {"attempts": notice.attempts + 1, "receipt": result.receipt[:200], "reason": ""}
-        change.statements = [notices.changed(notice, state="sent", settled_us=now_us, **facts)]
-        return change
+        return told_alone(desk, ready[0].notice, ready[0].found, result)
+    change = Change(audit=[desk.row(one.notice, one.found) for one in ready])
     digest = _digest(desk, ready[0].notice, result, now_us)
     change.statements = [notices.told(digest)]
     for one in ready:
@@ -147,7 +150,7 @@ def _digest(desk: Desk, first: Notice, result: Result, now_us: int) -> Notice:
     )
 
 
-def _later(desk: Desk, notice: Notice, result: Result) -> Statement:
+def later(desk: Desk, notice: Notice, result: Result) -> Statement:
     now_us = desk.store.clock.now_us()
     failures = notice.attempts + 1
     ladder = backoff.failed(notice.attempts, notice.settled_us, now_us, result.outcome, failures, random.random)

@@ -178,6 +178,8 @@ KINDS = {
         NoticeKind("task-assigned", ("Task",), _owner, _owned),
         NoticeKind("referral-status", ("Task",), _requester, _asked),
         NoticeKind("assignment", ("CareTeam", "EpisodeOfCare"), _lead, _led),
+        # Told by the clock (morning.py), of no resource.
+        NoticeKind("in-hospital", (), lambda _new, _old: (), lambda _now, _names: ""),
         # Told by an alert that nobody acknowledged (people.py), never by a version.
         NoticeKind("escalation", (), lambda _new, _old: (), _unanswered),
     )

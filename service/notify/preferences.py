@@ -65,6 +65,10 @@ def due_us(row: Preference, kind: str, priority: str, now_us: int) -> int:
     return quiet_until_us(quiet, zone, at_us) or at_us
 
 
+def zone_of(row: Preference) -> str:
+    return row.zone or ZONE
+
+
 # --- wall clocks -----------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from service.access.context import parse
-from service.notify import contact, notices, persons
+from service.notify import contact, morning, notices, persons
 from service.notify.notice_sending import Desk, Ready, listed, send, suppressed, unsendable
 from service.notify.persons import Person
 from service.notify.preferences import channels_of, chosen, due_us
@@ -41,6 +41,9 @@ async def tell(desk: Desk, rows: Sequence[Notice]) -> None:
     reference, channel = rows[0].recipient, rows[0].channel
     who = await persons.person(desk.store, reference, desk.now_us, desk.behaviour.base_url)
     wishes = await notice_preferences.of_person(desk.store, reference)
+    if mornings := [row for row in rows if row.kind == morning.KIND]:
+        await morning.tell(desk, who, wishes, mornings)
+        rows = [row for row in rows if row.kind != morning.KIND]
     decided = [await _decide(desk, who, wishes, row) for row in rows]
     off = [one for one in decided if one.reason or (channel != IN_APP and channel not in one.wanted)]
     for one in off:

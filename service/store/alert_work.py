@@ -78,6 +78,12 @@ def waits(alert: str, *, state: str, due_us: int, by: str, level: int | None = N
     )
 
 
+def postponed(alert: str, by_us: int) -> Statement:
+    """What cannot be escalated is looked at again later, and does not stand before all others until then."""
+    sql = "UPDATE alert_work SET due_us = due_us + ? WHERE alert = ? AND state IN ('open', 'snoozed')"
+    return Statement(sql, (by_us, alert))
+
+
 async def of_alert(store: Store, alert: str) -> Work | None:
     rows = await of_alerts(store, [alert])
     return rows.get(alert)
@@ -92,9 +98,9 @@ async def of_alerts(store: Store, alerts: Sequence[str]) -> dict[str, Work]:
 
 async def due(store: Store, now_us: int, limit: int) -> list[str]:
     """Alerts to escalate, or whose snooze ends: by when they were due."""
-    sql = "SELECT alert FROM alert_work WHERE state = ? AND due_us <= ? ORDER BY due_us LIMIT ?"
+    sql = "SELECT due_us, alert FROM alert_work WHERE state = ? AND due_us <= ? ORDER BY due_us LIMIT ?"
     found = [row for state in ("open", "snoozed") for row in await store.fetch(sql, (state, now_us, limit))]
-    return [str(row[0]) for row in found[:limit]]
+    return [str(alert) for _, alert in sorted((row[0], row[1]) for row in found)[:limit]]
 
 
 async def listed(store: Store, *, state: str = "", patient: str = "", limit: int = 50) -> list[Work]:
@@ -152,6 +158,26 @@ async def led_in_hospital(store: Store, person: str, now_us: int) -> list[Transi
     return [TransitionRow(*row) for row in rows]
 
 
+async def patients_in_hospital(store: Store) -> list[str]:
+    """Of all members who are matched: references."""
+    sql = f"SELECT DISTINCT patient FROM care_transition WHERE end_us IS NULL AND status IN ({marks(len(PRESENT))})"
+    return sorted(str(row[0]) for row in await store.fetch(sql, PRESENT, heavy=True))
+
+
+async def leads_of(store: Store, patients: Sequence[str], now_us: int) -> list[str]:
+    """Who leads the care of any of these now; references, each once."""
+    found: set[str] = set()
+    for first in range(0, len(patients), 200):
+        keys = [store.keys.resource(one) for one in patients[first : first + 200]]
+        sql = (
+            "SELECT DISTINCT r.rtype, r.fhir_id FROM panel p JOIN resource r ON r.key = p.subject "
+            f"WHERE p.patient IN ({marks(len(keys))}) AND p.role = 'lead-care-manager' AND p.start_us <= ? "
+            "AND p.end_us > ? AND r.deleted = 0"
+        )
+        found |= {f"{rtype}/{id}" for rtype, id in await store.fetch(sql, (*keys, now_us, now_us))}
+    return sorted(found)
+
+
 async def has_member(store: Store, people: Sequence[str], patient: str, now_us: int) -> bool:
     """Whether one of these has the member now by an assignment, not by a Task."""
     if not people:
@@ -170,7 +196,8 @@ async def expected_discharges(store: Store, encounters: Sequence[str]) -> dict[s
         return {}
     sql = (
         "SELECT a.encounter, s.event FROM stay_account a JOIN stay_event s ON s.stay = a.stay "
-        f"WHERE a.encounter IN ({marks(len(encounters))}) AND s.event <> '' ORDER BY s.occurred_us, s.inbox_id"
+        f"WHERE s.patient = a.patient AND a.encounter IN ({marks(len(encounters))}) AND s.event <> '' "
+        "ORDER BY s.occurred_us, s.inbox_id"
     )
     found: dict[str, int] = {}
     for encounter, event in await store.fetch(sql, tuple(encounters), heavy=True):

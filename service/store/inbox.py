@@ -47,7 +47,7 @@ def insert(
     return Statement(
         "INSERT INTO inbox (id, source, control_id, hash, received_us, event, raw, ack, state, reason, patient, stay) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, CASE WHEN EXISTS (SELECT 1 FROM inbox WHERE source = ? AND control_id = ? "
-        "AND state <> 'unreadable') THEN 'same-control-id' ELSE ? END, '', '')",
+        "AND control_id <> '' AND state <> 'unreadable') THEN 'same-control-id' ELSE ? END, '', '')",
         (id, source, control_id, hash, received_us, event, raw, ack, state, source, control_id, reason),
     )
 

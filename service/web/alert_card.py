@@ -16,8 +16,8 @@ from service.workflow.parties import reference_of
 
 PRIORITY = {
     "stat": ("stat", "Act now"),
+    "asap": ("asap", "Very urgent"),  # R4: above urgent
     "urgent": ("urgent", "Urgent"),
-    "asap": ("asap", "Soon"),
     "routine": ("routine", "For information"),
 }
 _CLOSED = {"completed": "Done", "cancelled": "Cancelled", "failed": "Not done", "rejected": "Declined"}
@@ -90,7 +90,7 @@ def card(
         acknowledged=moment(received, zone),
         can_undo=can_undo(alert, now_us),
         retracted_because=str((alert.get("statusReason") or {}).get("text") or ""),
-        follow_ups=tuple(_follow_up(task, now_us, zone) for task in tasks),
+        follow_ups=tuple(_follow_up(task, now_us, zone) for task in sorted(tasks, key=_due_us)),
         was_for=was_for,
     )
 
@@ -155,6 +155,11 @@ def _display(resource: Resource, element: str) -> str:
 
 def _is_correction(alert: Resource) -> bool:
     return any(c.get("code") == "correction" for one in alert.get("category") or () for c in one.get("coding") or ())
+
+
+def _due_us(task: Resource) -> int:
+    """What is due first stands first."""
+    return _us(str(((task.get("restriction") or {}).get("period") or {}).get("end") or "")) or 2**63
 
 
 def _follow_up(task: Resource, now_us: int, zone: str) -> FollowUp:

@@ -15,7 +15,7 @@ from service.store import alert_work, epochs, stays
 from service.store.alert_work import TransitionRow
 from service.store.change import Change, Job
 from service.workflow.alert_clock import due_us, is_own, reference_of
-from service.workflow.alert_known import Known, known_of
+from service.workflow.alert_known import Known, known_of, thread_name
 from service.workflow.alert_routing import LEAD
 from service.workflow.parties import reference_of as reference_in
 from service.workflow.stay_alerts import IN_HOSPITAL
@@ -93,7 +93,7 @@ def _already(ctx: Context, row: TransitionRow, encounter: Resource, leads: list[
         facility_display=str(provider.get("display") or ""),
         now_us=ctx.now_us,
         sender=provider if provider.get("reference") else None,
-        about=About(row.thread, already=True),
+        about=About(thread_name(ctx.store.keys, row.thread), already=True),
     )
 
 

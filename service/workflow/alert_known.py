@@ -3,6 +3,7 @@
 from fhir_profiles import Resource
 from service.access.context import Context, parse
 from service.access.labels import carried
+from service.search.keys import Keys
 from service.store import alert_work, stays
 from service.store.change import Change
 from service.workflow.alert_clock import clocked, is_own
@@ -12,6 +13,11 @@ from service.workflow.transitions_of_care import OPEN, THREAD_SYSTEM, alert_id, 
 async def known_of(ctx: Context, encounter: str) -> "Known":
     """encounter: Encounter/id. What others filed about the stay is theirs, whatever it calls itself."""
     return Known(await stays.told(ctx.store, encounter, author=ctx.organization_key))
+
+
+def thread_name(keys: Keys, thread: str) -> str:
+    """As alerts name it. thread: the id of its first stay, which may be hidden from who reads an alert of a later one."""
+    return f"{keys.of('alert-thread', thread) & (1 << 64) - 1:016x}"
 
 
 class Known:
@@ -27,7 +33,7 @@ class Known:
         self.changed: dict[str, Resource] = {}
 
     def rethread(self, thread: str) -> None:
-        """All alerts of the stay stand in the thread that its transition of care has now."""
+        """All alerts of the stay stand in the thread that its transition of care has now. thread: its thread_name."""
         for resource in list(self.resources.values()):
             identifiers = resource.get("identifier") or []
             old = [one for one in identifiers if one.get("system") == THREAD_SYSTEM]

@@ -50,9 +50,10 @@ async def stand_in(ctx: Context, alert: Resource, person: str) -> Resource | Non
 
 
 async def open_tasks(ctx: Context, alert: Resource) -> list[tuple[Resource, int]]:
-    """(Task, version) of the follow-ups of an alert that are not closed."""
+    """(Task, version) of the follow-ups of an alert that are not closed; others' Tasks about it are left alone."""
     focus = f"Communication/{alert['id']}"
-    rows = await stays.told(ctx.store, reference_of(alert, "encounter"))
+    author = await read.source_org(ctx.store, ctx.store.keys.resource(focus))
+    rows = await stays.told(ctx.store, reference_of(alert, "encounter"), author=author)
     found = [(parse(body), version) for rtype, _, version, body in rows if rtype == "Task"]
     return [(one, version) for one, version in found if reference_of(one, "focus") == focus and one["status"] in OPEN]
 
@@ -62,9 +63,16 @@ async def checklist_tasks(ctx: Context, alert: Resource) -> list[tuple[Resource,
 
     The rest of it, a visit, 30 days of support, is not done, nor needless, because the member was reached.
     """
-    rows = await tasks.focused(ctx.store, f"Communication/{alert['id']}")
-    found = [(parse(body), version) for version, body in rows]
-    return [(one, version) for one, version in found if _asks_contact(one) and one["status"] in OPEN]
+    focus, keys = f"Communication/{alert['id']}", ctx.store.keys
+    author = await read.source_org(ctx.store, keys.resource(focus))
+    found = [(parse(body), version) for version, body in await tasks.focused(ctx.store, focus)]
+    return [
+        (one, version)
+        for one, version in found
+        if _asks_contact(one)
+        and one["status"] in OPEN
+        and await read.source_org(ctx.store, keys.resource(f"Task/{one['id']}")) == author
+    ]
 
 
 def _asks_contact(task: Resource) -> bool:

@@ -49,7 +49,10 @@ ALERTS: dict[str, Alert] = {
         "urgent", "{who} is now an inpatient of {where}, after observation, since {when}.", "contact", DAY
     ),
     "hospital-encounter": Alert(
-        "routine", "{who} is at {where} since {when}; the hospital did not say in what kind of care.", "contact", DAY
+        "routine",
+        "{who} has been at {where} since {when}; the hospital did not say in what kind of care.",
+        "contact",
+        DAY,
     ),
     "class-down": Alert("routine", "Correction: {who} is no longer {before} at {where} but {detail}, since {when}."),
     "transfer": Alert("urgent", "{who} was transferred to {detail} by {where} {when}.", "contact", DAY),
@@ -79,8 +82,8 @@ ALERTS: dict[str, Alert] = {
     "discharge/CUSTODY": Alert("stat", "{who} left {where} in custody {when}.", "find", WEEK),
     "discharge": Alert("asap", "{who} was discharged from {where} {when}; where to was not stated.", "visit", WEEK),
     "pre-admission": Alert("routine", "{where} plans to admit {who} (told {when})."),
-    "leave": Alert("routine", "{who} is on a leave of absence from {where} since {when}."),
-    "return": Alert("routine", "{who} is back at {where} from a leave of absence since {when}."),
+    "leave": Alert("routine", "{who} has been on a leave of absence from {where} since {when}."),
+    "return": Alert("routine", "{who} came back to {where} from a leave of absence {when}."),
     "death": Alert("urgent", "{where} reports that {who} has died ({when}).", "death", DAY),
 }
 """Rows `kind@class/word`, `kind/word`, `kind@class`, `kind`: the first that is there. The word is the detail, or the
@@ -89,10 +92,10 @@ home, with a home or without one; an emergency visit that ends at home is `urgen
 """
 
 ALREADY = {
-    "ed-arrival": "{who} is in the emergency department of {where}, since {when}.",
-    "observation": "{who} is under observation at {where}, since {when}.",
-    "admission": "{who} is already an inpatient of {where}, since {when}.",
-    "hospital-encounter": "{who} is at {where}, since {when}; the hospital did not say in what kind of care.",
+    "ed-arrival": "{who} is in the emergency department of {where}; the visit began {when}.",
+    "observation": "{who} is under observation at {where}, and has been since {when}.",
+    "admission": "{who} is already an inpatient of {where}; admitted {when}.",
+    "hospital-encounter": "{who} has been at {where} since {when}; the hospital did not say in what kind of care.",
     "class-down": "{who} is {detail} at {where}, since {when}.",
 }
 """In the place of the text, where the member is in hospital already as somebody begins to care for it."""
@@ -150,6 +153,7 @@ def fill(
         detail=CLASS_WORDS.get(detail, detail) or "another facility",
         began=moment(began_us, now_us, zone) if began_us is not None else "",
     )
+    said = said.replace("..", ".")  # a name that ends in an initial, at the end of the sentence
     return said[0].upper() + said[1:]
 
 

@@ -22,6 +22,8 @@ from service.workflow.sending_systems import source_of
 
 MOST = 200
 """Messages of a stay that are listed, the newest."""
+KINDS = {"care-manager-contact": "hospital", "correction": "correction", "enlace-alert": "alert"}
+"""Category of a Communication about a stay -> what it is, in this order."""
 
 
 async def view(store: Store, id: int, *, content: bool) -> dict[str, Any] | None:
@@ -121,10 +123,19 @@ async def _made(store: Store, row: Received) -> dict[str, Any]:
     for rtype, fhir_id, _version, body in await stays.told(store, encounter):
         resource = resource_of(body)
         when = resource.get("sent") or resource.get("authoredOn")
-        told[rtype].append({"reference": f"{rtype}/{fhir_id}", "status": resource.get("status"), "when": when})
+        made: dict[str, Any] = {"reference": f"{rtype}/{fhir_id}", "status": resource.get("status"), "when": when}
+        if rtype == "Communication":
+            made["kind"] = _kind(resource)
+        told[rtype].append(made)
         people |= {str(r.get("reference")) for r in resource.get("recipient") or () if r.get("reference")}
     notices = await feed_view.notices(store, sorted(people), [a["reference"] for a in told["Communication"]])
     for alert in told["Communication"]:
         alert["notices"] = notices.get(alert["reference"], [])
     ordered = {kind: sorted(rows, key=lambda r: str(r["when"])) for kind, rows in told.items()}
     return {"encounter": encounter, "alerts": ordered["Communication"], "tasks": ordered["Task"]}
+
+
+def _kind(told: dict[str, Any]) -> str:
+    """alert, correction, or who else was told: the hospital, the plan."""
+    codes = {str(c.get("code")) for one in told.get("category") or () for c in one.get("coding") or ()}
+    return next((word for code, word in KINDS.items() if code in codes), "told")

@@ -12,7 +12,7 @@ from typing import Any
 from mappers.hl7v2.source import SourceConfig
 from service import metrics
 from service.access.context import Context
-from service.log_events import FEED_OVER, FEED_RAISED, log
+from service.log_events import FEED_OVER, FEED_RAISED, identifier, log
 from service.store import feed_hours, sources
 from service.store.change import Change, Job
 from service.store.engine import Store
@@ -64,9 +64,9 @@ async def watch(ctx: Context, payload: dict[str, Any]) -> Change:
             raised.add((look.source.name, kind))
             change.statements.append(feed_hours.raised(look.source.name, kind, now_us, detail))
     for name, kind in sorted(raised - told.keys()):
-        log(FEED_RAISED, source=name, kind=kind)
+        log(FEED_RAISED, source=identifier(name), kind=kind)
     for name, kind in sorted(told.keys() - raised):
-        log(FEED_OVER, source=name, kind=kind)
+        log(FEED_OVER, source=identifier(name), kind=kind)
         change.statements.append(feed_hours.over(name, kind, now_us))
     if now_us % HOUR_US < 60_000_000:
         change.statements += feed_hours.forget(now_us - KEPT_US, [source.name for source in active])

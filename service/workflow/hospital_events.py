@@ -10,10 +10,11 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
+from mappers.hl7v2.event import AdtEvent
 from mappers.hl7v2.findings import Finding
 from mappers.hl7v2.source import SourceConfig
 from service.access.context import Context
-from service.log_events import ADT_MATCHED, ADT_UNMAPPED, ADT_UNMATCHED, log
+from service.log_events import ADT_MATCHED, ADT_UNMAPPED, ADT_UNMATCHED, identifier, log
 from service.store import inbox, inbox_terms
 from service.store.change import Change
 from service.workflow import matching
@@ -40,24 +41,31 @@ async def apply_adt(ctx: Context, payload: dict[str, Any]) -> Change:
         return Change()
     raw, source_name, received_us = stored
     source = await source_of(ctx.store, source_name)
+    if source is None and source_name.strip("?!") == "":  # nothing in it says who sent it: see inbox_keeping
+        return _ended(ctx, inbox_id, Settled("unreadable", "no-header", "", ""))
     if source is None:
         return _ended(ctx, inbox_id, Settled("unregistered", "source-not-registered", "", ""))
     said = read(raw, source, received_us)
     _report(inbox_id, source, said.findings)
     if not said.events:
         return _ended(ctx, inbox_id, Settled(said.state, said.refused, "", ""))
-    if said.events[0].processing_id not in source.processing_ids:
+    if (said.events[0].processing_id.strip().upper() or "P") not in source.processing_ids:
         return _ended(ctx, inbox_id, Settled("ignored", "not-production", "", ""))
     change, outcomes = Change(), list[Settled]()
     digest = sha256(raw).hexdigest()
     for event in said.events:
-        cause = Cause(inbox_id, received_us, event.code, source.name, event.control_id, digest, source.facility)
+        cause = Cause(inbox_id, received_us, event.code, source.name, event.control_id, digest, _place(event, source))
         part, outcome = await _apply(ctx, Incoming(inbox_id, received_us, event, cause))
         part.statements += await inbox_terms.terms(ctx.store, inbox_id, event, outcome.patient)
         _join(change, part, outcome)
         outcomes.append(outcome)
     best = next((one for one in outcomes if one.state == "applied"), outcomes[0])
     return change.merge(_ended(ctx, inbox_id, best))
+
+
+def _place(event: AdtEvent, source: SourceConfig) -> str:
+    """Of a feed of many facilities that of the message."""
+    return event.facility.reference or source.facility
 
 
 def _ended(ctx: Context, inbox_id: int, end: Settled) -> Change:
@@ -70,7 +78,8 @@ def _report(inbox_id: int, source: SourceConfig, findings: Sequence[Finding]) ->
     for finding in findings:
         if finding.severity != "information" and "-" in finding.location:
             segment, _, field = finding.location.partition("-")
-            log(ADT_UNMAPPED, inbox=inbox_id, source=source.name, segment=segment, field=field, table=finding.code)
+            about = {"source": source.name, "segment": segment, "field": field, "table": finding.code}
+            log(ADT_UNMAPPED, inbox=inbox_id, **{name: identifier(text) for name, text in about.items()})
 
 
 async def _apply(ctx: Context, incoming: Incoming) -> tuple[Change, Settled]:

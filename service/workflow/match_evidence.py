@@ -11,6 +11,7 @@ from typing import Any, Literal
 from fhir_profiles import Resource
 from mappers.hl7v2.event import AdtEvent, Name, Patient
 from service.workflow.person_names import comparable, half_given, plain, same_family, same_given, suffix_of
+from service.workflow.street_names import street_name
 
 Said = Literal["agree", "differ", "unknown"]
 CIN_SYSTEM = "https://enlace.example.org/fhir/NamingSystem/medi-cal-cin"
@@ -98,6 +99,12 @@ def compare_person(who: Patient, patient: Resource, communal: frozenset[tuple[st
         near=_near(day, born),
         half=_half(who.names, patient),
     )
+
+
+def surname_shared(names: Iterable[Name], patient: Resource) -> bool:
+    """Whether any name of the one and any of the other have the same surname: what twins have in common."""
+    theirs = [str(other.get("family", "")) for other in patient.get("name", ())]
+    return any(same_family(name.family, other) for name in names for other in theirs)
 
 
 def identifiers(patient: Resource, system: str) -> list[Mapping[str, Any]]:
@@ -196,9 +203,9 @@ def _corroboration(who: Patient, patient: Resource, communal: frozenset[tuple[st
     ssn = {re.sub(r"\D", "", str(i.get("value", "")))[-4:] for i in identifiers(patient, SSN_SYSTEM)}
     if len(who.ssn4) == 4 and who.ssn4 in ssn:
         found.append("ssn4")
-    homes = {home_of(a) for a in patient.get("address", ())}
-    mine = {_home(a.lines, a.zip) for a in who.addresses if a.use not in {"old", "work"}}
-    if (homes & mine) - {None} - communal:
+    homes = {_street_of(a) for a in patient.get("address", ())}
+    mine = {_street(a.lines, a.zip) for a in who.addresses if a.use not in {"old", "work"}}
+    if any(home is not None and home[:2] not in communal for home in homes & mine):
         found.append("address")
     return tuple(found)
 
@@ -212,6 +219,17 @@ def digits(phone: str) -> str:
 def home_of(address: Mapping[str, Any]) -> tuple[str, str] | None:
     """As _home, of a FHIR Address."""
     return _home(_words(address.get("line")), str(address.get("postalCode", "")))
+
+
+def _street_of(address: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    return _street(_words(address.get("line")), str(address.get("postalCode", "")))
+
+
+def _street(lines: Iterable[str], postcode: str) -> tuple[str, str, str] | None:
+    """As _home, with the name of the street: one number stands in many streets of a ZIP. None where it has no name."""
+    lines = list(lines)
+    home, name = _home(lines, postcode), street_name(plain(" ".join(lines)))
+    return (*home, name) if home and name else None
 
 
 def _home(lines: Iterable[str], postcode: str) -> tuple[str, str] | None:

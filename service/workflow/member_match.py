@@ -10,7 +10,7 @@ from typing import Literal
 
 from fhir_profiles import Resource
 from mappers.hl7v2.event import AdtEvent, Identifier
-from service.workflow.match_evidence import Evidence, compare, identifiers
+from service.workflow.match_evidence import Evidence, compare, identifiers, surname_shared
 from service.workflow.person_names import family_keys, newborn_name
 
 PANEL_AUTHORITIES = frozenset({"ENLACE", "https://enlace.example.org/fhir/NamingSystem/panel-id"})
@@ -165,6 +165,8 @@ def _of_another(seen: Evidence) -> bool:
 def _by_demographics(event: AdtEvent, pool: Sequence[Candidate], communal: frozenset[tuple[str, str]]) -> Match:
     if _newborn(event):
         return Match(None, "", "newborn")
+    # Many are born on a day; the others of it cost most of the time, and no rule below is about them.
+    pool = [c for c in pool if surname_shared(event.patient.names, c.patient)]
     seen = [(c, compare(event, c.patient, communal)) for c in pool]
     near = [(c, e) for c, e in seen if e.birth_date == "agree" and e.family == "agree" and e.given != "differ"]
     sure = [(c, e) for c, e in near if e.name == "agree" and e.sex != "differ" and e.corroborated]

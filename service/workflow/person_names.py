@@ -62,6 +62,8 @@ def _scripts(text: str) -> frozenset[str]:
 
 def comparable(one: str, other: str) -> bool:
     """False where the names are written in different scripts: then they cannot differ, nor agree."""
+    if one.isascii() and other.isascii():
+        return True
     a, b = _scripts(one), _scripts(other)
     return not a or not b or bool(a & b)
 

@@ -23,9 +23,11 @@ async def purge(ctx: Context, payload: dict[str, Any]) -> Change:
     state, after = str(payload.get("state", strangers.STATES[0])), int(payload.get("after", 0))
     before_us = ctx.now_us - days * DAY_US
     found = await strangers.old(ctx.store, state, after, before_us, PAGE)
-    change = Change(statements=strangers.emptied([id for id, _ in found], ctx.now_us))
-    if found:
-        detail = {"messages": len(found), "first": found[0][0], "last": found[-1][0]}
+    kept = await strangers.of_members(ctx.store, [id for id, _ in found]) if state == "applied" and found else ()
+    ids = [id for id, _ in found if id not in kept]
+    change = Change(statements=strangers.emptied(ids, ctx.now_us))
+    if ids:
+        detail = {"messages": len(ids), "first": ids[0], "last": ids[-1]}
         change.audit.append(ctx.audit("D", "adt-purged", "inbox", detail=detail))
     following = _following(state, found)
     if following:

@@ -18,7 +18,7 @@ def config_of(source: RegisteredSource) -> SourceConfig:
         facility_display=c.get("display", ""),
         zone=c.get("zone", "America/Los_Angeles"),
         charset=c.get("charset", ""),
-        class_map=c.get("class_map", {}),
+        class_map=c.get("class_map", {}) | _by_capitals(c.get("class_map", {})),
         ack_mode=c.get("ack_mode"),
         reply_always=c.get("reply_always", True),
         cin_authorities=tuple(c.get("cin_authorities", ())),

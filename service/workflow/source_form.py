@@ -15,7 +15,8 @@ from service.store.sources import RegisteredSource
 MAX_ENTRIES = 2_000
 """Of a map of one source."""
 MAX_TEXT = 200
-NAME = re.compile(r"[A-Za-z0-9._-]{1,60}", re.ASCII)
+NAME = re.compile(r"(?!\d{8}[A-Za-z]\d?\Z)(?!\d{3}-\d{2}-\d{4}\Z)[A-Za-z0-9._-]{1,60}", re.ASCII)
+"""It stands in logs and figures: nothing that could be a Medi-Cal or Social Security number (service/log_events.py)."""
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _ORGANIZATION = re.compile(r"Organization/[A-Za-z0-9.-]{1,64}", re.ASCII)
 _PLACE = re.compile(r"PV1-(?:2|3|10|18):.{1,100}")
@@ -116,7 +117,7 @@ CONFIG: dict[str, tuple[Callable[[object], bool], str]] = {
     ),
 }
 _COLUMNS: dict[str, tuple[Callable[[object], bool], str]] = {
-    "name": (_matches(NAME), "1 to 60 letters, digits, hyphens, dots and underscores"),
+    "name": (_matches(NAME), "1 to 60 letters, digits, hyphens, dots and underscores, and no number of a person"),
     "application": (_text, "the first component of MSH-3, or empty: any"),
     "facility": (lambda v: _text(v) and v != "", "the first component of MSH-4"),
     "organization": (

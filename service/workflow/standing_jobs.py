@@ -15,6 +15,7 @@ STANDING: dict[str, int] = {
     "timer.due": MINUTE_US,
     "adt.watch": MINUTE_US,
     "alert.overdue": MINUTE_US,
+    "notice.morning": 60 * MINUTE_US,
     "adt.stale": DAY_US,
     "adt.purge": DAY_US,
 }

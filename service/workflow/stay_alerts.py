@@ -11,7 +11,7 @@ from service.store.alert_work import TransitionRow
 from service.store.change import Change
 from service.workflow import alert_flags, alert_routing
 from service.workflow.alert_clock import is_own
-from service.workflow.alert_known import Known, known_of
+from service.workflow.alert_known import Known, known_of, thread_name
 from service.workflow.alert_text import date_time
 from service.workflow.stay_events import DAY_US
 from service.workflow.stay_transitions import Transition, transitions
@@ -48,7 +48,8 @@ class Told:
     thread: str = ""
     received_us: int = 0
     ends: frozenset[str] = frozenset()
-    """Ids of the member's Encounters that go with the same Change: they are this stay under another number."""
+    """Ids of the member's Encounters that are no other stay: they go with this Change, being this stay under another
+    number, or belong to the same transition of care from now on."""
 
 
 async def alert_writes(
@@ -78,7 +79,7 @@ async def _written(
             done.append(transition)
             if transition.action == "alert" and transition.kind == "death":
                 _close_outreach(known, task_id(told.encounter, transition.key), ctx.now_us)
-    known.rethread(told.thread)
+    known.rethread(thread_name(ctx.store.keys, told.thread))
     await known.commit(ctx, change, told.patient)
     return done, bool(recipients) or all(transition.action != "alert" for transition in todo)
 
@@ -104,7 +105,7 @@ async def _also(ctx: Context, told: Told, transition: Transition, recipients: li
 async def _about(ctx: Context, told: Told, transition: Transition, known: Known, now: StayState) -> About:
     stay = told.encounter.partition("/")[2]
     began = now.start_us if transition.kind == "discharge" else None
-    about = About(told.thread, told.received_us, began)
+    about = About(thread_name(ctx.store.keys, told.thread), told.received_us, began)
     if not transition.realtime:
         return about
     if transition.kind in ARRIVED and now.status in alert_work.PRESENT and ctx.now_us - transition.at_us > DAY_US:

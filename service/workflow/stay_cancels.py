@@ -17,7 +17,7 @@ ALSO: dict[str, frozenset[str]] = {
 }
 """What goes with the effects that a row of THE event table says are cancelled: moves inside a visit that never was."""
 
-LAST_ONLY = frozenset({"cancel-transfer", "cancel-leave", "cancel-return"})
+LAST_ONLY = frozenset({"cancel-transfer", "cancel-leave", "cancel-return", "cancel-tracking"})
 
 Cancelled = dict[int, Fact]
 """Index of a cancelled fact (in sorted order) -> the first cancel that reaches it."""
@@ -38,7 +38,7 @@ def cancelled(facts: Sequence[Fact]) -> Cancelled:
 
 
 def _apply(cancel: Fact, facts: Sequence[Fact], out: Cancelled, low: int) -> None:
-    """An A12, A52 or A53 undoes one event, the last before it, in all its copies; the others undo all before them."""
+    """An A12, A32, A33, A52 or A53 undoes the last event before it, in all its copies; the others all before them."""
     targets = _targets(cancel)
     reached = [
         i

@@ -24,9 +24,12 @@ class ClassSpan:
     """The event that told it."""
 
 
-def class_history(facts: Sequence[Fact], start_us: int | None, planned: bool) -> tuple[ClassSpan, ...]:
+def class_history(
+    facts: Sequence[Fact], start_us: int | None, planned: bool, over: bool = False
+) -> tuple[ClassSpan, ...]:
     """facts: standing, sorted. An unknown class never hides a known one; empty when none was told.
 
+    over: the visit was cancelled or deleted; then any message says what it would have been.
     Class P says nothing of someone who was admitted after all: such a stay must not pass as a mere appointment.
     """
     admitted = not planned and any(f.effect == "admit" for f in facts)
@@ -35,7 +38,7 @@ def class_history(facts: Sequence[Fact], start_us: int | None, planned: bool) ->
         klass = told_class(fact)
         if klass not in RANK or (klass == "PRE" and admitted):
             continue
-        if fact.effect not in RAISES and not (planned and fact.effect == "pre-admit"):
+        if not over and fact.effect not in RAISES and not (planned and fact.effect == "pre-admit"):
             continue
         if not spans:
             spans.append(ClassSpan(klass, fact.occurred_us if start_us is None else start_us, fact))

@@ -54,7 +54,7 @@ def diagnoses(
 ) -> list[Resource]:
     """A Condition for each code that any message gave; the last word on a code counts.
 
-    name: makes the id. What follows from Encounter and code alone could be guessed, code by code, wherever the id stands.
+    name: makes the id. What follows from Encounter and code alone could be guessed, code by code, where the id stands.
     The hospital assigns its identifier: so the labels of the place (label_rule) are the diagnosis's too.
     """
     found: dict[str, Resource] = {}

@@ -5,6 +5,7 @@ Order and repeats: facts/adt.md 1.6 and 3; the effects are those of THE event ta
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from mappers.hl7v2.event import AdtEvent, Place, Visit
 
@@ -14,7 +15,7 @@ STARTS = frozenset({"admit", "register"})
 EVIDENCE = frozenset(
     {"transfer", "discharge", "leave", "return", "class-change", "pending-discharge", "cancel-transfer",
      "cancel-discharge", "cancel-leave", "cancel-return", "cancel-pending-discharge", "tracking", "pending-transfer",
-     "cancel-pending-transfer"}
+     "cancel-pending-transfer", "cancel-tracking"}
 )  # fmt: skip
 """Effects that say that the person is or was there, even where the admission itself never reached us."""
 HOSPITAL = frozenset({"ED", "OBSERVATION", "INPATIENT"})
@@ -38,6 +39,8 @@ class StoredEvent:
     received_us: int
     account: str = ""
     followed: bool = False
+    read: dict[tuple[str, bool], "Fact"] = field(default_factory=dict, compare=False, repr=False)
+    """Its facts by (account, followed), worked out once: a stay is looked at from many sides with each message."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,15 @@ class Fact:
     pending_place: str = ""
     received_us: int = field(default=0, compare=False)
 
+    @cached_property
+    def order(self) -> tuple[object, ...]:
+        return self.occurred_us, self.rank, self.made_us, _natural(self.control_id), repr(self)
+
+    @cached_property
+    def unstamped(self) -> "Fact":
+        """Engines restamp MSH-7 when they replay; the first stamp is the sender's own."""
+        return replace(self, made_us=0)
+
     @property
     def closes(self) -> bool:
         """A discharge, or another kind of message with PV1-45 filled. "Still patient" is an interim bill, no discharge.
@@ -121,17 +133,23 @@ def facts_of(events: Iterable[StoredEvent]) -> list[Fact]:
     kept: dict[Fact, Fact] = {}
     for stored in events:
         fact = _fact(stored)
-        # Engines restamp MSH-7 when they replay; the first stamp is the sender's own.
-        same = replace(fact, made_us=0)
+        same = fact.unstamped
         other = kept.get(same)
         if other is not None:
             made, received = min(fact.made_us, other.made_us), min(fact.received_us, other.received_us)
             fact = replace(fact, made_us=made, received_us=received)
         kept[same] = fact
-    return sorted(kept.values(), key=_order)
+    return sorted(kept.values(), key=lambda fact: fact.order)
 
 
 def _fact(stored: StoredEvent) -> Fact:
+    key = stored.account, stored.followed
+    if key not in stored.read:
+        stored.read[key] = _made(stored)
+    return stored.read[key]
+
+
+def _made(stored: StoredEvent) -> Fact:
     event, visit = stored.event, stored.event.visit
     occurred = stored.received_us if event.occurred is None else event.occurred
     ahead = occurred > stored.received_us + DAY_US
@@ -187,11 +205,7 @@ def _units(visit: Visit) -> Iterator[str]:
 
 def order_of(stored: StoredEvent) -> tuple[object, ...]:
     """Where a message stands among those of its stay; the same whatever the order of arrival."""
-    return _order(_fact(stored))
-
-
-def _order(f: Fact) -> tuple[object, ...]:
-    return f.occurred_us, f.rank, f.made_us, _natural(f.control_id), repr(f)
+    return _fact(stored).order
 
 
 def _place(place: Place | None) -> str:

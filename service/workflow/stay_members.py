@@ -4,7 +4,7 @@ Each stay has an Encounter of its own for each member: an Encounter never change
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from service.access.context import Context
 from service.store import stay_rows
@@ -36,9 +36,13 @@ class _Side:
     deaths: dict[str, list[Message]]
     world: World
     keys: dict[str, frozenset[str]]
+    of_encounter: dict[str, Chain] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.of_encounter = {self.encounter[chain[0].account]: chain for chain in reversed(self.chains)}
 
     def chain_of(self, encounter: str) -> Chain | None:
-        return next((c for c in self.chains if self.encounter[c[0].account] == encounter), None)
+        return self.of_encounter.get(encounter)
 
     def picture(self, encounter: str, patient: str, now_us: int) -> Picture | None:
         chain = self.chain_of(encounter)
@@ -79,7 +83,7 @@ async def settle_member(
         if now is None:
             continue
         thread = _thread_row(encounter, patient, threads[chain[0].account], now)
-        writing = Writing(patient, encounter, thread, cause, frozenset(gone))
+        writing = Writing(patient, encounter, thread, cause, frozenset(gone) | _same_thread(chain, new, threads))
         heard &= await write_stay(ctx, change, writing, was, now)
         if stored.get(encounter) != thread:
             change.statements.append(stay_rows.put_thread(thread))
@@ -87,6 +91,12 @@ async def settle_member(
         heard &= await tell_death(ctx, change, patient, told[1])
     _keep_accounts(change, patient, rows, new, touched)
     return Result({s.account: new.encounter[c[0].account] for c in new.chains for s in c}, heard)
+
+
+def _same_thread(chain: Chain, new: _Side, threads: dict[str, str]) -> frozenset[str]:
+    """The member's other Encounters of this transition of care, of which some join it with this Change."""
+    mine = threads[chain[0].account]
+    return frozenset(new.encounter[a] for a, thread in threads.items() if thread == mine and a != chain[0].account)
 
 
 async def _retire(ctx: Context, change: Change, writing: Writing, old: _Side, new: _Side) -> None:
@@ -157,9 +167,11 @@ async def _after(
 
 async def _encounter_id(ctx: Context, account: str, patient: str, known: dict[str, str]) -> str:
     """The account's own key, unless it is the Encounter of somebody else."""
+    if known.get(account) == account:
+        return account
     other = "stay-" + derived_id("encounter", account, patient)
-    if known.get(account) in (account, other):
-        return known[account]
+    if known.get(account) == other:
+        return other
     held = await ctx.resource(f"Encounter/{account}")
     return account if held is None or reference_of(held[0], "subject") == patient else other
 
@@ -215,6 +227,9 @@ def _thread_row(encounter: str, patient: str, thread: str, now: Picture) -> Thre
 def _keep_accounts(change: Change, patient: str, rows: list[AccountRow], new: _Side, touched: set[str]) -> None:
     """Under each key that has a message of the member: its account and Encounter, for the next decision."""
     made: dict[str, AccountRow] = {}
+    stood: dict[str, set[str]] = {}
+    for row in rows:
+        stood.setdefault(row.account, set()).add(row.stay)
     for chain in new.chains:
         for one in chain:
             keys = {
@@ -222,7 +237,7 @@ def _keep_accounts(change: Change, patient: str, rows: list[AccountRow], new: _S
                 for key in new.keys.get(one.account, ())
                 if any(m.row.patient == patient and m.row.stay == key for m in new.world.messages.values())
             }
-            for key in keys or {row.stay for row in rows if row.account == one.account}:
+            for key in keys or stood.get(one.account, set()):
                 made[key] = AccountRow(
                     key, one.account, new.encounter[chain[0].account], patient, one.facility, one.began, one.klass,
                     one.disposition, one.came_from, one.status, one.start_us, one.end_us, one.seen_us,

@@ -104,7 +104,7 @@ async def _matched_anew(ctx: Context, after: World, loaded: Loaded) -> dict[tupl
                 match = await matching.whose(ctx, message.event, account, seen)
                 found[message.key] = match
                 row = replace(message.row, own=match.patient_ref or "", reason=match.reason)
-                after.messages[message.key] = replace(message, row=row)
+                after.messages[message.key] = message.noted(row)
     return found
 
 
@@ -128,7 +128,7 @@ def _counted(after: World, messages: Sequence[Message], decided: Decided) -> Own
         joined = owner.patient if claim.id in owner.joined else ""
         reason = claim.reason if joined else why_not(claim, owner)
         row = replace(message.row, patient=joined, reason=reason)
-        after.messages[message.key] = replace(message, row=row)
+        after.messages[message.key] = message.noted(row)
     return owner
 
 
@@ -136,7 +136,7 @@ def _of_persons(after: World) -> None:
     """What is told of a person without a stay counts for whom it names."""
     for key, message in after.messages.items():
         if message.event.effect == "demographics":
-            after.messages[key] = replace(message, row=replace(message.row, patient=message.row.own))
+            after.messages[key] = message.noted(replace(message.row, patient=message.row.own))
 
 
 def _record(change: Change, said: Said, before: World, after: World) -> None:

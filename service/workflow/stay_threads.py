@@ -5,8 +5,9 @@ hospital makes two stays of one thread (facts 1.4, 1.5). Decided from all accoun
 which they became known does not matter.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from service.workflow.stay_classes import RANK
 from service.workflow.stay_events import DAY_US, HOUR_US
@@ -55,9 +56,10 @@ Chain = tuple[Stretch, ...]
 def stays_of(stretches: Sequence[Stretch]) -> list[Chain]:
     """Every account in one chain; chains in order of time."""
     follows: dict[str, Stretch] = {}
+    visits = _visits(stretches)
     for later in sorted(stretches, key=lambda s: s.order):
         earlier = [
-            s for s in stretches
+            s for s in _near(later, visits)
             if _follows(later, s) and s.account not in follows and not _leads(later.account, s.account, follows)
         ]  # fmt: skip
         if earlier:
@@ -71,6 +73,43 @@ def stays_of(stretches: Sequence[Stretch]) -> list[Chain]:
             chain.append(follows[chain[-1].account])
         chains.append(tuple(chain))
     return chains
+
+
+@dataclass
+class _Visits:
+    """Emergency and observation visits of a facility by their start. until: how far those up to it reach."""
+
+    starts: list[int] = field(default_factory=list)
+    visits: list[Stretch] = field(default_factory=list)
+    until: list[int] = field(default_factory=list)
+
+
+def _visits(stretches: Sequence[Stretch]) -> dict[str, _Visits]:
+    """A member may have thousands of stays: not each is compared with each."""
+    found: dict[str, _Visits] = {}
+    begun = [(s.start_us, s.account, s) for s in stretches if s.start_us is not None and s.klass in BEFORE_ADMISSION]
+    for start_us, _, visit in sorted(begun, key=lambda one: one[:2]):
+        here = found.setdefault(visit.facility, _Visits())
+        here.starts.append(start_us)
+        here.visits.append(visit)
+        here.until.append(max(_until(visit, start_us), here.until[-1] if here.until else 0))
+    return found
+
+
+def _near(later: Stretch, visits: dict[str, _Visits]) -> Iterator[Stretch]:
+    here = visits.get(later.facility)
+    if here is None or later.start_us is None:
+        return
+    at = bisect_right(here.starts, later.start_us + SAME_HOUR_US) - 1
+    while at >= 0 and here.until[at] >= later.start_us:
+        yield here.visits[at]
+        at -= 1
+
+
+def _until(visit: Stretch, start_us: int) -> int:
+    """So late may the admission begin that it led to."""
+    end_us = start_us + OPEN_US if visit.end_us is None else visit.end_us
+    return end_us + (HERE_US if visit.disposition in NO_DESTINATION else SAME_HOUR_US)
 
 
 def _leads(account: str, target: str, follows: dict[str, Stretch]) -> bool:
@@ -89,17 +128,20 @@ def _follows(later: Stretch, earlier: Stretch) -> bool:
         return False
     if earlier.klass not in BEFORE_ADMISSION or RANK.get(later.began, 0) <= RANK[earlier.klass]:
         return False
-    end_us = earlier.start_us + OPEN_US if earlier.end_us is None else earlier.end_us
-    slack = HERE_US if earlier.disposition in NO_DESTINATION else SAME_HOUR_US
     # PV1-44 of the admission is often the arrival, in another clerk's minutes.
-    return earlier.start_us - SAME_HOUR_US <= later.start_us <= end_us + slack
+    return earlier.start_us - SAME_HOUR_US <= later.start_us <= _until(earlier, earlier.start_us)
 
 
 def threads_of(chains: Sequence[Chain]) -> dict[str, str]:
     """First account of each stay -> first account of the transition of care that it belongs to."""
     before: dict[str, str] = {}
+    lasting = [chain for chain in chains if chain[-1].end_us is None]
+    over = sorted((chain for chain in chains if chain[-1].end_us is not None), key=_ended)
+    ends = [_ended(chain) for chain in over]
     for chain in chains:
-        came = [other for other in chains if other is not chain and _handed_on(other, chain)]
+        start_us = chain[0].start_us or 0
+        near = over[bisect_left(ends, start_us - TRANSFER_US) : bisect_right(ends, start_us + EARLY_US)]
+        came = [other for other in (*near, *lasting) if other is not chain and _handed_on(other, chain)]
         if came:
             before[chain[0].account] = max(came, key=lambda c: (_ended(c), c[0].order))[0].account
     return {chain[0].account: _first(chain[0].account, before) for chain in chains}

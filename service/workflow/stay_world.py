@@ -39,6 +39,12 @@ class Message:
     def key(self) -> tuple[str, int]:
         return self.row.stay, self.row.inbox_id
 
+    def noted(self, row: MessageRow) -> "Message":
+        """The same message, counted otherwise: what was worked out of it holds."""
+        made = Message(row, self.event)
+        made.__dict__["stored"] = self.stored
+        return made
+
     @property
     def moves(self) -> bool:
         return self.event.effect in MOVES

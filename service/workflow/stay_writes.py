@@ -45,7 +45,7 @@ class Writing:
     thread: ThreadRow | None
     cause: Cause
     ends: frozenset[str] = frozenset()
-    """Other Encounters of the member that go with this Change."""
+    """Other Encounters of the member that are no other stay: they go with this Change, or are of its transition."""
 
     @property
     def reference(self) -> str:

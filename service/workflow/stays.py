@@ -155,9 +155,11 @@ def _visit(facts: Sequence[Fact], gone: Cancelled, low: int, high: int, number: 
     disposition = _disposition(live, facts[closings[0]], closing) if closing else (None, "")
     pending = next((i for i in reversed(indices) if facts[i].effect == "pending-discharge"), None)
     at = opened if opened is not None else high
+    over = status in {"cancelled", "entered-in-error"}
+    told = facts[low:high] if over else live or facts[low:high]
     return Visit(
         status=status,
-        classes=class_history(live or facts[low:high], start, planned=status == "planned"),
+        classes=class_history(told, start, planned=status == "planned", over=over),
         places=places(live or facts[low:high], closing.end_us if closing else None),
         moves=facility_moves(live) if present else (),
         start_us=start,

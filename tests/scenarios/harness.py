@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -120,8 +121,11 @@ class Service:
             "ENLACE_AUDIT_KEY_FILE": str(home / "audit.key"),
             "ENLACE_AUDIT_RECEIPTS": str(home / "audit-receipts.jsonl"),
             "PYTHONPATH": str(ROOT),
+            # Hundreds of modules are compiled once, not with each start: half of what a start costs.
+            "PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / f"enlace-bytecode-{os.getuid()}"),
             **env,
         }
+        self._env.pop("PYTHONDONTWRITEBYTECODE", None)
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._starts = 0
         self._named: dict[str, tuple[str, ...]] = {}

@@ -118,13 +118,15 @@ class Load:
     def write(self, number: int) -> None:
         counter = 0
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/fhir+json"}
+        trusted = httpx.create_ssl_context()  # made anew for each request it takes the processor from those that start
         while not self.stop.is_set():
             counter += 1
             text = f"w{number}-{counter}"
             body = {"resourceType": "Observation", "status": "final", "code": {"text": text},
                     "subject": {"reference": "Patient/m0"}, "valueString": text}  # fmt: skip
             try:
-                answer = httpx.post(f"{self.service.base}/fhir/Observation", json=body, headers=headers, timeout=20)
+                url = f"{self.service.base}/fhir/Observation"
+                answer = httpx.post(url, json=body, headers=headers, timeout=20, verify=trusted)
             except httpx.TransportError:
                 time.sleep(0.2)
                 continue

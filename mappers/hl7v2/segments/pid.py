@@ -64,7 +64,7 @@ def cins(
     """Well-formed CINs, best source first: PID-3 by type or authority, PID-2, PID-4, IN1-36, IN1-49, IN1-2."""
     found: dict[str, None] = {}
     for one in ids:
-        named = one.authority in source.cin_authorities or one.system in source.cin_authorities
+        named = source.gives_cins(one.authority, one.system)
         if not named and one.type not in MEDICAID_TYPES:
             continue
         if value := cin(one.value):

@@ -71,7 +71,7 @@ def patient_class(
     """(class, field that gave it): the source's own map by PV1-18, PV1-10, unit, PV1-2; then table 0004 and aliases."""
     for number in (18, 10, 3, 2):
         value = pv1.get(number)
-        mapped = source.class_map.get(f"PV1-{number}:{value}") if value else None
+        mapped = source.class_of(f"PV1-{number}", value) if value else None
         if mapped in _CLASSES:
             return mapped, f"PV1-{number}"
     code = pv1.get(2)

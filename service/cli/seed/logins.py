@@ -10,7 +10,7 @@ from service.cli.seed.parts import fhir_id
 from service.store.credentials import RegisteredClient
 
 ALL = "system/*.cruds"
-DIRECTORY = "system/Organization.rs"
+HOSPITAL_READS = "system/Organization.rs system/Communication.rs"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def clients(created_us: int) -> list[RegisteredClient]:
     rows += [(f"{o.slug.removeprefix('plan-')}-mcp", o.reference, Role.MCP, ALL, None, "HOPERAT") for o in PLANS]
     cbos = sorted(CBOS, key=lambda cbo: cbo is not CBOS[4])
     rows += [(f"{o.slug}-cbo", o.reference, Role.CBO, ALL, None, "TREAT") for o in cbos]
-    rows += [(f"{o.slug}-hospital", o.reference, Role.HOSPITAL, DIRECTORY, None, "TREAT") for o in HOSPITALS]
+    rows += [(f"{o.slug}-hospital", o.reference, Role.HOSPITAL, HOSPITAL_READS, None, "TREAT") for o in HOSPITALS]
     rows += [(f"{CLINIC.slug}-referrer", CLINIC.reference, Role.REFERRER, ALL, None, "TREAT")]
     return [
         new_client(

@@ -136,6 +136,21 @@ def test_40_a_feed_of_many_facilities_takes_place_and_zone_of_each() -> None:
     assert event(source=feed, hospital={"name": "North"}).facility.reference == ""
 
 
+def test_the_name_of_a_network_is_not_that_of_a_hospital() -> None:
+    places = {"WEST": FacilityConfig("Organization/west")}
+    feed = SourceConfig("hie", facility_display="Valley Network", facilities=places)
+    assert event(source=feed, hospital={"name": "West"}).facility.name == "West"
+    assert event(source=feed, hospital={"name": "North"}).facility.name == "North"
+    own = SourceConfig("mercy", "Organization/mercy", "Mercy", facilities=places)
+    assert event(source=own, hospital={"name": "North"}).facility.name == "Mercy"
+
+
+def test_38_words_of_the_sender_count_in_capitals_or_not() -> None:
+    source = SourceConfig("s", class_map={"PV1-2:HOV": "OBSERVATION"}, cin_authorities=("Medi-Cal",))
+    assert visit_of(source=source, PV1_2="hov").patient_class == "OBSERVATION"
+    assert event(source=source, PID_3="91234567A^^^MEDI-CAL^XX").patient.cins == ("91234567A",)
+
+
 def test_39_the_senders_own_dispositions_come_first() -> None:
     source = SourceConfig("s", disposition_map={"H": "01", "03": "62"})
     assert visit_of("A03", source=source, disposition="h").disposition == "HOME"

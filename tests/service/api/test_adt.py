@@ -118,6 +118,16 @@ async def test_outside_the_sandbox_no_value_is_shown(
     answer = await admin.get(f"/adt/messages/{id}?content=true")
     assert answer.status_code == 200 and answer.json()["state"] == "applied"
     assert "raw" not in answer.json() and "Quillfeather" not in answer.text
+    listed = await admin.get("/adt/messages")
+    assert len(listed.json()["messages"]) == 3
+    tried = await admin.post("/adt/replay", json={"ids": [id], "trial": True})
+    assert tried.json()["looked"] == 1
+    assert not [one.url for one in (answer, listed, tried) if "Patient/" in one.text]
+    for about in ({"name": "Quillfeather"}, {"mrn": "M-777"}, {"patient": "Patient/rosa"}):
+        for path in ("/adt/messages/_search", "/adt/replay"):
+            refused = await admin.post(path, json={**about, "trial": True} if "replay" in path else about)
+            assert refused.status_code == 400 and "enlace adt inbox" in refused.json()["error_description"]
+    assert (await admin.post("/adt/messages/_search", json={"state": "applied"})).status_code == 200
 
 
 async def test_a_trial_says_what_a_replay_then_does(admin: httpx.AsyncClient, sender: Sender) -> None:

@@ -85,7 +85,8 @@ async def test_what_the_mappers_read_is_what_was_written(store: Store, admin: ht
     assert (config.disposition("HOME"), config.disposition("AWAY")) == ("01", "")
     there = config.at("x", "1234567893")
     assert (there.facility, there.facility_display, there.zone) == ("Organization/mercy", "Mercy", "America/Boise")
-    assert config.at("nowhere") is config
+    assert config.at("") is config
+    assert config.at("nowhere").facility_display == "", "an exchange is no hospital: the name is the one that was sent"
     assert (config.reply_always, config.ack_mode, config.processing_ids) == (False, "enhanced", ("P", "T"))
 
 

@@ -116,3 +116,28 @@ def test_the_inbox_is_searched_and_says_where_it_ended(url: str) -> None:
     assert "Quillfeather" in json.loads(enlace("show", str(row["id"]), "--json", "--raw")[1])["raw"]
     assert "Quillfeather" not in enlace("show", str(row["id"]))[1]
     assert enlace("replay", "--state", "lost")[0] == 2
+
+
+def test_what_was_answered_is_said_though_the_next_message_is_not(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Listener:
+        def __init__(self, *_place: object) -> None: ...
+
+        async def __aenter__(self) -> "Listener":
+            return self
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+        async def exchange(self, message: bytes) -> bytes:
+            if message.startswith(b"MSH|^~\\&|silent"):
+                raise TimeoutError
+            return b"MSH|^~\\&\rMSA|AR|\rERR||||E||||Too large.\r" if b"big" in message else b"MSH|^~\\&\rMSA|AA|1\r"
+
+    monkeypatch.setattr("service.cli.mllp_client.Connection", Listener)
+    for name in ("a", "big", "silent", "z"):
+        (tmp_path / f"{name}.hl7").write_bytes(b"MSH|^~\\&|" + name.encode() + b"\r")
+    files = [str(tmp_path / f"{name}.hl7") for name in ("a", "big", "silent", "z")]
+    code, said, trouble = enlace("send", *files)
+    assert (code, said.splitlines()) == (1, ["AA  a.hl7", "AR  big.hl7  Too large."])
+    assert trouble.startswith("silent.hl7: no answer within 30 s") and trouble.endswith("2 of 4 were answered.")

@@ -21,7 +21,7 @@ async def county(store: Store) -> None:
 
 @pytest.fixture
 def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
-    """The whole service over a county in miniature: Ana's members Rosa and Tia can be named by a hospital."""
+    """The whole service over a county in miniature: Ana's members Rosita and Tia can be named by a hospital."""
     look(database_url, county)
     with running(database_url, tmp_path) as started:
         yield started

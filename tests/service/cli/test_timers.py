@@ -60,6 +60,7 @@ async def test_list_and_measure(enlace: Callable[..., Awaitable[Any]]) -> None:
     listed = await enlace("list")
     assert listed.exit_code == 0 and "Task/b" in listed.output and "Encounter/a" not in listed.output
     assert "Patient" not in listed.output
+    assert "." not in listed.output, "to the second, as every other list"
     [met] = json.loads((await enlace("list", "--state", "met", "--json")).output)
     assert (met["kind"], met["about"]) == ("adt-relay", "Encounter/a")
     measured = json.loads((await enlace("measure", "--days", "3650", "--json")).output)

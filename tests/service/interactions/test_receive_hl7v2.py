@@ -74,6 +74,12 @@ async def test_another_content_under_the_same_id_is_stored_and_flagged(store: St
     assert await jobs(store) == 2
 
 
+async def test_messages_without_a_control_id_are_no_repeats_of_each_other(store: Store, sender: Sender) -> None:
+    for event in ("A01", "A03"):
+        await sender.receiver.receive(sender.adt(event, control_id=""))
+    assert [row[3:] for row in await stored(store)] == [("stored", "")] * 2
+
+
 async def test_the_header_decides_between_original_and_enhanced(store: Store, sender: Sender) -> None:
     assert code(await sender.receiver.receive(sender.adt("A01", MSH_15="AL"))) == b"CA"
     settled = RegisteredSource("mercy", "EPIC", "MERCY", "Organization/mercy", {"ack_mode": "original"}, True)

@@ -182,7 +182,7 @@ async def test_urgent_alerts_pass_quiet_hours_and_others_wait(told: World, clock
     await told.wish(LCM1, Preference(LCM1, "", "*", "in-app email", quiet="22:00-06:00"))
     await put_alert(told, alert("now"))
     await put_alert(told, alert("one", priority="routine"))
-    await put_alert(told, alert("two", priority="asap"))
+    await put_alert(told, alert("two", priority="routine"))
     await told.run()
     assert len(told.email.got) == 1 and await told.states(target="Communication/one") == [
         "email waiting",

@@ -69,7 +69,8 @@ def test_a_digest_that_falls_into_quiet_hours_waits_for_their_end() -> None:
     [
         ("alert", "urgent", "22:00-06:00", True),
         ("alert", "stat", "22:00-06:00", True),
-        ("alert", "asap", "22:00-06:00", False),
+        ("alert", "asap", "22:00-06:00", True),  # R4: above urgent
+        ("alert", "routine", "22:00-06:00", False),
         ("alert", "urgent", "22:00-06:00 all", False),
         ("task-assigned", "urgent", "22:00-06:00", False),
     ],

@@ -153,15 +153,31 @@ async def test_the_outcome_of_a_discharge_fills_in_the_contact_of_its_checklist_
     await send(send.adt("A03", ago=1, control_id="X3", PV1_36="01"))
     told = (await resources(store, "Communication")).values()
     [discharge] = [one for one in told if f"Communication/{one['id']}" != alert]
+    [ours] = [t for t in (await resources(store, "Task")).values() if "tcs-contact" in str(t["code"])]
+    foreign = {**ours, "id": "foreign", "meta": {}, "owner": {"reference": COLLEAGUE}}
+    await put(
+        store, {name: value for name, value in foreign.items() if name not in ("meta", "instantiatesUri")}, source=ECM1
+    )
     ana = await app_client("lcm", ECM1, LCM1)
     answer = await ana.post(f"/Communication/{discharge['id']}/$outcome", json=asked(code=code, reason="Spoke to her"))
     assert answer.status_code == 200, answer.text
+    assert (await resources(store, "Task"))["foreign"]["status"] == "requested", "another's is not ours to move"
     found = (await resources(store, "Task")).values()
     checklist = {one["instantiatesUri"].partition("#")[2]: one for one in found if one.get("instantiatesUri")}
     contact = checklist.pop("contact")
     assert contact["status"] == status
     assert contact["output"][0]["valueCodeableConcept"]["coding"][0]["code"] == code
     assert {one["status"] for one in checklist.values()} == {"requested"}, "a visit is not made by a call"
+
+
+async def test_anothers_task_about_the_alert_is_left_alone(store: Store, alert: str, app_client: AppClient) -> None:
+    [own] = (await resources(store, "Task")).values()
+    await put(store, {**own, "id": "fu-theirs", "owner": {"reference": LCM2}}, source=ECM2)
+    ana = await app_client("lcm", ECM1, LCM1)
+    assert (await ana.post(f"/{alert}/$reassign", json=asked(to=COLLEAGUE))).status_code == 200
+    assert (await ana.post(f"/{alert}/$outcome", json=asked(code="not-needed"))).status_code == 200
+    theirs = (await resources(store, "Task"))["fu-theirs"]
+    assert (theirs["meta"]["versionId"], theirs["owner"]["reference"]) == ("1", LCM2)
 
 
 async def test_not_my_member_puts_the_match_up_for_review(store: Store, alert: str, app_client: AppClient) -> None:

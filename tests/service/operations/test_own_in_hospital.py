@@ -1,6 +1,8 @@
 """Who of a person's members is in hospital now: in the person's own list with names, in a digest in numbers."""
 
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -10,10 +12,11 @@ from service.notify import in_hospital, people
 from service.notify.matching import match
 from service.notify.notices import CATEGORY, CATEGORY_SYSTEM
 from service.store import label_rules, notice_preferences
-from service.store.change import Change
+from service.store.change import Change, Job
 from service.store.engine import Store
 from service.store.notice_preferences import Preference
 from service.store.stay_rows import AccountRow, ThreadRow, put_account, put_thread
+from service.worker import Worker
 from tests.frozen_clock import FrozenClock
 from tests.scenarios.adt_truth import resources
 from tests.service.adt_world import MINUTE, Sender, adt_world
@@ -120,6 +123,54 @@ async def _digest(store: Store, clock: FrozenClock) -> str:
             pass
         clock.advance(8 * 60 * MINUTE)
     return mail.got[-1].text
+
+
+async def _morning(store: Store, clock: FrozenClock, *wishes: Preference, days: int = 1) -> list[Any]:
+    """What went out in so many days, hour by hour, as the jobs and the notifier do it."""
+    person = make(LCM1, name=[{"family": "One"}], telecom=[{"system": "email", "value": "lcm1@ecm.example"}])
+    await store.commit(change_of(store, person, ECM1, 1))
+    await store.commit(Change(statements=notice_preferences.replaced(LCM1, list(wishes))))
+    while await match(store, BASE):
+        pass
+    mail, worker = Recorder(), Worker(store, Settings())
+    for _ in range(24 * days * 2):
+        await store.commit(Change(jobs=[Job("notice.morning", {})]))
+        await worker.drain()
+        while await people.deliver_due(store, Settings(base_url=BASE), {"email": mail}, clock.now_us()):
+            pass
+        clock.advance(30 * MINUTE)
+    return [one for one in mail.got if one.id.startswith("morning")]
+
+
+async def test_each_morning_without_being_asked(store: Store, stay: str, clock: FrozenClock) -> None:
+    """To who leads the care of somebody in hospital, at 07:30 of their zone, in numbers."""
+    got = await _morning(store, clock, days=2)
+    assert [one.to for one in got] == ["lcm1@ecm.example"] * 2
+    at = [datetime.fromtimestamp(one.at_us / 1e6, ZoneInfo("America/Los_Angeles")) for one in got]
+    assert all((one.hour, one.minute) in ((7, 30), (7, 31)) for one in at) and at[0].date() < at[1].date()
+    assert "In hospital now, of your members: 1." in got[0].text and BASE.removesuffix("/fhir") in got[0].text
+    assert "Rosalind" not in str(got) and "Mercy" not in str(got)
+    rows = await store.fetch("SELECT state FROM notice WHERE kind = 'in-hospital' AND recipient = ?", (LCM1,))
+    assert {row[0] for row in rows} <= {"sent", "waiting"}
+
+
+@pytest.mark.parametrize("kind", ["in-hospital", "*"])
+async def test_a_person_may_turn_the_morning_off(store: Store, stay: str, clock: FrozenClock, kind: str) -> None:
+    assert await _morning(store, clock, Preference(LCM1, "", kind, channels="")) == []
+
+
+async def test_a_person_may_have_it_at_another_hour(store: Store, stay: str, clock: FrozenClock) -> None:
+    [one] = await _morning(store, clock, Preference(LCM1, "", "in-hospital", digest="16:00", zone="America/New_York"))
+    assert datetime.fromtimestamp(one.at_us / 1e6, ZoneInfo("America/New_York")).hour == 16
+
+
+async def test_the_morning_says_nothing_of_a_stay_that_is_hidden_or_over(
+    store: Store, stay: str, clock: FrozenClock
+) -> None:
+    key = store.keys.resource(f"Encounter/{stay}")
+    [(vid,)] = await store.fetch("SELECT vid FROM resource WHERE key = ?", (key,))
+    await store.commit(Change(statements=label_rules.relabel(vid, key, BITS["sud"])))
+    assert await _morning(store, clock) == []
 
 
 def test_nobody_in_hospital_is_no_line() -> None:

@@ -87,3 +87,14 @@ async def test_done_jobs_are_counted_out_and_forgotten(store: Store, clock: Any)
     clock.advance(work.LEASE_US * 2)
     await store.commit(Change(statements=[work.forget_done(clock.now_us())]))
     assert len(await store.fetch("SELECT id FROM job")) == 1
+
+
+async def test_the_successor_of_a_job_that_ends_in_the_same_moment_is_no_repeat_of_it(store: Store) -> None:
+    """The one that ends has decided before its successor's cause was there: dropped, nothing would look again."""
+    await add(store, Job("x.do", {}, dedupe="one"))
+    (running,) = await work.claim(store, 5)
+    ended = Change(leases=[Lease(running.id, running.token)])
+    await asyncio.gather(store.commit(ended), add(store, Job("x.do", {}, dedupe="one")))
+    (again,) = await work.claim(store, 5)
+    await store.commit(Change(leases=[Lease(again.id, again.token)], jobs=[Job("x.do", {}, dedupe="one")]))
+    assert len(await work.claim(store, 5)) == 1

@@ -152,7 +152,7 @@ async def populate_sandbox(store: Store) -> None:
             "name": "Ramps",
             "providedBy": {"reference": CBO},
         },
-        member("rosa", "Rosa", "Quill-Made-up", "90000011A"),
+        member("rosa", "Rosita", "Quill-Made-up", "90000011A"),
         member("tia", "Tia", "Brook-Made-up", "90000012A"),
         episode("e-rosa", "rosa", "ana"),
         episode("e-tia", "tia", "ana"),

@@ -203,11 +203,13 @@ async def test_our_own_faults_are_said_in_words(ana: Browser, monkeypatch: pytes
 async def test_overdue_follow_ups(ana: Browser, store: Store, clock: FrozenClock) -> None:
     await put(
         store,
+        follow_up("t-0", "a-1", "maria", "2026-03-09T22:00:00-08:00", code={"text": "Later."}),
         follow_up("t-1", "a-1", "maria", "2026-03-07T22:00:00-08:00"),
         follow_up("t-2", "a-1", "maria", "2026-03-07T22:00:00-08:00", status="completed", code={"text": "Visit."}),
     )
     page = text_of(await ana.sign_in())
     assert "Overdue since Mar 7, 2026, 10:00 PM PST" in page and "Visit. Done" in page
+    assert page.index("Overdue since Mar 7") < page.index("Later."), "what is due first stands first"
 
 
 async def test_static_files(ana: Browser) -> None:

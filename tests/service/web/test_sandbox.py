@@ -32,7 +32,7 @@ async def test_an_a01_for_ana_then_the_discharge(sandbox: Browser, store: Store,
     assert "A01 was acknowledged with AA" in text_of(first) and "waits for the worker" in text_of(first)
     await work(store)
     again = await sandbox.get(re.findall(r'href="(/sandbox\?for=[^"#]*)', first.text)[0].replace("&amp;", "&"))
-    assert "Rosa Q. was admitted to Made-up Ward" in text_of(again)
+    assert "Rosita Q. was admitted to Made-up Ward" in text_of(again)
     inbox_page = await sandbox.get((await sandbox.press(again, "Sign in as Ana Quispe and see it")).headers["location"])
     alert = shown(inbox_page)[0]
     here = await sandbox.get(str(again.url))

@@ -46,7 +46,7 @@ async def test_the_list_and_the_resource_and_their_audit_rows(sandbox: Browser, 
     await sandbox.sign_in("Made-up Care Collective")
     page = await sandbox.get("/sees/Patient")
     assert set(re.findall(r'/sees/Patient/([\w-]+)"', page.text)) == {"maria", "joe", "rosa", "tia"}
-    assert "Rosa Quill-Made-up, born 1970-02-03" in text_of(page)
+    assert "Rosita Quill-Made-up, born 1970-02-03" in text_of(page)
     one = await sandbox.get("/sees/Patient/rosa")
     shown = re.search(r"<pre[^>]*><code>(.*?)</code>", one.text, re.S)
     assert shown and json.loads(shown[1].replace("&#34;", '"'))["id"] == "rosa"

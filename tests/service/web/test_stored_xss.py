@@ -141,7 +141,7 @@ async def test_a18_what_a_hospital_sent_is_text(sandbox: Browser, store: Store) 
     pairs = Markup((await sandbox.get("/?show=all")).text).pairs | TEMPLATES
     receiver, worker, now = Receiver(store), Worker(store, Behaviour()), store.clock.now_us()
     for number, text in enumerate(VECTORS if DEEP else VECTORS[::4]):
-        who = {"cin": "90000011A", "mrn": f"M{number}", "family": "Quill-Made-up", "given": "Rosa", "sex": "F"}
+        who = {"cin": "90000011A", "mrn": f"M{number}", "family": "Quill-Made-up", "given": "Rosita", "sex": "F"}
         who |= {"birth_date": "1970-02-03", "phone": text[:40]}
         hospital = {"name": text, "application": "WARDADT", "facility": "WARD"}
         raw = er7("A01", who, hospital, control_id=f"X{number}", at_us=now, occurred_us=now - 60_000_000)
@@ -149,7 +149,7 @@ async def test_a18_what_a_hospital_sent_is_text(sandbox: Browser, store: Store) 
         assert await receiver.receive(marked)
     await worker.drain()
     page = await sandbox.get("/?show=all")
-    assert "Rosa" in page.text
+    assert "Rosita" in page.text
     clean(page, pairs)
     clean(await sandbox.get("/sees/Encounter"), pairs | Markup((await sandbox.get("/sees/Patient")).text).pairs)
 

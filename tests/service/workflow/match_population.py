@@ -1,8 +1,9 @@
 """A made-up county, seeded: members with their records as a plan keeps them, and messages as hospitals write them.
 
 Written from facts/adt.md section 5, apart from the matcher: it knows whom each message is about. Hard on purpose: twins
-who share half of a first name, parents and children of one name under one telephone, whole buildings and shelters under one address, birth
-dates of 1 January, day and month changed round, cards and record numbers of somebody else.
+who share half of a first name, parents and children of one name under one telephone, compound surnames, whole buildings
+and shelters under one address, birth dates of 1 January, day and month changed round, cards and record numbers of
+somebody else.
 """
 
 import random
@@ -200,10 +201,20 @@ BASE = adt("A01", 0, "I")
 
 
 class Hospitals:
-    """Messages of a county: `events` yields (whom it is about in truth, the event, whether a member could match)."""
+    """Messages of a county: `events` yields (whom it is about in truth, the event).
 
-    def __init__(self, county: County, seed: int = 11):
-        self.county, self.dice = county, random.Random(seed)
+    slips: how many times as often as it happens a card or a chart of the family is taken for the patient's.
+    """
+
+    def __init__(self, county: County, seed: int = 11, slips: float = 1):
+        self.county, self.dice, self.slips = county, random.Random(seed), slips
+
+    def mistakable(self, count: int) -> Iterator[tuple[Human, AdtEvent]]:
+        """About twins, and parents and children of one name, only: member or not."""
+        alike = [h for h in self.county.people if any(k.born == h.born or k.given == h.given for k in h.kin)]
+        for _ in range(count):
+            human = self.dice.choice(alike)
+            yield human, self._event(human)
 
     def events(self, count: int) -> Iterator[tuple[Human, AdtEvent]]:
         strangers = [human for human in self.county.people if not human.member]
@@ -235,12 +246,8 @@ class Hospitals:
         return replace(BASE, patient=self._patient(human))
 
     def _patient(self, human: Human) -> Patient:
-        """Whoever comes under a number of a sister of half the same name is written with all of the name: else the
-        message would say in everything that it is the sister, and nobody could tell."""
         dice, hospital = self.dice, self.dice.choice(HOSPITALS)
-        mrn, cins = self._mrn(human, hospital), self._cins(human)
-        ids = [Identifier(mrn, "", hospital, "MR")] if dice.random() < 0.95 else []
-        borrowed = mrn != f"{hospital[4:]}-{human.number}" or cins not in ((), (human.cin,))
+        ids = [Identifier(self._mrn(human, hospital), "", hospital, "MR")] if dice.random() < 0.95 else []
         if human.member and dice.random() < 0.15:
             meant = human if dice.random() > 0.002 else dice.choice(self.county.members)
             ids.append(Identifier(meant.member.partition("/")[2], "", "ENLACE", "PI"))
@@ -251,8 +258,8 @@ class Hospitals:
         born = self._born(human)
         return Patient(
             ids=tuple(ids),
-            cins=cins,
-            names=(Name(human.family, human.given),) if borrowed else (self._name(human),),
+            cins=self._cins(human),
+            names=(self._name(human),),
             birth_date=born,
             birth_precision="day" if len(born) == 10 else "year" if born else "",
             sex="" if dice.random() < 0.02 else "female" if human.female else "male",
@@ -266,7 +273,7 @@ class Hospitals:
         dice = self.dice.random()
         if dice < 0.0005:
             human = self.dice.choice(self.county.people)
-        elif dice < 0.001 and human.kin:
+        elif dice < 0.0005 * (1 + self.slips) and human.kin:
             human = self.dice.choice(human.kin)
         return f"{hospital[4:]}-{human.number}"
 
@@ -277,7 +284,7 @@ class Hospitals:
             return ()
         if dice < 0.001:
             return (self.dice.choice(self.county.people).cin,)
-        if dice < 0.005 and human.kin:
+        if dice < 0.001 + 0.004 * self.slips and human.kin:
             return (self.dice.choice(human.kin).cin,)
         return (human.cin,)
 

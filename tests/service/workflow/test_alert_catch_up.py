@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 
+from service.access.context import Context
+from service.caller import system_caller
 from service.store import alert_work
-from service.store.change import Change, Job, Statement
+from service.store.change import Change, Job, Stale, Statement
 from service.store.engine import Store
+from service.workflow.alert_catch_up import catch_up
 from service.workflow.alert_text import date_time
 from service.workflow.transitions_of_care import THREAD_SYSTEM, TIMES
 from tests.frozen_clock import FrozenClock
@@ -75,7 +78,7 @@ async def test_a_lead_who_comes_after_the_admission_hears_of_it(
     await send()
     [alert] = await alerts(store)
     assert alert["recipient"] == [{"reference": LCM1}]
-    assert "is already an inpatient of Mercy Made-up, since" in alert["payload"][0]["contentString"]
+    assert "is already an inpatient of Mercy Made-up; admitted" in alert["payload"][0]["contentString"]
     assert alert["encounter"] == {"reference": f"Encounter/{stay}"}
     row = await alert_work.of_alert(store, f"Communication/{alert['id']}")
     assert row is not None and row.state == "open"
@@ -194,3 +197,20 @@ async def _ended(store: Store, app_client: AppClient) -> None:
     etag = {"If-Match": f'W/"{found["meta"]["versionId"]}"'}
     answer = await plan.put("/EpisodeOfCare/rosa", json={**found, "status": "finished"}, headers=etag)
     assert answer.status_code == 200, answer.text
+
+
+async def test_a_lead_who_is_named_while_one_catches_up_is_not_missed(
+    store: Store, send: Sender, app_client: AppClient
+) -> None:
+    """The job that runs has read the former lead, and the new one's job is dropped as its repeat."""
+    who = said("91000003A", "Larkspurling")
+    await member(store, "pia", who, None, ECM1)
+    await admitted(store, send, who)
+    await lead(app_client, "Patient/pia", LCM1)
+    ctx = Context(store, system_caller(), store.clock.now_us(), send.worker._behaviour)
+    running = await catch_up(ctx, {"patient": "Patient/pia"})
+    await lead(app_client, "Patient/pia", LCM2)
+    with pytest.raises(Stale):
+        await store.commit(running)
+    await send.worker.drain()
+    assert LCM2 in {r["reference"] for one in await alerts(store) for r in one["recipient"]}

@@ -9,8 +9,10 @@ import pytest
 from service.access.context import Context, Settings
 from service.caller import system_caller
 from service.store import alert_work, notices
-from service.store.change import Job
+from service.store.alert_work import Work
+from service.store.change import Change, Job
 from service.store.engine import Store
+from service.worker import GIVEN_UP
 from service.workflow import alert_escalation, alert_routing
 from service.workflow.working_time import ZONE
 from tests.frozen_clock import FrozenClock
@@ -217,3 +219,18 @@ def _of(*statements: Any) -> Any:
     from service.store.change import Change
 
     return Change(statements=list(statements))
+
+
+async def test_an_alert_that_cannot_be_escalated_lets_the_others_pass(store: Store) -> None:
+    now_us = store.clock.now_us()
+    rows = [
+        Work(f"Communication/{name}", "Patient/x", 0, state, now_us - late, now_us) for name, state, late in WAITING
+    ]
+    await store.commit(Change(statements=[alert_work.put(one) for one in rows]))
+    assert await alert_work.due(store, now_us, 2) == ["Communication/broken", "Communication/snoozed"]
+    given_up = GIVEN_UP["alert.escalate"]({"alert": "Communication/broken"}, 1, "Error")
+    await store.commit(Change(statements=[given_up]))
+    assert await alert_work.due(store, now_us, 2) == ["Communication/snoozed", "Communication/other"]
+
+
+WAITING = (("broken", "open", 30), ("other", "open", 10), ("snoozed", "snoozed", 20))

@@ -14,7 +14,7 @@ from service.store import inbox
 from service.workflow import feed_words
 
 ROOT = Path(__file__).parents[3]
-CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+|matched|newborn|ambiguous|repeated")
+CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+|matched|newborn|ambiguous|repeated|nobody|decided")
 TREES = [
     *(ROOT / "mappers").rglob("*.py"),
     *(path for path in (ROOT / "service/workflow").glob("*.py")),

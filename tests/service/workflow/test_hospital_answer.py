@@ -3,7 +3,11 @@
 import pytest
 
 from fhir_profiles.validate import validate
+from service.access.context import Context, Settings
+from service.caller import system_caller
+from service.store.change import Stale
 from service.store.engine import Store
+from service.workflow.hospital_answer import answer
 from tests.scenarios.adt_truth import resources
 from tests.service.conftest import AppClient
 from tests.service.workflow.made_up import adt
@@ -69,3 +73,19 @@ async def test_nothing_of_test_traffic_or_of_stays_long_over(world: Store, stay:
     leave = adt("A03", 60, "I", disposition="HOME")
     await Stay(world, "two").hears(adt("A01", 0, "I"), leave, minute=10 * DAY)
     assert await answers(world) == []
+
+
+async def test_a_manager_who_is_named_while_an_answer_is_made_is_not_missed(
+    world: Store, stay: Stay, app_client: AppClient
+) -> None:
+    """The job that runs has read the former manager, and the one that is put up meanwhile is dropped as its repeat."""
+    await stay.hears(adt("A01", 0, "I"))
+    ctx = Context(world, system_caller(), world.clock.now_us(), Settings())
+    running = await answer(ctx, {"encounter": stay.encounter})
+    client = await app_client("mcp", PLAN1)
+    known = await client.get("/EpisodeOfCare/a")
+    body = known.json() | {"careManager": {"reference": LCM2}}
+    headers = {"If-Match": known.headers["ETag"]}
+    assert (await client.put("/EpisodeOfCare/a", json=body, headers=headers)).status_code == 200
+    with pytest.raises(Stale):
+        await world.commit(running)

@@ -8,14 +8,16 @@ import pytest
 from mappers.hl7v2.event import AdtEvent
 from service.access.context import Context
 from service.caller import system_caller
-from service.store import stays
+from service.store import sources, stays
 from service.store.change import Change, Job
 from service.store.engine import Store
+from service.store.sources import RegisteredSource
 from service.workflow.candidates import candidates_of
 from service.workflow.member_match import match
+from service.workflow.source_form import BadSource, read_source
 from tests.scenarios.adt_truth import check_alerts, check_audit, resources
-from tests.service.adt_world import Sender, adt_world, luis, member, said
-from tests.service.world import ECM1, LCM1, LCM2, episode, put
+from tests.service.adt_world import MERCY, Sender, adt_world, luis, member, said
+from tests.service.world import ECM1, LCM1, LCM2, episode, make, put
 
 LEADS = {"Patient/rosa": LCM1, "Patient/luis": LCM2}
 
@@ -50,6 +52,57 @@ async def test_an_admission_makes_an_encounter_an_alert_a_task_and_an_audit_row(
     assert await store.fetch("SELECT count(*) FROM audit WHERE kind = 'adt-applied'") in ([(1,)], [[1]])
     await check_alerts(store, LEADS, at_most=1)
     await check_audit(store)
+
+
+async def test_a_network_tells_of_each_of_its_hospitals_by_name(store: Store, send: Sender) -> None:
+    """One source, no Organization of its own: Encounter, alert, answer and audit name the facility of the message."""
+    phone = [{"system": "phone", "value": "(555) 555-0100", "use": "work"}]
+    ctx = Context(store, system_caller(), store.clock.now_us())
+    found = await ctx.resource(LCM1)
+    lead = make(LCM1, name=[{"given": ["Ana"], "family": "Ruiz"}], telecom=phone)
+    await store.commit(Change(writes=[ctx.write(lead, found[1] if found else 0)]))
+    await put(store, make("Organization/west", name="West"))
+    places = {"WEST": {"organization": "Organization/west", "display": "West Made-up"}}
+    hie = RegisteredSource("hie", "", "HIE", "", {"display": "Network", "facilities": places}, True)
+    await store.commit(Change(statements=[sources.put(hie)]))
+    raw = send.adt("A01", PV1_39="WEST").replace(b"|MERCY|", b"|HIE|", 1)
+    assert (await send(raw))[-1] == ("applied", "matched")
+    [encounter] = (await resources(store, "Encounter")).values()
+    assert encounter["serviceProvider"] == {"reference": "Organization/west", "display": "West Made-up"}
+    [alert] = await told(store)
+    assert "West Made-up" in alert["payload"][0]["contentString"] and "Network" not in str(alert)
+    [answer] = [c for id, c in (await resources(store, "Communication")).items() if id.startswith("ha-")]
+    assert answer["recipient"] == [{"reference": "Organization/west"}]
+    [(detail,)] = await store.fetch("SELECT detail FROM audit WHERE kind = 'adt-applied'")
+    assert '"organization":"Organization/west"' in detail
+
+
+async def test_a_message_without_a_processing_id_is_no_test(store: Store, send: Sender) -> None:
+    assert await send(send.adt("A01", MSH_11="")) == [("applied", "matched")]
+    assert len(await told(store)) == 1
+
+
+async def test_a_source_with_an_odd_name_is_no_fault_of_the_log(store: Store, send: Sender) -> None:
+    """Its name might be a Medi-Cal number: it is not logged, and its messages are handled all the same."""
+    odd = replace(MERCY, name="91234567A")
+    await store.commit(Change(statements=[sources.put(odd)]))
+    sender = Sender(store)
+    raw = sender.adt("A01", PV1_36="ODD", MSH_13="5", control_id="odd-1")
+    assert await sender.receiver.receive(raw)
+    assert await sender.receiver.receive(sender.adt("A08", MSH_13="9", control_id="odd-2"))
+    await sender.worker.drain()
+    rows = await store.fetch("SELECT DISTINCT source, state FROM inbox")
+    assert [tuple(row) for row in rows] == [("91234567A", "applied")]
+    with pytest.raises(BadSource, match="no number of a person"):
+        read_source({"name": "91234567A", "facility": "X", "organization": "Organization/mercy"})
+
+
+async def test_what_could_not_be_read_stays_so_when_it_is_replayed(store: Store, send: Sender) -> None:
+    await send.receiver.receive(b"PID|1||no header")
+    [(id, state)] = await store.fetch("SELECT id, state FROM inbox")
+    assert state == "unreadable"
+    await replay(send, id)
+    assert [tuple(r) for r in await store.fetch("SELECT state, reason FROM inbox")] == [("unreadable", "no-header")]
 
 
 async def test_no_update_without_news(store: Store, send: Sender) -> None:

@@ -1,20 +1,29 @@
 """What a hospital feed must not tell: places of a program, hidden diagnoses, strangers in the wrong record."""
 
 import json
+from typing import Any
 
 import pytest
 
 from mappers.hl7v2.resources.condition import condition_id
+from mappers.hl7v2.source import FacilityConfig, SourceConfig
+from service.access.consent.compile import compiled
+from service.access.consent.provisions import Source
 from service.access.context import Context
 from service.access.labels import ACT, BITS, bits_of
 from service.caller import system_caller
-from service.store import label_rules, matches
+from service.store import clearance, label_rules, matches
 from service.store.change import Change, Job
 from service.store.engine import Store
 from service.store.label_rules import Rule
+from service.workflow.alert_known import thread_name
+from service.workflow.purging import DAY_US
+from service.workflow.sending_systems import client_peer, may_speak
+from tests.frozen_clock import FrozenClock
 from tests.scenarios.adt_truth import resources
-from tests.service.adt_world import Sender, adt_world, luis
-from tests.service.world import ECM1, put
+from tests.service.access.consent.consents import consent, rule
+from tests.service.adt_world import Sender, adt_world, luis, said
+from tests.service.world import BASE, ECM1, LCM1, put
 
 POSTGRESQL_IN_DEEP = True
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
@@ -72,8 +81,7 @@ async def test_labels_that_people_set_outlive_the_next_message(store: Store, sen
     for rtype in ("Encounter", "Condition", "Communication"):
         for id, one in (await resources(store, rtype)).items():
             meta = {**one.get("meta", {}), "security": [{"system": ACT, "code": "SUD"}]}
-            ctx = Context(store, system_caller(), store.clock.now_us())
-            await store.commit(Change(writes=[ctx.write({**one, "id": id, "meta": meta}, 1)]))
+            await store.commit(Change(writes=[context(store).write({**one, "id": id, "meta": meta}, 1)]))
     await send(send.adt("A08", ago=30, reason="Pain", diagnosis="R07.9^Pain in the chest", DG1_6="F"))
     await send(send.adt("A11", ago=20))
     last = {one: (bits, text) for one, bits, text in await versions(store)}
@@ -90,12 +98,12 @@ async def test_what_was_of_a_stranger_does_not_stay_in_the_wrong_record(store: S
     )
     await store.commit(Change(statements=word, jobs=[Job("adt.settle", {"stay": stay})]))
     await send.worker.drain()
-    for rtype, said in (("Encounter", "V777"), ("Condition", "R07.9")):
+    for rtype, fact in (("Encounter", "V777"), ("Condition", "R07.9")):
         found = (await resources(store, rtype)).values()
         wrong = [one for one in found if one["subject"]["reference"] == "Patient/rosa"]
         right = [one for one in found if one["subject"]["reference"] == "Patient/luis"]
         assert len(wrong) == len(right) == 1
-        assert said in json.dumps(right)
+        assert fact in json.dumps(right)
         assert not any(word in json.dumps(wrong) for word in ("hest pain", "R07.9", "V777", "location"))
 
 
@@ -108,3 +116,81 @@ async def test_what_another_files_about_a_stay_is_left_to_them(store: Store, sen
     await put(store, copied, source=ECM1)
     await send(send.adt("A03", ago=20, disposition="01"))
     assert len([one for one, _, _ in await versions(store) if one == "Communication/al-copy"]) == 1
+
+
+async def test_numbers_of_strangers_that_were_merged_are_forgotten_too(
+    store: Store, send: Sender, clock: FrozenClock
+) -> None:
+    other = said(cin="", family="Stranger", mrn="S1", birth_date="1955-01-09")
+    await send(send.adt("A01"), send.adt("A01", other, visit_number="V9"))
+    await send(send.adt("A40", retired="M-0"), send.adt("A40", other | {"mrn": "S2"}, retired="S1"))
+    was = [tuple(r) for r in await store.fetch("SELECT state, reason FROM inbox ORDER BY id")]
+    assert was[3] == ("applied", "numbers-noted"), "it touches a stay that is stored, of nobody's"
+    clock.advance(31 * DAY_US)
+    await store.commit(Change(jobs=[Job("adt.purge", {})]))
+    await send.worker.drain()
+    rows = await store.fetch("SELECT i.state, i.raw FROM inbox i ORDER BY i.id")
+    assert [(row[0] == "purged", b"STRANGER" in bytes(row[1]).upper()) for row in rows] == [
+        (False, False), (True, False), (False, False), (True, False),
+    ]  # fmt: skip
+    assert all(bytes(rows[n][1]) for n in (0, 2)), "a member's messages stay whole"
+    assert [row[0] for row in await store.fetch("SELECT mrn FROM mrn_merge")] == ["M-0"]
+
+
+@pytest.mark.parametrize(("kind", "value", "told"), [("", "", 1), ("source", ECM1, 0), ("reference", LCM1, 0)])
+async def test_a_hospital_does_not_hear_that_a_program_cares_for_its_patient(
+    store: Store, send: Sender, kind: str, value: str, told: int
+) -> None:
+    """42 CFR 2.12: name and number of a program's care manager say what the member is treated for."""
+    if kind:
+        await label(store, kind, value, "part2")
+    await named(store)
+    await send(send.adt("A01"))
+    assert len([id for id in await resources(store, "Communication") if id.startswith("ha-")]) == told
+    rows = await store.fetch("SELECT outcome, reason FROM audit WHERE kind = 'hospital-answered'")
+    assert [tuple(row) for row in rows] == [(0, "") if told else (4, "consent")]
+
+
+async def test_a_hospital_does_not_hear_what_a_consent_keeps_from_it(store: Store, send: Sender) -> None:
+    deny = consent("Consent/c", rule("deny", to=("Organization/mercy",)), "Patient/rosa")
+    compiled_rules = compiled(deny, Source(store.keys, BASE)).rules
+    await store.commit(Change(statements=clearance.replaced(store.keys.resource("Consent/c"), compiled_rules)))
+    await named(store)
+    await send(send.adt("A01"))
+    assert [id for id in await resources(store, "Communication") if id.startswith("ha-")] == []
+
+
+async def named(store: Store) -> None:
+    found = await context(store).resource(LCM1)
+    assert found is not None
+    person = {**found[0], "name": [{"given": ["Ana"], "family": "Ruiz"}]}
+    await store.commit(Change(writes=[context(store).write(person, found[1])]))
+
+
+def context(store: Store) -> Context:
+    return Context(store, system_caller(), store.clock.now_us())
+
+
+def hie(**more: Any) -> SourceConfig:
+    places = {n: FacilityConfig(f"Organization/{n}") for n in ("mercy", "valley")}
+    return SourceConfig("hie", facilities=places, **more)
+
+
+def test_one_hospital_of_a_network_does_not_speak_for_the_others() -> None:
+    """It would write into their stays, and so into what their patients' care managers hear."""
+    mercy = client_peer("mercy", "Organization/mercy")
+    assert not may_speak(hie(), mercy)
+    assert not may_speak(hie(facility="Organization/hie"), mercy)
+    assert may_speak(hie(certificates=("client:mercy",)), mercy)
+    assert may_speak(hie(facility="Organization/hie"), client_peer("hie", "Organization/hie"))
+    assert may_speak(SourceConfig("one", facilities={"m": FacilityConfig("Organization/mercy")}), mercy)
+    assert may_speak(SourceConfig("one", facility="Organization/mercy"), mercy)
+
+
+async def test_the_thread_of_an_alert_does_not_lead_to_another_stay(store: Store, send: Sender) -> None:
+    """The id of the first stay follows from its numbers, which are short: it would tell at which place it was."""
+    await send(send.adt("A01"))
+    [encounter] = await resources(store, "Encounter")
+    [alert] = [one for id, one in (await resources(store, "Communication")).items() if id.startswith("al-")]
+    assert [one["value"] == thread_name(store.keys, encounter) for one in alert["identifier"]] == [False, True]
+    assert encounter not in str(alert["identifier"])

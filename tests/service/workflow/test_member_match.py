@@ -66,14 +66,34 @@ def ask(who: Patient, *people: Candidate, newborn: bool = False, **options: Any)
 
 
 PANEL = Identifier("maria", "", "ENLACE", "PI")
+HALF = Name("Lopez", ("Maria",))
+"""Maria Elena's, or her sister Maria Luisa's."""
 NOBODY = Patient(names=(Name("Okafor", ("Ada",)),), birth_date="1991-01-30")
 
 MATCHES = {
     "panel id": (replace(MARIA, ids=(PANEL,)), "panel"),
     "CIN, name and birth date": (replace(MARIA, cins=(CIN,)), "cin"),
-    "CIN and birth date, married name": (replace(MARIA, cins=(CIN,), names=(Name("Stone", ("Maria",)),)), "cin"),
+    "CIN and birth date, married name": (
+        replace(MARIA, cins=(CIN,), names=(Name("Stone", ("Maria", "Elena")),)),
+        "cin",
+    ),
     "CIN and name, birth date mistyped": (replace(MARIA, cins=(CIN,), birth_date="1980-05-08"), "cin"),
-    "CIN and name, birth date not sent": (replace(MARIA, cins=(CIN,), birth_date=""), "cin"),
+    "CIN and name, birth date not sent, and what is her own": (
+        replace(MARIA, cins=(CIN,), birth_date="", ssn4="4321"),
+        "cin",
+    ),
+    "CIN, half of a first name, and what is her own": (
+        replace(MARIA, cins=(CIN,), names=(HALF,), contacts=(Contact("email", "maria@example.org"),)),
+        "cin",
+    ),
+    "known MRN, half of a first name, and what is her own": (
+        replace(MARIA, ids=(MRN,), names=(HALF,), ssn4="4321"),
+        "mrn",
+    ),
+    "CIN and half of a first name, under our own number": (
+        replace(MARIA, ids=(PANEL,), cins=(CIN,), names=(HALF,)),
+        "panel",
+    ),
     "CIN and birth date, name in Cyrillic": (
         replace(
             MARIA, cins=(CIN,), names=(Name("\u041b\u043e\u043f\u0435\u0441", ("\u041c\u0430\u0440\u0438\u044f",)),)
@@ -140,6 +160,11 @@ NO_MATCH: dict[str, tuple[Patient, list[Candidate], str]] = {
     "shelter address": (
         replace(MARIA, addresses=(replace(HOME, lines=("12 Union Gospel Mission",)),)),
         [person(address=[{"line": ["12 Union Gospel Mission"], "postalCode": "95814"}])],
+        "demographics-insufficient",
+    ),
+    "the same number of another street": (
+        replace(MARIA, addresses=(replace(HOME, lines=("12 N Birch St Apt 3",)),)),
+        [person()],
         "demographics-insufficient",
     ),
     "telephone that is nobody's": (
@@ -210,6 +235,53 @@ NO_MATCH: dict[str, tuple[Patient, list[Candidate], str]] = {
     "brothers share half of the first name, and one goes by its short form": (
         replace(MARIA, names=(Name("Lopez", ("Pepe",)),), contacts=(PHONE,)),
         [person(name=[{"family": "Lopez", "given": ["Jose", "Luis"]}])],
+        "demographics-insufficient",
+    ),
+    "card of a sister who shares half of the first name": (
+        replace(MARIA, cins=(CIN,), names=(HALF,), contacts=(PHONE,), addresses=(HOME,)),
+        [person()],
+        "demographics-insufficient",
+    ),
+    "card of a sister, of whose first name the plan has half": (
+        replace(MARIA, cins=(CIN,), names=(Name("Lopez", ("Maria", "Luisa")),), contacts=(PHONE,)),
+        [person(name=[{"family": "Lopez", "given": ["Maria"]}])],
+        "demographics-insufficient",
+    ),
+    "card of a brother, both by the short form of half a first name": (
+        replace(MARIA, cins=(CIN,), names=(Name("Lopez", ("Pepe",)),), contacts=(PHONE,)),
+        [person(name=[{"family": "Lopez", "given": ["Jose"]}])],
+        "demographics-insufficient",
+    ),
+    "card of a sister, half of the first name, the surname mistyped": (
+        replace(MARIA, cins=(CIN,), names=(Name("Lpoez", ("Maria",)),), contacts=(PHONE,)),
+        [person()],
+        "demographics-insufficient",
+    ),
+    "chart of a sister who shares half of the first name": (
+        replace(MARIA, ids=(MRN,), names=(HALF,), contacts=(PHONE,)),
+        [person()],
+        "demographics-insufficient",
+    ),
+    "card and chart of a sister: one led to the other": (
+        replace(MARIA, ids=(MRN,), cins=(CIN,), names=(HALF,), contacts=(PHONE,)),
+        [person()],
+        "demographics-insufficient",
+    ),
+    "our own number, and the card of a sister who is a member": (
+        replace(MARIA, ids=(PANEL,), cins=(OTHER_CIN,), names=(HALF,)),
+        [
+            person(identifier=[]),
+            person(
+                "Patient/luisa",
+                identifier=[{"system": CIN_SYSTEM, "value": OTHER_CIN}],
+                name=[{"family": "Lopez", "given": ["Maria", "Luisa"]}],
+            ),
+        ],
+        "identifier-conflict",
+    ),
+    "card of a mother of the same name, birth date not sent": (
+        replace(MARIA, cins=(CIN,), birth_date="", contacts=(PHONE,), addresses=(HOME,)),
+        [person()],
         "demographics-insufficient",
     ),
     "another CIN than ours": (
@@ -362,6 +434,7 @@ def test_no_match_rests_on_name_birth_date_and_sex_and_no_conflict_matches(who: 
     assert "cin=differ" not in result.evidence
     assert "birth-date" in agree or {"family", "given"} <= agree
     assert OTHER_CIN not in who.cins or CIN in who.cins
+    assert agree & {"email", "ssn4"} or "given=shared-by-siblings" not in result.evidence
 
 
 @settings(max_examples=2000 if DEEP else 100, deadline=None)

@@ -6,10 +6,11 @@ import pytest
 
 from service.access.context import Context, Settings
 from service.caller import system_caller
-from service.store import matches, reviews, timers
-from service.store.change import Change
+from service.store import matches, reviews, stay_rows, timers
+from service.store.change import Change, Statement
 from service.store.engine import Store
 from service.store.slots import EPOCH_US
+from service.store.stay_rows import AccountRow, put_account
 from service.worker import Worker
 from service.workflow import purging
 from service.workflow.match_reviews import opened
@@ -72,6 +73,27 @@ async def test_strangers_are_forgotten_members_and_what_waits_for_a_person_are_n
     assert len(await store.fetch("SELECT DISTINCT inbox_id FROM inbox_term")) == 3
     rows = await store.fetch("SELECT detail FROM audit WHERE kind = 'adt-purged'")
     assert len(rows) == 2 and all('"messages":1' in row[0] for row in rows)
+
+
+async def test_numbers_of_a_stay_go_with_the_last_of_its_messages(store: Store, clock: FrozenClock) -> None:
+    def account(stay: str, patient: str = "") -> Statement:
+        return put_account(AccountRow(stay, stay, "enc", patient, "MERCY", "I", "I", "", "", "finished", 0, 0, 1))
+
+    for number, patient in ((1, ""), (2, "Patient/rosa"), (3, ""), (4, "")):
+        await stranger(store, number, patient)
+        stay = f"{STAY}-{number}"
+        await store.commit(Change(statements=[stay_rows.number(f"V{number}", stay), account(stay, patient)]))
+    await keep(store, said(cins=(CIN,)), store.next_id(store.clock.now_us()), "Patient/rosa", f"{STAY}-4")
+    clock.advance(31 * DAY_US)
+    await keep(store, said(cins=(CIN,)), store.next_id(store.clock.now_us()), "", f"{STAY}-3")
+    await run(store)
+    for table in ("stay_number", "stay_account"):
+        rows = await store.fetch(f"SELECT stay FROM {table} ORDER BY stay")
+        assert [row[0] for row in rows] == [f"{STAY}-2", f"{STAY}-3", f"{STAY}-4"], table
+    clock.advance(31 * DAY_US)
+    await run(store)
+    rows = await store.fetch("SELECT number FROM stay_number ORDER BY stay")
+    assert [row[0] for row in rows] == ["V2", "V4"]
 
 
 async def test_zero_days_keep_everything(store: Store, clock: FrozenClock) -> None:

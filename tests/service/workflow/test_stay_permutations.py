@@ -1,7 +1,7 @@
 """The pure side of stays: owners, aliases and accounts are the same for every order, whatever is repeated.
 
-All orders up to 7 events, 2,000 random beyond at deep counts (a sample otherwise), each with duplicates and repeated
-cancels. The reducer's own sequences are in test_stays.py, the same through the database in test_stay_orders.py.
+22 hand-written sequences, those of test_stays.py among them: all orders up to 7 events, 2,000 random beyond at deep
+counts (a sample otherwise), each with duplicates and repeated cancels. Through the database: test_stay_orders.py.
 """
 
 import os
@@ -13,13 +13,16 @@ from random import Random
 import pytest
 
 from mappers.hl7v2.event import AdtEvent, Patient
+from service.workflow import stay_threads
 from service.workflow.stay_aliases import Edge, canonical
+from service.workflow.stay_events import facts_of
 from service.workflow.stay_milestones import milestones
 from service.workflow.stay_owner import Claim, Decided, Owned, owned
 from service.workflow.stay_threads import Stretch, stays_of, threads_of
 from service.workflow.stay_transitions import transitions
 from service.workflow.stays import reduce, timed_out, voided
 from tests.service.workflow.made_up import MINUTE, adt, play, stored, us
+from tests.service.workflow.test_stays import SEQUENCES
 
 DEEP = bool(os.environ.get("ENLACE_TEST_DEEP"))
 ORDERS = 2_000 if DEEP else 40
@@ -68,6 +71,9 @@ LONG: dict[str, list[AdtEvent]] = {
 }  # fmt: skip
 
 
+ALL = LONG | {name: events for name, (events, _, _) in SEQUENCES.items()}
+
+
 def orders(count: int) -> Iterator[list[int]]:
     """All of them up to 7 at deep counts; else random ones."""
     if DEEP and count <= 7:
@@ -81,17 +87,20 @@ def orders(count: int) -> Iterator[list[int]]:
 
 
 @pytest.mark.timeout(1800 if DEEP else 120)
-@pytest.mark.parametrize("name", LONG)
-def test_long_sequences_in_any_order_with_repeats(name: str) -> None:
-    events = LONG[name]
-    expected = reduce(stored(*events))
-    keys = {m.key for m in milestones(expected)}
+@pytest.mark.parametrize("name", ALL)
+def test_sequences_in_any_order_with_repeats(name: str) -> None:
+    events = ALL[name]
+    once = reduce(stored(*events))
+    keys = {m.key for m in milestones(once)}
+    # Each cancel is sent once more under another control id; the repeats come anywhere.
+    repeated = [replace(e, control_id=f"{e.control_id}-again") for e in events if e.cancels]
+    expected = reduce(stored(*events, *repeated))
+    assert replace(expected, last=once.last) == once
     rng = Random(3)
     for order in orders(len(events)):
-        again = [events[i] for i in order] + rng.sample(events, 2)
-        # A cancel that is sent once more, some minutes later, under another control id.
-        cancels = [e for e in events if e.cancels]
-        again += [replace(e, control_id=f"{e.control_id}-again") for e in cancels[:1]]
+        again = [*(events[i] for i in order), *rng.sample(events, 2), *repeated]
+        for _ in repeated:
+            again.insert(rng.randrange(len(again)), again.pop())
         state, standing, _ = play(again)
         assert state == expected, order
         assert standing == keys, order
@@ -232,3 +241,20 @@ def test_a_transfer_to_another_hospital_is_one_thread_of_two_stays() -> None:
     assert threads_of(stays_of([replace(out, end_us=None, status="in-progress"), there])) == {"a": "a", "b": "a"}
     late = replace(there, start_us=us(1000) + 25 * 60 * MINUTE)
     assert threads_of(stays_of([out, late])) == {"a": "a", "b": "b"}
+
+
+def test_a_member_of_thousands_of_stays_is_not_compared_each_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    for name in ("_follows", "_handed_on"):
+        real = getattr(stay_threads, name)
+        monkeypatch.setattr(stay_threads, name, lambda a, b, real=real, name=name: asked.append(name) or real(a, b))
+    many = [account(f"A{n}", "ED" if n % 2 else "INPATIENT", 1440 * n, 1440 * n + 300) for n in range(400)]
+    chains = stays_of(many)
+    assert len(threads_of(chains)) == len(chains) == 400
+    assert len(asked) < 4 * 400
+
+
+def test_what_a_message_says_is_worked_out_once() -> None:
+    events = stored(adt("A01", 0, "I"), adt("A08", 5, "I"))
+    first = [facts_of(events), facts_of([replace(one, account="") for one in events])]
+    assert [id(one) for one in first[0]] == [id(one) for one in first[1]]

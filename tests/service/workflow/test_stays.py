@@ -16,6 +16,25 @@ from tests.service.workflow.made_up import adt, play, stored, us
 
 DEEP = bool(os.environ.get("ENLACE_TEST_DEEP"))
 
+TRACKED = {
+    "arrived nowhere": ([adt("A10", 20, "I", bed="XRAY 1"), adt("A32", 30, "I", bed="XRAY 1")], ["4W 1"]),
+    "arrived, and not again": (
+        [adt("A09", 10, "I", bed="XRAY 1"), adt("A10", 20, "I", bed="MRI 2"), adt("A32", 30, "I", bed="XRAY 1")],
+        ["4W 1", "XRAY 1"],
+    ),
+    "never departed": ([adt("A09", 10, "I", bed="XRAY 1"), adt("A33", 15, "I", bed="4W 1")], ["4W 1"]),
+}
+
+
+@pytest.mark.parametrize("name", TRACKED)
+def test_tracking_that_is_taken_back_leaves_the_bed_before_it(name: str) -> None:
+    events, beds = TRACKED[name]
+    for order in permutations([adt("A01", 0, "I", bed="4W 1"), *events, events[-1]]):
+        state = reduce(stored(*order))
+        assert [one.place for one in state.locations] == beds
+        assert {m.key for m in milestones(state)} == {"admission.0"}
+
+
 SEQUENCES: dict[str, tuple[list[AdtEvent], str, set[str]]] = {
     # Emap's five (UCLH), then ours: events, final status, keys of the alerts that stand in the end.
     "admit, moves, class change, discharge": (

@@ -204,7 +204,8 @@ def test_a_reversed_match_takes_everything_back() -> None:
     back = retract_all(state, "match-reversed")
     assert [(t.action, t.key) for t in back] == [("retract", "ed-arrival.0"), ("retract", "discharge.0.HOME")]
     out = take_back(back[0], make(told("ed-arrival")))
-    assert "was not about Maria L." in out[1]["payload"][0]["contentString"]
+    said = out[1]["payload"][0]["contentString"]
+    assert said.endswith("was not about Maria L.")
 
 
 @pytest.mark.parametrize(
