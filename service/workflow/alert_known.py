@@ -16,7 +16,7 @@ async def known_of(ctx: Context, encounter: str) -> "Known":
 
 
 def thread_name(keys: Keys, thread: str) -> str:
-    """As alerts name it. thread: the id of its first stay, which may be hidden from who reads an alert of a later one."""
+    """As alerts name it. thread: the id of its first stay, which who reads an alert of a later one may not see."""
     return f"{keys.of('alert-thread', thread) & (1 << 64) - 1:016x}"
 
 

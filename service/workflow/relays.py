@@ -1,7 +1,7 @@
 """The 24-hour rule: each hospital event has a timer, from the event to the moment when a care manager was told of it.
 
 DHCS: the care manager is told within 24 hours of admission, transfer and discharge (facts/california.md B.10). The row
-keeps what is measured: event (start_us), receipt (payload), told (ended_us). Each plan of the member has a row beside it,
+keeps what is measured: event (start_us), receipt (payload), told (ended_us). Each plan of the member has a row,
 met when a notification of the stay arrived there (service/notify/plan_told.py). A nursing facility has 48 hours.
 """
 
