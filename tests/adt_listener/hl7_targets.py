@@ -1,8 +1,8 @@
 """What must hold for any bytes: the framing gives the same frames however they are cut, the parser never raises.
 
 A program: `python tests/adt_listener/hl7_targets.py SECONDS RUNS [FOLDER...]`. With atheris (coverage leads it) where
-it is installed, else by mutating the golden messages without coverage; the last line says which. A finding ends it with a
-traceback and exit code 1 (atheris: 77) and leaves the bytes in the working folder.
+it is installed, else by mutating the golden messages without coverage; the last line says which. A finding ends it
+with a traceback and exit code 1 (atheris: 77) and leaves the bytes in the working folder.
 """
 
 import random
