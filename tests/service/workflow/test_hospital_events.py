@@ -85,7 +85,7 @@ async def test_a_message_without_a_processing_id_is_no_test(store: Store, send: 
 async def test_a_source_with_an_odd_name_is_no_fault_of_the_log(store: Store, send: Sender) -> None:
     """Its name might be a Medi-Cal number: it is not logged, and its messages are handled all the same."""
     odd = replace(MERCY, name="91234567A")
-    await store.commit(Change(statements=[sources.put(odd)]))
+    await store.commit(Change(statements=[sources.put(replace(MERCY, active=False)), sources.put(odd)]))
     sender = Sender(store)
     raw = sender.adt("A01", PV1_36="ODD", MSH_13="5", control_id="odd-1")
     assert await sender.receiver.receive(raw)
