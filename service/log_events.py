@@ -129,7 +129,7 @@ ADT_RETRACTED = _row("adt.retracted", INFO, "An alert was retracted.", "inbox tr
 ALERT_ESCALATED = _row(
     "alert.escalated", WARNING, "An alert that nobody acknowledged went on to the next.", "step recipients"
 )
-TIMER_BREACHED = _row("timer.breached", WARNING, "A timer was not met in time.", "kind timer")
+TIMER_BREACHED = _row("timer.breached", INFO, "A timer was not met in time.", "kind timer")
 
 JOB_DONE = _row("job.done", DEBUG, "A job was done.", "job queue attempts ms")
 JOB_FAILED = _row("job.failed", WARNING, "A job failed and will be tried again.", "job queue attempts retry_s error at")

@@ -19,6 +19,7 @@ from service.cli import (
     files,
     health,
     identity,
+    jobs,
     keys,
     labels,
     notices,
@@ -78,6 +79,7 @@ app.add_typer(identity.app, name="identity")
 app.add_typer(adt.app, name="adt")
 app.add_typer(audit.app, name="audit")
 app.add_typer(files.app, name="files")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(labels.app, name="labels")
 app.add_typer(access.app, name="access")
 app.add_typer(break_glass.app, name="break-glass")

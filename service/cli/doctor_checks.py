@@ -226,7 +226,7 @@ async def queue(site: Site) -> list[Finding]:
         level: Level = "fail" if late > LATE_FAIL else "warn"
         found.append(Finding(level, "queue", sentence, "start `enlace worker`, or one more; see its log"))
     if jobs.dead:
-        remedy = "`enlace adt inbox --state failed`; when the cause is gone, `enlace adt replay --state failed`"
+        remedy = "`enlace jobs list`; when the cause is gone `enlace jobs retry`, or `enlace adt replay --state failed`"
         found.append(Finding("warn", "queue", f"{jobs.dead} jobs failed for good.", remedy))
     return found or [Finding("ok", "queue", f"{jobs.due} jobs are due, none late, none dead.")]
 

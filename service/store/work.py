@@ -75,7 +75,7 @@ def release(job: Claimed, due_us: int = 0) -> Statement:
 
 
 def dead(job: Claimed, error: str) -> Statement:
-    """Waits for a person: listed by `enlace adt inbox` and /metrics, replayable."""
+    """Waits for a person: told by /metrics and `enlace doctor`, listed and tried again by `enlace jobs`."""
     return Statement(
         "UPDATE job SET state = 'dead', last_error = ?, lease = 0, dedupe = NULL WHERE id = ? AND lease = ?",
         (error, job.id, job.token),
@@ -91,6 +91,36 @@ async def counts(store: Store) -> dict[tuple[str, str], int]:
 async def unfinished(store: Store) -> int:
     rows = await store.fetch("SELECT count(*) FROM job WHERE state IN ('ready', 'leased')")
     return int(rows[0][0])
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A job for people: without its payload, which may name members. due_us: when it is tried, or was done."""
+
+    id: int
+    kind: str
+    state: str
+    attempts: int
+    due_us: int
+    last_error: str
+
+
+async def listed(store: Store, *, state: str, kind: str = "", limit: int = 50) -> list[Listed]:
+    """Newest first."""
+    also, params = (" AND kind = ?", [kind]) if kind else ("", [])
+    rows = await store.fetch(
+        f"SELECT id, kind, state, attempts, due_us, last_error FROM job WHERE state = ?{also} ORDER BY id DESC LIMIT ?",
+        (state, *params, limit),
+    )
+    return [Listed(*row) for row in rows]
+
+
+def again(job_id: int, now_us: int) -> Statement:
+    """A dead job is tried anew, with all its attempts."""
+    return Statement(
+        "UPDATE job SET state = 'ready', attempts = 0, due_us = ?, lease = 0 WHERE id = ? AND state = 'dead'",
+        (now_us, job_id),
+    )
 
 
 def forget_done(before_us: int) -> Statement:

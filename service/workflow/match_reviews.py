@@ -189,21 +189,21 @@ def _decisions(ctx: Context, review: Review, verdict: str, patient: str, by: str
     """Rows for the stay and for its record numbers, so that the next stay under them is decided too."""
     subject, made = stay_subject(review.stay), list[Statement]()
 
-    def row(subject: str, patient: str, word: str) -> None:
+    def say(subject: str, patient: str, word: str) -> None:
         made.extend(matches.decide(subject, patient, word, by=by, now_us=ctx.now_us, review=review.id))
 
     if verdict == "link":
-        row(subject, patient, SAME)
+        say(subject, patient, SAME)
         for number in facts.numbers:
-            row(number_subject(number), patient, SAME)
+            say(number_subject(number), patient, SAME)
         return made
     if verdict == "nobody":
-        row(subject, "", NOBODY)
+        say(subject, "", NOBODY)
     known = [str(one["patient"]) for one in review.evidence.get("candidates", ())]
     for wrong in [patient] if verdict == "unlink" else dict.fromkeys([*known, *facts.patients]):
-        row(subject, wrong, OTHER)
+        say(subject, wrong, OTHER)
         for number in facts.numbers:
-            row(number_subject(number), wrong, OTHER)
+            say(number_subject(number), wrong, OTHER)
             made.append(matches.end_link(number, wrong, ctx.now_us))
     return made
 

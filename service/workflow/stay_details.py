@@ -12,7 +12,7 @@ from mappers.hl7v2.event import AdtEvent, Coded, Person, StayKey, Visit
 from mappers.hl7v2.resources.condition import conditions
 from service.workflow.stay_events import StoredEvent, order_of
 
-DIAGNOSES = "https://enlace.example.org/fhir/sid/diagnosis"
+DIAGNOSES = "https://enlace.example.org/hospital-diagnoses"
 
 
 @dataclass(frozen=True)

@@ -207,6 +207,7 @@ AUDITED = {
     "Operation": 0,
     "act": 0,
     "audit": 1,
+    "_audit": 1,
     "_row": 1,
     "_answered": 1,
     "_audit_refusal": 1,
@@ -258,7 +259,14 @@ def test_extensions_of_the_plan_file_mapper_match_their_definitions() -> None:
     golden = json.loads((ROOT / "tests/golden/plan_files/member-information/base.resources.json").read_text("utf-8"))
     ours = [r for r in artefacts().values() if r["resourceType"] == "StructureDefinition"]
     found = {r["url"]: r for r in ours if r["context"][0]["expression"] not in ("Coding", "Element")}
-    for name in ("do-not-contact", "alert-times", "ended-because", "notification-format", "hl7v2-segment"):
+    for name in (
+        "do-not-contact",
+        "alert-times",
+        "ended-because",
+        "notification-format",
+        "hl7v2-segment",
+        "closed-by-timeout",
+    ):
         found.pop(f"{BASE}StructureDefinition/enlace-{name}", None)  # no plan file says so
     used = set()
     for resource in _resources(golden):

@@ -269,7 +269,9 @@ def test_the_adt_verbs(story: Story, tmp_path: Path) -> None:
     good, bad = tmp_path / "good.hl7", tmp_path / "bad.hl7"
     good.write_bytes(story.adt("A01"))
     bad.write_bytes(b"no message")
-    assert as_json(story.service.cli("adt", "send", str(good), "--json")) == [{"file": "good.hl7", "ack": "AA"}]
+    assert as_json(story.service.cli("adt", "send", str(good), "--json")) == [
+        {"file": "good.hl7", "ack": "AA", "text": ""}
+    ]
     assert "AR" in story.service.cli("adt", "send", str(good), str(bad), code=1)
     assert "Nothing was sent" in story.service.cli("adt", "send", str(good), "--port", "1", code=1)
     assert "cannot be read" in story.service.cli("adt", "send", str(tmp_path / "absent.hl7"), code=1)
