@@ -127,6 +127,7 @@ def test_mutated_messages(service: Service) -> None:
     wait_for(lambda: rows(service.url, "SELECT count(*) FROM inbox WHERE state = 'stored'")[0][0] == 0, 30, 0.3)
     failed = rows(service.url, "SELECT kind, state, attempts, last_error FROM job WHERE last_error <> ''")
     assert failed == [], "content must end as a state, not as an exception"
+    service.drained()
     look(service.url, check_jobs)
     states = dict(rows(service.url, "SELECT state, count(*) FROM inbox GROUP BY state"))
     print(states)
