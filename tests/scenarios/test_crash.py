@@ -2,7 +2,7 @@
 
 Each message has its effect once, nothing acknowledged is lost, no alert is told twice, and each stay ends as its
 pathway says: one story a member, told by the simulator, which knows nothing of the reducer. REST writers go on beside.
-60 messages and 2 kills, 1,000 and 30 with ENLACE_TEST_DEEP; ENLACE_TEST_SEED repeats a run.
+40 messages and 2 kills, 1,000 and 30 with ENLACE_TEST_DEEP; ENLACE_TEST_SEED repeats a run.
 SQLite: the one process; PostgreSQL: random victims.
 """
 
@@ -40,7 +40,7 @@ from tests.scenarios.harness import (
 )  # fmt: skip
 
 DEEP = bool(os.environ.get("ENLACE_TEST_DEEP"))
-MESSAGES, KILLS = (1000, 30) if DEEP else (60, 2)
+MESSAGES, KILLS = (1000, 30) if DEEP else (40, 2)
 SENDERS, WRITERS, AT_ONCE = 10, 2, 25
 ACCEPTED = ("AA", "CA")
 WEST = RegisteredSource("west", "EPIC", "WEST", "Organization/mercy", {"display": "West Made-up"}, True)

@@ -107,7 +107,7 @@ class Load:
     def _send(self, number: int) -> None:
         """One sending system: the same message until it is acknowledged, a connection for as long as it lasts."""
         counter, connection = 0, None
-        while not self._stop.wait(PAUSE_S * 5):
+        while not self._stop.wait(PAUSE_S * 20):  # all are of one member, whose stays are decided together
             counter += 1
             control_id = f"L{number}-{counter}"
             message = adt("A01" if counter % 2 else "A08", visit=f"S{number}V{counter // 2}", control_id=control_id)

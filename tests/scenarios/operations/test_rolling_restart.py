@@ -15,7 +15,7 @@ NAMES = ("serve", "worker", "serve-2", "worker-2") if DEEP else ("serve", "worke
 
 
 @pytest.mark.skipif(bool(Proxy.missing()), reason=Proxy.missing() or "-")
-@pytest.mark.timeout(1800 if ROUNDS > 1 else 120)
+@pytest.mark.timeout(1800 if ROUNDS > 1 else 240)
 def test_a_rolling_restart_fails_no_request(postgresql_url: str, tmp_path: Path) -> None:
     tokens = write_world(postgresql_url)
     with running(postgresql_url, tmp_path, parts=FIVE, ENLACE_DRAIN_SECONDS="2") as service:
