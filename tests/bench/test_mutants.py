@@ -55,6 +55,7 @@ def test_words_of_sql_are_exchanged_and_sentences_left() -> None:
     assert not is_sql("The letters of a scope are a subset of c r u d s.")
 
 
+@pytest.mark.long  # every mutant of every subject is made: half a minute
 def test_what_is_explained_is_a_mutant_of_a_subject() -> None:
     paths = {subject.path for subject in SUBJECTS}
     for path, explained in EQUIVALENT.items():
