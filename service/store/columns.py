@@ -5,6 +5,7 @@ tables.py is the definition (a test compares the two); reading it needs SQLModel
 
 from service.store.columns_feeds import FEEDS
 from service.store.columns_notify import NOTIFY
+from service.store.columns_referrals import REFERRALS
 
 COLUMNS: dict[str, dict[str, str]] = {
     "access_epoch": {
@@ -312,4 +313,5 @@ COLUMNS: dict[str, dict[str, str]] = {
     },
     **FEEDS,
     **NOTIFY,
+    **REFERRALS,
 }

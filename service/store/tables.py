@@ -1,5 +1,5 @@
 """The tables of resources and work, as SQLModel classes; tables_access.py has those of rights, credentials and audit,
-tables_notify.py those of notification, tables_feeds.py more of hospital feeds.
+tables_notify.py those of notification, tables_feeds.py more of hospital feeds, tables_referrals.py of referrals.
 
 Together the one definition from which migrations and statements are made. Times are INT8 microseconds since
 1970-01-01T00:00:00Z. Keys are signed 64-bit hashes (service/search/keys.py).
@@ -12,6 +12,7 @@ from sqlmodel import Field, SQLModel
 from service.store import tables_access as tables_access  # its classes register themselves
 from service.store import tables_feeds as tables_feeds
 from service.store import tables_notify as tables_notify
+from service.store import tables_referrals as tables_referrals
 from service.store.table_columns import blob, int8, rowid, small, text
 from service.store.table_columns import key as key_column
 
