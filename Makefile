@@ -84,7 +84,8 @@ check: setup ## Lint, format, strict types, who imports whom, architecture tests
 	exit $$status
 
 test: setup ## The whole test suite
-	$(BIN)/pytest -q -n 2 --dist loadfile -rs --durations 60 --durations-min 3 tests $(ARGS)
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -rs \
+		--durations 60 --durations-min 3 tests $(ARGS)
 
 test-deep: setup ## Full counts of one AREA (store, search, access, adt, operations, notify), or of all
 	@paths="$(wildcard $(DEEP_$(AREA)))"; \

@@ -29,7 +29,12 @@ def _twice(item: pytest.Item) -> bool:
     return engine == "postgresql" and getattr(getattr(item, "module", None), "POSTGRESQL_IN_DEEP", False)
 
 
+LONG_FILES = ("tests/scenarios/", "tests/docs/", "tests/deploy/")
+"""Where a file takes minutes: begun first, so that at the end of a run no process waits for one of them."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG_FILES))
     if not os.environ.get("ENLACE_TEST_DEEP"):
         twice = [item for item in items if _twice(item)]
         config.hook.pytest_deselected(items=twice)
