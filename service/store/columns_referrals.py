@@ -12,6 +12,10 @@ REFERRALS: dict[str, dict[str, str]] = {
         "seen_us": "int8",
         "error": "text",
         "work": "text",
+        "wanted": "int8",
+        "done": "int8",
+        "tries": "int8",
+        "due_us": "int8",
     },
     "partner_resource": {
         "partner": "text",
@@ -53,6 +57,12 @@ REFERRALS: dict[str, dict[str, str]] = {
         "last_us": "int8",
         "failing_since_us": "int8",
         "error": "text",
+        "owner_there": "text",
+        "due_us": "int8",
+        "retry_us": "int8",
+        "tries": "int8",
+        "lease_us": "int8",
+        "lease": "int8",
     },
     "reply_link": {
         "link": "text",

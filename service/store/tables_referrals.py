@@ -48,7 +48,9 @@ class ReferralPartner(SQLModel, table=True):
     """Another organization's FHIR server over which its referrals go.
 
     direction: push (we send Tasks there and look what became of them), pull (it sends Tasks here and we fetch what they
-    point to), both. state: active, paused, failing. cursor_us: up to where its changes were seen.
+    point to), both. state: active, paused, failing. cursor_us: up to where its changes were seen. owner_there: what
+    stands in Task.owner of what we send, a reference on its server. due_us: when its changes are looked at next.
+    retry_us: nothing is tried before. tries: failures in a row. lease_us, lease: until when which worker has it.
     """
 
     __tablename__ = "referral_partner"
@@ -67,13 +69,21 @@ class ReferralPartner(SQLModel, table=True):
     last_us: int = int8()
     failing_since_us: int | None = int8(nullable=True)
     error: str = text()
+    owner_there: str = text()
+    due_us: int = int8()
+    retry_us: int = int8()
+    tries: int = int8()
+    lease_us: int = int8()
+    lease: int = int8()
 
 
 class PartnerReferral(SQLModel, table=True):
     """A Task here and the one on a partner's server that is the same referral.
 
     way: out (opened here), in (opened there). remote: absolute URL, "" until it was created. remote_version and
-    remote_status: as seen last. state: to-send, sent, refused, closed, failed. work: JSON of what is still to be sent.
+    remote_status: as seen last. state: to-send, sent, refused, closed, failed; of one that came in: to-fetch, fetched.
+    work: JSON of what was sent last, or came in. wanted, done: how often the Task changed here, and up to which change it
+    was sent. tries, due_us: failures in a row, and when it is tried next.
     """
 
     __tablename__ = "partner_referral"
@@ -88,6 +98,10 @@ class PartnerReferral(SQLModel, table=True):
     seen_us: int = int8()
     error: str = text()
     work: str = text()
+    wanted: int = int8()
+    done: int = int8()
+    tries: int = int8()
+    due_us: int = int8()
 
 
 class PartnerResource(SQLModel, table=True):

@@ -80,6 +80,12 @@ def _partners() -> None:
             "last_us": INT8,
             "failing_since_us": INT8,
             "error": TEXT,
+            "owner_there": TEXT,
+            "due_us": INT8,
+            "retry_us": INT8,
+            "tries": INT8,
+            "lease_us": INT8,
+            "lease": INT8,
         },
         "failing_since_us",
     )
@@ -97,6 +103,10 @@ def _partners() -> None:
             "seen_us": INT8,
             "error": TEXT,
             "work": TEXT,
+            "wanted": INT8,
+            "done": INT8,
+            "tries": INT8,
+            "due_us": INT8,
         },
     )
     op.create_index("partner_referral_partner", "partner_referral", ["partner", "state"])
