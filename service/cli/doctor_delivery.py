@@ -25,7 +25,7 @@ _WRITES = "correct ENLACE_SMTP_URL, or start the mail server; notifications wait
 _OF_CHANNEL = "see the lines mail and sms"
 _REMEDIES = {
     "not-configured": "set ENLACE_SMTP_URL or ENLACE_SMS_URL, or let the person choose another channel",
-    "no-address": "put the person's address into the directory (Practitioner.telecom)",
+    "no-contact": "put the person's address into the directory (Practitioner.telecom)",
     "recipient": "correct the person's address in the directory (Practitioner.telecom)",
     "address-form": "correct the person's address in the directory (Practitioner.telecom)",
 }

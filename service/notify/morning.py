@@ -59,7 +59,7 @@ async def tell(desk: Desk, who: Person | None, wishes: Sequence[Preference], row
     role = who.callers[0].role if who is not None and who.callers else ""
     row = chosen(wishes, role, KIND)
     to = contact.addresses(who.resource.get("telecom"), desk.now_us).get(last.channel, "") if who else ""
-    reason = "no-role" if not role else "no-address" if not to or last.channel not in desk.channels else ""
+    reason = "no-role" if not role else "no-contact" if not to or last.channel not in desk.channels else ""
     if not reason and last.channel not in channels_of(row, KIND, "routine", CHANNELS):
         reason = "preference"
     there = in_hospital.line(await present(desk, last.recipient), row.language or "en", desk.now_us)

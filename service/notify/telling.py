@@ -121,7 +121,7 @@ async def _push(desk: Desk, who: Person, kept: Sequence[Decided]) -> None:
     channel = kept[0].notice.channel
     to = contact.addresses(who.resource.get("telecom"), desk.now_us).get(channel, "")
     if channel not in desk.channels or not to:
-        reason = "not-configured" if channel not in desk.channels else "no-address"
+        reason = "not-configured" if channel not in desk.channels else "no-contact"
         for one in kept:
             await desk.store.commit(unsendable(desk, one.notice, reason))
         return

@@ -5,6 +5,7 @@ http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subsc
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from fhir_profiles import Resource
 from fhir_profiles.json_text import write_json
@@ -72,10 +73,12 @@ async def of_several(ctx: Context, wanted: Wanted) -> Decision:
     found = await store_read.heads(ctx.store, [one.reference for one in states], ctx.restriction)
     states = [one for one in states if one.reference in found]
     audit = ctx.audit("E", "subscription-status", RTYPE, shown=tuple(found.values()))
-    return Decision(Change(audit=[audit]), fixed(Answer(200, _bundle(ctx, states))))
+    asked = {name: ",".join(values) for name, values in (("id", wanted.ids), ("status", wanted.statuses)) if values}
+    query = "?" + urlencode(asked, safe=",") if asked else ""
+    return Decision(Change(audit=[audit]), fixed(Answer(200, _bundle(ctx, states, query))))
 
 
-def _bundle(ctx: Context, states: Sequence[State]) -> bytes:
+def _bundle(ctx: Context, states: Sequence[State], query: str = "") -> bytes:
     base_url = ctx.settings.base_url
     body: Resource = {
         "resourceType": "Bundle",
@@ -83,7 +86,7 @@ def _bundle(ctx: Context, states: Sequence[State]) -> bytes:
         "meta": {"lastUpdated": instant(ctx.now_us)},
         "type": "searchset",
         "total": len(states),
-        "link": [{"relation": "self", "url": f"{base_url}/{RTYPE}/$status"}],
+        "link": [{"relation": "self", "url": f"{base_url}/{RTYPE}/$status{query}"}],
     }
     entries = [_entry(one, base_url, ctx.now_us) for one in states]
     return write_json({**body, "entry": entries} if entries else body)

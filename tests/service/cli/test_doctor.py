@@ -291,9 +291,9 @@ def test_notices(patient: Patient) -> None:
     there(due_us=clock.now_us() + HOUR, attempts=7, settled_us=now, reason="connect")
     failing = patient.ill("notices")
     assert failing.level == "fail" and "(email: connect) fails for" in failing.sentence and "line" in failing.next
-    there(state="failed", settled_us=now, reason="no-address")
+    there(state="failed", settled_us=now, reason="no-contact")
     failed = patient.ill("notices")
-    assert failed.level == "warn" and "1 email (no-address)" in failed.sentence
+    assert failed.level == "warn" and "1 email (no-contact)" in failed.sentence
     assert "telecom" in failed.next and "`enlace notices replay ID`" in failed.next
 
 

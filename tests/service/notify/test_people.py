@@ -224,7 +224,7 @@ async def test_the_most_particular_row_counts_and_none_is_none(told: World) -> N
     )
     await put_alert(told, alert("one"))
     await told.run()
-    assert await told.states(target="Communication/one") == ["in-app suppressed preference", "sms failed no-address"]
+    assert await told.states(target="Communication/one") == ["in-app suppressed preference", "sms failed no-contact"]
     await told.wish(LCM1, Preference(LCM1, "", "alert", ""))
     await put_alert(told, alert("two"))
     await told.run()
