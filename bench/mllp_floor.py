@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from typing import cast
 
 import uvloop
 
@@ -10,8 +11,7 @@ ACK = b"\x0bMSH|^~\\&|E|E|B|H|20260101000000||ACK^A01^ACK|1|P|2.5.1\rMSA|AA|1\r\
 
 class Floor(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport, self._buffer = transport, b""
+        self._transport, self._buffer = cast(asyncio.Transport, transport), b""  # uvloop's is none by its class
 
     def data_received(self, data: bytes) -> None:
         *frames, self._buffer = (self._buffer + data).split(b"\x1c\r")
