@@ -87,7 +87,7 @@ def acknowledged(
             texts = [admission(n % (county.members // 2), number + n, time.time_ns() // 1000).decode("latin-1")
                      for n in range(int(9000 * (seconds + 0.5)))]  # fmt: skip
             number += len(texts)
-            bare = drive({**order, "requests": texts}, floor, None)
+            bare = drive({**order, "requests": texts, "again": True}, floor, None)
             ours = drive({**order, "requests": texts}, server, database)
             plural = "s" if connections > 1 else ""
             for name, found in (("a socket that keeps nothing", bare), ("ACKed after the commit", ours)):

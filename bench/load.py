@@ -3,7 +3,8 @@
 Written by us, so that random ids, POST bodies and MLLP need no second tool: it costs 20 us an exchange, where httpx
 costs 1,400 (../shared/stack.md 5). Reads one JSON object on stdin, prints `begin` when the warm-up is over, then the
 result as JSON. HTTP: {"kind": "http", "host", "port", "connections", "warm_s", "seconds", "requests": [text, ...]}.
-MLLP: {"kind": "mllp", ..., "rate": messages a second or 0 for as fast as the answers come}.
+MLLP: {"kind": "mllp", ..., "rate": messages a second or 0 for as fast as the answers come, "again": whether the
+messages come again when all were sent}.
 """
 
 import asyncio
@@ -78,7 +79,7 @@ class Run:
         self.measure = mllp_answer if mllp else http_answer
         texts: list[str] = order["requests"]
         raw = [text.encode("latin-1") for text in texts]
-        self._once = mllp
+        self._once = mllp and not order.get("again")
         self._payloads = [b"\x0b" + one + b"\x1c\r" for one in raw] if mllp else raw
         self._turn: Iterator[int] = iter(range(len(raw))) if mllp else iter(int, 1)
         self._at = 0
