@@ -2,9 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
-from typing import Any
-
-import orjson
 
 from service.store.change import Statement
 from service.store.dialect import marks
@@ -25,7 +22,8 @@ class MessageRow:
     inbox_id: int
     received_us: int
     patient: str
-    event: dict[str, Any]
+    event: str
+    """AdtEvent as JSON"""
     own: str
     reason: str
 
@@ -80,13 +78,12 @@ async def messages(store: Store, keys: Iterable[str]) -> list[MessageRow]:
         f"WHERE s.stay IN ({marks(len(wanted))}) AND s.event <> '' ORDER BY s.inbox_id, s.stay",
         tuple(wanted),
     )
-    return [MessageRow(r[0], r[1], r[2], r[3], orjson.loads(r[4]), r[5], r[6]) for r in rows]
+    return [MessageRow(*r) for r in rows]
 
 
 def put_message(row: MessageRow, occurred_us: int) -> Statement:
     """The same message again (a replay) takes the place of its former reading."""
-    event = orjson.dumps(row.event).decode()
-    return Statement(SET_EVENT, (row.stay, row.inbox_id, row.patient, occurred_us, event, row.own, row.reason))
+    return Statement(SET_EVENT, (row.stay, row.inbox_id, row.patient, occurred_us, row.event, row.own, row.reason))
 
 
 def counted(row: MessageRow) -> Statement:

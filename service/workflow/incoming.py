@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import orjson
+
 from mappers.hl7v2.event import AdtEvent
 from service.access.context import Context
 from service.store.change import Change, Job
@@ -22,9 +24,8 @@ class Incoming:
 
     def row(self, key: str, found: Match) -> MessageRow:
         """As it is kept under a key. For whom it counts is decided with its stay."""
-        return MessageRow(
-            key, self.inbox_id, self.received_us, "", self.event.to_json(), found.patient_ref or "", found.reason
-        )
+        event = orjson.dumps(self.event.to_json()).decode()
+        return MessageRow(key, self.inbox_id, self.received_us, "", event, found.patient_ref or "", found.reason)
 
 
 async def matched(ctx: Context, change: Change, incoming: Incoming, stay: str) -> Match:

@@ -16,6 +16,7 @@ from service.workflow import timers
 from service.workflow.match_evidence import compare
 from service.workflow.member_match import Match
 from service.workflow.record_numbers import numbers_of
+from service.workflow.stay_world import message_of
 
 DUE_US = 4 * 3_600_000_000
 """An alert that waits for a review must still be told within a day of the event."""
@@ -127,7 +128,7 @@ async def _facts(ctx: Context, stay: str, patient: str = "") -> _Facts:
     """conflicting: whether a message of the stay contradicts the record of `patient`."""
     main, keys = await waiting_terms.keys_of_stay(ctx.store, stay)
     rows = await stay_rows.messages(ctx.store, keys)
-    read = [AdtEvent.from_json(row.event) for row in rows]
+    read = [message_of(row).event for row in rows]
     patients = tuple(dict.fromkeys(row.patient for row in rows if row.patient))
     numbers = tuple(dict.fromkeys(n for event in read for n in numbers_of(event)))
     record = await ctx.resource(patient) if patient else None

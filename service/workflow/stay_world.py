@@ -5,7 +5,9 @@ Whatever is read here is relied upon: a Change of another worker about the same 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
+
+import orjson
 
 from mappers.hl7v2.event import AdtEvent
 from service.access.context import Context
@@ -51,7 +53,16 @@ class Message:
 
 
 def message_of(row: MessageRow) -> Message:
-    return Message(row, AdtEvent.from_json(row.event))
+    """What was read and worked out of a message is kept for a while: each new one of a long stay looks at all."""
+    stored = _read(row.event, row.inbox_id, row.received_us)
+    made = Message(row, stored.event)
+    made.__dict__["stored"] = stored
+    return made
+
+
+@lru_cache(maxsize=4096)
+def _read(event: str, inbox_id: int, received_us: int) -> StoredEvent:
+    return StoredEvent(AdtEvent.from_json(orjson.loads(event)), str(inbox_id), received_us)
 
 
 @dataclass
