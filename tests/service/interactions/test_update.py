@@ -15,7 +15,7 @@ from tests.service.interactions.foreign import same_answers
 from tests.service.world import BASE, CBO1, ECM1, SUD, condition, make, observation, patient, put, ref, task, team
 
 WRITERS = 50
-EACH = 20 if os.environ.get("ENLACE_TEST_DEEP") else 4
+EACH = 20 if os.environ.get("ENLACE_TEST_DEEP") else 2
 
 
 async def test_an_update_makes_a_version(world: Store, app_client: AppClient) -> None:

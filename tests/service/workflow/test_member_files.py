@@ -43,7 +43,7 @@ from tests.service.workflow.member_plan import (
 )
 
 TYPES = ("Patient", "Coverage", "EpisodeOfCare", "CareTeam")
-ROWS = 10_000 if os.environ.get("ENLACE_TEST_DEEP") else 1_000
+ROWS = 10_000 if os.environ.get("ENLACE_TEST_DEEP") else 500
 LCM = "Practitioner/lcm-1"
 
 
