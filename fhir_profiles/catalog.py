@@ -72,6 +72,7 @@ class SearchParameter:
     Of references an alias only narrows the type of the target: Task.patient is stored as Task.subject (both read
     Task.for). Of other kinds it is the union of others: Observation.combo-code is stored as code and component-code.
     targets: types that a reference may lead to, ("Any",) for all. groups: of a composite, which has no paths.
+    derived: of a parameter without rows: the chain, or the other parameter of the type, that answers it.
     """
 
     code: str
@@ -81,6 +82,7 @@ class SearchParameter:
     targets: tuple[str, ...] = ()
     stored_as: tuple[str, ...] = ()
     groups: tuple[Group, ...] = ()
+    derived: str = ""
 
     @property
     def is_alias(self) -> bool:
@@ -212,7 +214,10 @@ def _parameter(rtype: str, code: str, compiled: dict[str, Any]) -> SearchParamet
         raise CatalogError(f"{rtype}.{code} cannot be indexed: {row.get('unsupported')}")
     paths = tuple(_path(path) for path in row.get("paths", ()))
     groups = tuple(_group(group) for group in row.get("groups", ()))
-    return SearchParameter(code, row["type"], paths, row["canonical"], tuple(row.get("targets", ())), (code,), groups)
+    targets = tuple(row.get("targets", ()))
+    return SearchParameter(
+        code, row["type"], paths, row["canonical"], targets, (code,), groups, row.get("derived", "")
+    )
 
 
 def _steps(row: list[Any]) -> tuple[Step, ...]:
@@ -265,6 +270,8 @@ def _aliased(parameter: SearchParameter, search: dict[str, SearchParameter]) -> 
 def _union(parameter: SearchParameter, search: dict[str, SearchParameter]) -> tuple[str, ...]:
     """Other parameters of the kind that read a part of what this one reads, if together they read all of it."""
     whole: frozenset[Any] = frozenset(parameter.groups or parameter.paths)
+    if not whole:
+        return ()
     parts = {
         other.code: frozenset[Any](other.groups or other.paths)
         for other in search.values()

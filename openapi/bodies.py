@@ -11,6 +11,7 @@ from openapi.examples import (
     MERGE_PATCH,
     NOTICES_READ,
     PREFERENCES,
+    REFER,
     RESEND,
     TRANSACTION,
     search_form,
@@ -41,6 +42,8 @@ def body_of(kind: str, entry: TypeEntry | None) -> Json | None:
                 "required": kind != "alert-reason",
                 "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": ALERT[kind]}},
             }
+        case "refer":
+            return {"required": False, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": REFER}}}
         case "break-glass":
             return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": BREAK_GLASS}}}
         case "preferences":

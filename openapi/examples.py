@@ -77,6 +77,14 @@ PREFERENCES: Json = {
     ],
 }
 NOTICES_READ: Json = {"resourceType": "Parameters", "parameter": [{"name": "read", "valueString": "7213"}]}
+REFER: Json = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {"name": "target", "valueReference": {"reference": "Organization/cbo-1"}},
+        {"name": "priority", "valueCode": "urgent"},
+        {"name": "due", "valueDate": "2026-04-01"},
+    ],
+}
 RESEND: Json = {
     "resourceType": "Parameters",
     "parameter": [

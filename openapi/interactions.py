@@ -212,6 +212,11 @@ INTERACTIONS: dict[str, Interaction] = {
         (C.NOT_FOUND, C.CONFLICT, C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "alert-outcome",
         f"{OURS}communication-outcome",
     ),
+    "$refer": Interaction(
+        "Send the referral of", "r", {201: ("The Tasks that were opened, and warnings.", "Parameters")},
+        (C.NOT_FOUND, C.CONFLICT, C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "refer",
+        f"{OURS}servicerequest-refer",
+    ),
     "$break-glass": Interaction(
         "Open the record in an emergency of one", "r", {200: ("Until when it is open.", "Parameters")},
         (C.NOT_FOUND, C.UNSUPPORTED_MEDIA), _SHOWN, "break-glass",

@@ -173,6 +173,7 @@ class Egress:
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
         keep_body: bool = True,
+        max_bytes: int = MAX_BYTES,
     ) -> Answer:
         """Send one request. Raises EgressRefused (the guard) or EgressFailed (network, time, size).
 
@@ -188,13 +189,15 @@ class Egress:
         try:
             request = client.build_request(method, url, content=content, headers=sent, timeout=whole_s)
             async with asyncio.timeout(whole_s):
-                return await self._send(client, request, keep_body)
+                return await self._send(client, request, keep_body, max_bytes)
         except TimeoutError:
             raise EgressFailed("timeout") from None
         except ValueError:  # a header that HTTP cannot carry
             raise EgressFailed("request-form") from None
 
-    async def _send(self, client: "httpx.AsyncClient", request: "httpx.Request", keep_body: bool) -> Answer:
+    async def _send(
+        self, client: "httpx.AsyncClient", request: "httpx.Request", keep_body: bool, max_bytes: int
+    ) -> Answer:
         import aiohttp
         import httpx
 
@@ -208,7 +211,7 @@ class Egress:
                 body = bytearray()
                 async for chunk in response.aiter_raw():
                     body += chunk
-                    if len(body) > MAX_BYTES:
+                    if len(body) > max_bytes:
                         raise EgressFailed("too-large")
                 return Answer(response.status_code, dict(response.headers), bytes(body))
         except httpx.TimeoutException as error:

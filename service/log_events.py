@@ -172,6 +172,13 @@ NOTIFY_SUBSCRIPTION_UNREAD = _row(
     "A subscription cannot be read: it goes to error.",
     "subscription topic error at",
 )
+PARTNER_AWAY = _row(
+    "partner.away", WARNING, "A partner's server cannot be used and will be tried again.", "partner reason tries"
+)
+PARTNER_BACK = _row("partner.back", INFO, "A partner's server answers again.", "partner")
+PARTNER_FAILED = _row(
+    "partner.failed", ERROR, "Work with a partner failed and will be tried again.", "partner error at"
+)
 WEBSOCKET_OPENED = _row("websocket.opened", DEBUG, "A websocket was opened.", "open")
 WEBSOCKET_CLOSED = _row("websocket.closed", INFO, "A websocket ended.", "reason bound")
 WEBSOCKET_FAILED = _row("websocket.failed", ERROR, "A websocket failed by our fault.", "error at")

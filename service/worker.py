@@ -22,10 +22,22 @@ from service.store.change import Change, ClaimTaken, Lease, Stale, Statement
 from service.store.database import Unavailable
 from service.store.engine import Store
 from service.store.housekeeping import forget_ended
-from service.workflow import alert_catch_up, alert_escalation, hospital_answer, standing_jobs, timers, transitional_care
+from service.workflow import (
+    alert_catch_up,
+    alert_escalation,
+    follow_ups,
+    hospital_answer,
+    referral_breaches,
+    referral_coupling,
+    reply_links,
+    standing_jobs,
+    timers,
+    transitional_care,
+)
 from service.workflow.feed_terms import fill_terms
 from service.workflow.feed_watch import watch
 from service.workflow.hospital_events import apply_adt
+from service.workflow.measure_fill import fill as fill_facts
 from service.workflow.purging import purge
 from service.workflow.rematching import rematch
 from service.workflow.stay_settling import settle_job
@@ -42,13 +54,22 @@ HANDLERS: dict[str, Handler] = {
     "tcs.settle": transitional_care.settle_member,
     "hospital.answer": hospital_answer.answer,
     "adt.terms": fill_terms,
+    "referral.facts": fill_facts,
     "adt.settle": settle_job,
     "adt.stale": settle_silent,
     "adt.watch": watch,
     "notice.morning": morning.due,
+    "reply.invite": reply_links.invite,
+    "reply.phone": reply_links.call,
     "alert.overdue": alert_escalation.overdue,
     "alert.escalate": alert_escalation.escalate,
     "alert.catch-up": alert_catch_up.catch_up,
+    "referral.moved-on": referral_breaches.moved_on,
+    "referral.follow-up": follow_ups.follow_up,
+    "referral.coupled": referral_coupling.coupled,
+    "referral.cascade": referral_coupling.cascade,
+    "referral.rule": referral_coupling.rule,
+    "referral.fold": referral_coupling.fold,
 }
 """kind of job -> what it decides"""
 

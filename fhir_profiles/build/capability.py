@@ -22,6 +22,8 @@ NOT_SERVED = {
 
 DOCUMENTED = {
     "near": "latitude|longitude|distance|units; km without units, 25 km without distance; also m, mi, [mi_us], [mi_i].",
+    "open-at": "a dateTime, now, or day|time such as tue|10:30; by availableTime and notAvailable.",
+    "stale": "days: not verified for longer, or never.",
 }
 
 RENDERED = frozenset({"AuditEvent"})

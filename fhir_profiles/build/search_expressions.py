@@ -19,7 +19,7 @@ INDEXABLE = {
     "uri": {"uri", "url", "canonical", "oid"},
     "number": {"decimal", "integer", "positiveInt", "unsignedInt", "Range"},
     "quantity": {"Quantity", "Age", "Duration", "Distance", "Count", "Money", "Range", "SampledData"},
-    "special": {"BackboneElement"},
+    "special": {"BackboneElement", "Period"},
 }
 """Datatypes that each kind of search parameter reads: https://hl7.org/fhir/R4/search.html#table"""
 

@@ -63,7 +63,10 @@ def _add(elements: Elements, element: dict[str, Any], systems: dict[str, str]) -
 
 
 def compile_parameters(definitions: list[dict[str, Any]], elements: Elements) -> dict[str, dict[str, Any]]:
-    """Type -> code -> compiled parameter; kinds and expressions not covered keep the reason under `unsupported`."""
+    """Type -> code -> compiled parameter; kinds and expressions not covered keep the reason under `unsupported`.
+
+    derived: answered by the rows of other parameters (fhir_profiles/catalog.py), so it has no paths of its own.
+    """
     out: dict[str, dict[str, Any]] = {}
     by_url = {definition["url"]: definition for definition in definitions}
     for definition in definitions:
@@ -72,6 +75,10 @@ def compile_parameters(definitions: list[dict[str, Any]], elements: Elements) ->
             if definition.get("target"):
                 row["targets"] = sorted(definition["target"]) if len(definition["target"]) < MANY else ["Any"]
             try:
+                if "derived" in definition:
+                    row |= {"paths": [], "derived": definition["derived"]}
+                    out.setdefault(rtype, {})[definition["code"]] = row
+                    continue
                 if definition["type"] == "composite":
                     row |= _composite(definition, rtype, elements, by_url)
                 else:

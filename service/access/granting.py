@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from fhir_profiles import Resource
 from service.access.context import Context
-from service.access.panels import SELF
+from service.access.panels import CANDIDATE, SELF
 from service.caller import Role
 from service.errors import Category, FhirError, Issue
 from service.search.dates import MAX_US
@@ -26,25 +26,44 @@ _REFUSED = (
     "has a member gives it to others. A new assignment comes from the member's plan."
 )
 _RECORD = {"Task": "a view"}
+_TO_FULFIL = ("task-owner", CANDIDATE)
+
+
+def is_referral(resource: Resource) -> bool:
+    """A Task about a ServiceRequest, whose own requester referred the member (workflow/referrals.py)."""
+    about = resource.get("focus")
+    return isinstance(about, dict) and "ServiceRequest/" in str(about.get("reference", ""))
+
+
+async def _without_own(
+    ctx: Context, rows: Sequence[PanelRow], former: Sequence[Given], selves: frozenset[int], source: int
+) -> tuple[PanelRow, ...]:
+    """A Task that is no referral keeps nobody's own view: who has the member by Tasks alone gives itself no row."""
+    own = [row for row in gained(rows, former) if row.subject in selves]
+    if not own or await may_give(ctx, "Task", own[0].patient, source, by_task=False):
+        return tuple(rows)
+    return tuple(row for row in rows if row not in own)
 
 
 async def granted(ctx: Context, write: Write) -> Write:
     """The Write with the panel rows that the caller may give; 403 where it gains rows that it may not give."""
     if ctx.restriction.unrestricted or not write.panel:
         return write
-    source = ctx.store.keys.resource(write.reference)
+    source, by_task = ctx.store.keys.resource(write.reference), is_referral(write.resource or {})
     former = await panels.given(ctx.store, source) if write.expect != ABSENT else []
     selves = _selves(ctx) if write.rtype == "Task" else frozenset()
     wanted = given_by(write.panel, former, selves, ctx.now_us)
+    if write.rtype == "Task" and not by_task:
+        wanted = await _without_own(ctx, wanted, former, selves, source)
     itself = by_itself(wanted, former, ctx.organization_key, ctx.now_us, plan=ctx.caller.role is Role.MCP)
     claimed = [replace(asked, role=kept.role) for asked, kept in zip(wanted, itself, strict=True)]
     gains = {row.patient for row in gained(claimed, former)}
     if not gains and itself == wanted:
         return replace(write, panel=wanted)
-    if await _wrote(ctx, write.rtype, wanted[0].patient):
+    if wanted and await _wrote(ctx, write.rtype, wanted[0].patient):
         return replace(write, panel=wanted)
     for patient in gains:
-        if await may_give(ctx, write.rtype, patient, source):
+        if await may_give(ctx, write.rtype, patient, source, by_task=by_task):
             continue
         text = _REFUSED.format(what=_RECORD.get(write.rtype, "the record"))
         raise FhirError(Category.FORBIDDEN, [Issue(text, write.rtype, "forbidden")], reason="grant")
@@ -97,7 +116,7 @@ def given_by(
     for row in rows:
         had = [one for one in former if (one.subject, one.role) == (row.subject, row.role)]
         over = row.end_us <= now_us
-        if not had and (over or (row.role == "task-owner" and row.subject in selves)):
+        if not had and (over or (row.role in _TO_FULFIL and row.subject in selves)):
             continue
         if had and (over or (row.basis == "task" and row.end_us != MAX_US)):
             row = replace(row, end_us=min(row.end_us, max(one.end_us for one in had)))
@@ -110,9 +129,11 @@ def _selves(ctx: Context) -> frozenset[int]:
     return frozenset(ctx.store.keys.resource(one) for one in named if one)
 
 
-async def may_give(ctx: Context, rtype: str, patient: int, source: int) -> bool:
-    """Whether the caller has the patient (key) now by another resource than `source`, or it is its own to give."""
-    by_task = rtype == "Task"
+async def may_give(ctx: Context, rtype: str, patient: int, source: int, *, by_task: bool) -> bool:
+    """Whether the caller has the patient (key) now by another resource than `source`, or it is its own to give.
+
+    by_task: having it to fulfil a Task counts as well; only who refers further may do so.
+    """
     return await panels.has_otherwise(ctx.store, patient, ctx.restriction, source, by_task=by_task) or await _wrote(
         ctx, rtype, patient
     )

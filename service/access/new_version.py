@@ -6,9 +6,9 @@ from functools import lru_cache
 
 from fhir_profiles import Resource
 from service.access.labels import labels
-from service.access.panels import panel_rows
+from service.access.panels import candidates, panel_rows
 from service.search.index_rows import IndexRows
-from service.search.keys import PATIENT_EDGE, Keys, edge
+from service.search.keys import CANDIDATE_EDGE, PATIENT_EDGE, Keys, edge
 from service.search.references import normal_reference
 from service.search.values import index_rows, patient_of
 from service.store.body import with_hole
@@ -32,6 +32,8 @@ def new_version(
     edges = index.edges
     if patient_key is not None and rtype != "Patient":
         edges = (*edges, (edge(rtype, PATIENT_EDGE), patient_key))
+    offered = {normal_reference(one, base_url) or one for one in candidates(resource)}
+    edges = (*edges, *((edge(rtype, CANDIDATE_EDGE), keys.resource(one)) for one in sorted(offered)))
     hole = with_hole(resource)
     return Write(
         rtype=rtype,

@@ -121,6 +121,24 @@ def _task_parties(resource: Resource) -> Iterator[Party]:
         yield owner, "task-owner"
     if requester:
         yield requester, "task-requester"
+    for candidate in candidates(resource):
+        if candidate != requester:
+            yield candidate, CANDIDATE
+
+
+CANDIDATE = "task-candidate"
+"""Role of a row of an organization that may claim an open referral: it sees what names it, never the member."""
+
+
+def candidates(resource: Resource) -> list[str]:
+    """To whom a referral is offered, as written: only while it is requested and nobody's."""
+    about = _reference(resource.get("focus")) or ""
+    if resource.get("resourceType") != "Task" or resource.get("status") != "requested" or "owner" in resource:
+        return []
+    if "ServiceRequest/" not in about:
+        return []
+    named = (_reference(one) for one in (resource.get("restriction") or {}).get("recipient") or ())
+    return [one for one in named if one and "Organization/" in one]
 
 
 RULES: dict[str, tuple[str, Any, Any]] = {

@@ -22,6 +22,7 @@ from service.store.read import Found
 _PARTIES = {
     ("Task", "owner"),
     ("Task", "requester"),
+    ("Task", "@candidate"),
     ("ServiceRequest", "requester"),
     ("ServiceRequest", "performer"),
     ("Communication", "sender"),

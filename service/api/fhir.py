@@ -45,6 +45,7 @@ ROWS = (
     Row("GET", "/{type}/{id}/$everything", "$everything", operations.everything_of_one),
     Row("POST", "/{type}/{id}/$everything", "$everything", operations.everything_of_one),
     Row("POST", "/{type}/{id}/$break-glass", "$break-glass", operations.break_glass_of_one),
+    Row("POST", "/{type}/{id}/$refer", "$refer", operations.refer_one),
     Row("GET", "/{type}/{id}/$disclosures", "$disclosures", operations.disclosures_of_one),
     Row("POST", "/{type}/{id}/$disclosures", "$disclosures", operations.disclosures_of_one),
     Row("GET", "/$explain-access", "$explain-access", operations.explain_access_to),

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from service import metrics
 from service.api.oauth_form import read_form
 from service.auth import token_management
+from service.auth.assertion_signing import twins
 from service.auth.authorization_scopes import WORDS
 from service.auth.backend_services import Answer, AuthServer, claimed_client
 from service.auth.grants import GRANTS, grant
@@ -63,11 +64,11 @@ async def revoke(request: Request) -> Response:
 
 
 async def jwks(request: Request) -> Response:
-    """GET /auth/jwks: the keys of id_tokens; access tokens are opaque."""
+    """GET /auth/jwks: the keys of id_tokens, and of our assertions at partners; access tokens are opaque."""
     server: AuthServer = request.app.state.auth
     keys = await server.signing.published(server.store, server.store.clock.now_us())
     headers = {"Cache-Control": f"public, max-age={CACHE_S}", "Access-Control-Allow-Origin": "*"}
-    return JSONResponse({"keys": keys}, headers=headers)
+    return JSONResponse({"keys": [*keys, *twins(keys)]}, headers=headers)
 
 
 async def smart_configuration(request: Request) -> Response:

@@ -28,12 +28,14 @@ from service.log_events import (
 from service.main import build
 from service.notify.channels.table import build as channels
 from service.notify.channels.table import egress_of
+from service.notify.offer import offering
 from service.notify.runner import Notifier
 from service.search.definition import digest
 from service.settings import Settings
 from service.store import reindex
 from service.store.engine import Store, open_store
 from service.worker import Worker
+from service.workflow.partner_runner import Partners
 from service.workflow.sealing import Sealer
 
 WARM_AFTER_S = 10
@@ -96,6 +98,9 @@ async def _run(
     notifier = await _notifier(settings, shared, stack) if parts.worker else None
     if notifier:
         tasks.append(asyncio.create_task(notifier.run()))
+    partners = _partners(settings, shared, stack) if parts.worker else None
+    if partners:
+        tasks.append(asyncio.create_task(partners.run()))
     sealer = Sealer(store, settings.audit_key(), settings.audit_receipts) if parts.worker else None
     if sealer:
         tasks.append(asyncio.create_task(sealer.run()))
@@ -130,6 +135,8 @@ async def _run(
         worker.stop()
     if notifier:
         notifier.stop()
+    if partners:
+        partners.stop()
     if sealer:
         sealer.stop()
     await asyncio.wait(tasks, timeout=GRACE_S + 5) if tasks else None
@@ -144,6 +151,12 @@ async def _notifier(settings: Settings, shared: Shared, stack: contextlib.AsyncE
     egress = egress_of(settings)
     stack.push_async_callback(egress.close)
     return Notifier(shared.store, shared.behaviour, channels(settings, egress))
+
+
+def _partners(settings: Settings, shared: Shared, stack: contextlib.AsyncExitStack) -> Partners:
+    egress = egress_of(settings)
+    stack.push_async_callback(egress.close)
+    return Partners(shared.store, shared.behaviour, egress)
 
 
 async def _warm() -> None:
@@ -180,4 +193,5 @@ def die_with_parent() -> None:
 
 def behaviour(settings: Settings) -> Behaviour:
     base = f"{settings.base_url}/fhir"
-    return Behaviour(env=settings.env, base_url=base, unmatched_days=settings.unmatched_days)
+    own = Behaviour(settings.env, base, settings.secret_key(), unmatched_days=settings.unmatched_days)
+    return offering(own, settings)

@@ -30,6 +30,7 @@ from service.search.values import patient_of
 from service.store import read as store_read
 from service.store.change import Change
 from service.store.read import Found
+from service.workflow import referral_candidates
 from service.workflow.steps import Step, run_after, run_before
 
 SHARED = frozenset({"CarePlan", "CareTeam", "Goal", "Task", "Communication", "EpisodeOfCare", "Patient"})
@@ -188,7 +189,9 @@ async def current_for_write(ctx: Context, rtype: str, fhir_id: str, letter: str)
 
 
 async def _refuse_view(ctx: Context, rtype: str, fhir_id: str) -> None:
-    """403 for what the caller reads as a minimum view."""
+    """403 for what the caller reads as a minimum view; 412 for a referral that it could have claimed."""
+    if rtype == "Task":
+        await referral_candidates.refuse_lost(ctx, fhir_id)
     if ctx.seen.unrestricted or ctx.seen.rule(rtype) is not See.VIEW:
         return
     found = await store_read.head(ctx.store, rtype, fhir_id, ctx.for_reading(ctx.restriction, views=True))

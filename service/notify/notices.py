@@ -14,6 +14,9 @@ from service.search.references import normal_reference
 
 CATEGORY_SYSTEM = "https://enlace.example.org/fhir/CodeSystem/communication-category"
 CATEGORY = "enlace-alert"
+ABOUT_REFERRALS = frozenset({"clr-notice", "referral-overdue"})
+RECORDS = frozenset({"warm-hand-off"})
+"""Categories of what was said already, to those who were there."""
 TEAM_ROLE = "https://enlace.example.org/fhir/CodeSystem/team-role"
 LEAD = "lead-care-manager"
 OPEN_TASK = frozenset({"draft", "requested", "received", "accepted", "ready", "in-progress", "on-hold"})
@@ -103,10 +106,17 @@ def _alert(new: Resource, old: Resource) -> Iterator[str]:
 
 
 def _message(new: Resource, old: Resource) -> Iterator[str]:
-    if is_alert(new) or new.get("status") not in SENT:
+    if is_alert(new) or new.get("status") not in SENT or RECORDS & set(_categories(new)):
         return
     known = recipients_of(old) if old.get("status") in SENT else []
     yield from (one for one in recipients_of(new) if one not in known and one.startswith(MEMBERS))
+
+
+def _referral_message(new: Resource, old: Resource) -> Iterator[str]:
+    if new.get("status") not in SENT or not ABOUT_REFERRALS & set(_categories(new)):
+        return
+    known = recipients_of(old) if old.get("status") in SENT else []
+    yield from (one for one in recipients_of(new) if one not in known and not one.startswith(MEMBERS))
 
 
 def _owner(new: Resource, old: Resource) -> Iterator[str]:
@@ -156,6 +166,11 @@ def _sent(now: Resource, names: frozenset[str]) -> str:
     return "" if names & set(recipients_of(now)) else "moved-on"
 
 
+def _standing(now: Resource, _names: frozenset[str]) -> str:
+    """The recipient may be an organization: whether the person still works for it is asked where it is told."""
+    return "" if now.get("status") in SENT else "retracted"
+
+
 def _owned(now: Resource, names: frozenset[str]) -> str:
     return "" if _reference(now.get("owner")) in names and now.get("status") in OPEN_TASK else "moved-on"
 
@@ -177,6 +192,7 @@ KINDS = {
         NoticeKind("member-message", ("Communication",), _message, _sent),
         NoticeKind("task-assigned", ("Task",), _owner, _owned),
         NoticeKind("referral-status", ("Task",), _requester, _asked),
+        NoticeKind("referral-message", ("Communication",), _referral_message, _standing),
         NoticeKind("assignment", ("CareTeam", "EpisodeOfCare"), _lead, _led),
         # Told by the clock (morning.py), of no resource.
         NoticeKind("in-hospital", (), lambda _new, _old: (), lambda _now, _names: ""),

@@ -7,7 +7,7 @@ from fhir_profiles import Resource
 from service.access.context import Settings as Behaviour
 from service.access.context import parse
 from service.log_events import NOTICE_BROKEN, log, where
-from service.notify import member_messages, telling
+from service.notify import member_messages, reply_messages, telling
 from service.notify.model import Channels, Item
 from service.notify.notice_sending import Desk
 from service.notify.notices import KINDS, LEAD, MEMBERS, RTYPES, concerned, is_correction, priority_of, subject_of
@@ -103,6 +103,9 @@ async def _one(desk: Desk, rows: Sequence[Notice], limit: asyncio.Semaphore) -> 
             if rows[0].recipient.startswith(MEMBERS):
                 for row in rows:
                     await member_messages.tell(desk, row)
+            elif rows[0].recipient.startswith(reply_messages.TO):
+                for row in rows:
+                    await reply_messages.tell(desk, row)
             else:
                 await telling.tell(desk, rows)
         except (Unavailable, Full):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from fhir_profiles.catalog import Group, SearchParameter, catalog
-from service.search import composites, near, numbers, quantities, strings, tokens, uris
+from service.search import composites, hours, near, numbers, quantities, strings, tokens, uris
 from service.search.criteria import AllOf, AnyOf, Clause, HasDate, HasEdge, HasKey, HasNumber, HasString, Not, Within
 from service.search.keys import edge
 from service.search.prefixes import between, prefix_and_range
@@ -31,6 +31,8 @@ NEGATED = {"not": None, "not-in": "in"}
 
 def modifiers(parameter: SearchParameter) -> tuple[str, ...]:
     """What may stand behind the colon of the parameter; "[type]" for the name of a type."""
+    if parameter.derived:
+        return ()
     match parameter.type:
         case "token":
             return ("not", *tokens.modifiers(parameter), "missing")
@@ -48,7 +50,7 @@ def clause(parameter: SearchParameter, modifier: str | None, values: Sequence[st
     named = modifier is not None and modifier[:1].isupper() and "[type]" in modifiers(parameter)
     if modifier is not None and not named and modifier not in modifiers(parameter):
         supported = ", ".join(f":{name}" for name in modifiers(parameter))
-        raise Refused(f"takes the modifiers {supported}", "not-supported")
+        raise Refused(f"takes the modifiers {supported}" if supported else "takes no modifier", "not-supported")
     if modifier == "missing":
         if list(values) not in (["true"], ["false"]):
             raise Refused("takes true or false with :missing")
@@ -184,7 +186,8 @@ def _quantity(parameter: SearchParameter, _modifier: str | None, values: Sequenc
 
 
 def _special(parameter: SearchParameter, _modifier: str | None, values: Sequence[str], query: Query) -> Clause:
-    return near.clause(query.keys.values(query.rtype, parameter.code), values)
+    key = query.keys.values(query.rtype, parameter.code)
+    return hours.clause(key, values, query) if parameter.code == "open-at" else near.clause(key, values)
 
 
 # ---- string and uri

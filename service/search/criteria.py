@@ -153,7 +153,9 @@ class Include:
 class Sort:
     """One key of _sort. by: "_lastUpdated", "_id", or where its values stand: "date", "string", "number" (rows of
     `keys[0]` in ix_date, ix_str, ix_num: the smallest value going up, the largest going down), "code" (the position of
-    the first of `keys` in ix that the resource carries), "reference" (id of the target of edge number `keys[0]`).
+    the first of `keys` in ix that the resource carries), "reference" (id of the target of edge number `keys[0]`),
+    "near" (distance of the nearest position of key `keys[0]` in ix_num from `point`; with a second key, of what the
+    resource leads to over edges of that number: the places of a service).
 
     Resources without a value come last, whichever way.
     """
@@ -161,6 +163,7 @@ class Sort:
     by: str
     down: bool = False
     keys: tuple[int, ...] = ()
+    point: tuple[float, float] | None = None
 
 
 NEWEST = Sort("_lastUpdated", down=True)

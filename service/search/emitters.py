@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fhir_profiles.catalog import Path, SearchParameter
-from service.search import dates, near, numbers, quantities, strings
+from service.search import dates, hours, near, numbers, quantities, strings
 from service.search.keys import edge
 from service.search.references import normal_canonical, normal_reference, type_of
 from service.search.rows import Context, Emit, Rows
@@ -152,8 +152,10 @@ def quantity_rows(datatype: str, context: Context) -> Callable[[Any, str, Rows],
     return add
 
 
-def _special(parameter: SearchParameter, _path: Path, context: Context) -> Emit:
+def _special(parameter: SearchParameter, path: Path, context: Context) -> Emit:
     key = context.keys.values(context.rtype, parameter.code)
+    if parameter.code == "open-at":
+        return _closed(parameter, path, context) if path.datatype == "Period" else _hours(key)
 
     def positions(values: Sequence[Any], rows: Rows) -> bool:
         found = [place for value in values if (place := near.position(value))]
@@ -162,6 +164,27 @@ def _special(parameter: SearchParameter, _path: Path, context: Context) -> Emit:
         return bool(found)
 
     return positions
+
+
+def _hours(key: int) -> Emit:
+    def hours_of(values: Sequence[Any], rows: Rows) -> bool:
+        found = [span for value in values for span in hours.spans(value)]
+        for low, high in found:
+            rows.numbers[key, float(low), float(high)] = None
+        return bool(found)
+
+    return hours_of
+
+
+def _closed(parameter: SearchParameter, path: Path, context: Context) -> Emit:
+    """When a service is not available stands in the dates of `open-at`, and makes no hours known."""
+    periods = _date(parameter, path, context)
+
+    def closed(values: Sequence[Any], rows: Rows) -> bool:
+        periods(values, rows)
+        return False
+
+    return closed
 
 
 EMITTERS: dict[str, Callable[[SearchParameter, Path, Context], Emit]] = {

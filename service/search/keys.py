@@ -85,6 +85,8 @@ class Keys:
 
 PATIENT_EDGE = "@patient"
 """The compartment as an edge: from each resource of a patient to that Patient (never a search parameter)."""
+CANDIDATE_EDGE = "@candidate"
+"""From a referral Task that is open and unowned to each organization that it is offered to (access/panels.py)."""
 
 
 def edge(rtype: str, param: str) -> int:

@@ -2,8 +2,9 @@
 
 from fhir_profiles.catalog import SearchParameter, catalog
 from service.search.asking import Asking
+from service.search.chains import follow
 from service.search.clauses import clause
-from service.search.criteria import Clause, HasId, Not, Updated
+from service.search.criteria import Between, Clause, HasDate, HasId, Not, Updated
 from service.search.prefixes import approximate, prefix_and_range
 from service.search.syntax import ID, Refused, Unknown, alternatives
 
@@ -35,7 +36,25 @@ def of_values(parameter: SearchParameter, modifier: str | None, values: list[str
         return _ids(values, modifier)
     if parameter.code == "_lastUpdated":
         return _updated(values, modifier, asking)
+    if parameter.derived and modifier is None:
+        return _derived(parameter, values, asking)
     return clause(parameter, modifier, values, asking.query)
+
+
+def _derived(parameter: SearchParameter, values: list[str], asking: Asking) -> Clause:
+    """By the rows of others: `near` of a service are its places, `stale` says how many days ago it was verified."""
+    if parameter.code == "stale":
+        return _stale(parameter.derived, values, asking)
+    return follow(parameter.derived, asking, lambda code, at: of_values(parameter_of(code, at), None, values, at))
+
+
+def _stale(verified: str, values: list[str], asking: Asking) -> Clause:
+    """Not verified for more than so many days, or never."""
+    if len(values) != 1 or not (values[0].isascii() and values[0].isdigit() and len(values[0]) <= 5):
+        raise Refused("takes a whole number of days, such as 180")
+    query = asking.query
+    before = query.now_us - int(values[0]) * 86_400_000_000
+    return Not(HasDate(query.keys.values(query.rtype, verified), (Between(hi_gt=before),)))
 
 
 def _ids(values: list[str], modifier: str | None) -> Clause:

@@ -124,7 +124,7 @@ class _Reading:
         """Raises FhirError where anything was refused."""
         shape = self._shape
         self._issues += [Issue(sentence) for sentence in together(shape)]
-        sorts = [self._sorts(asking) for asking in self._types]
+        sorts = [self._sorts(*one) for one in zip(self._types, self._clauses, strict=True)]
         self._raise()
         return tuple(
             Criteria(
@@ -142,9 +142,9 @@ class _Reading:
             for asking, clauses, sort in zip(self._types, self._clauses, sorts, strict=True)
         )
 
-    def _sorts(self, asking: Asking) -> tuple[Sort, ...]:
+    def _sorts(self, asking: Asking, clauses: list[Clause]) -> tuple[Sort, ...]:
         try:
-            return self._shape.sorts(asking)
+            return self._shape.sorts(asking, clauses)
         except Refused as refused:
             self._refuse("_sort", [refused])
             return ()

@@ -3,16 +3,16 @@
 Source: https://hl7.org/fhir/R4/search.html#return. Limits: ../shared/facts/security.md A14.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from fhir_profiles.catalog import catalog
 from fhir_profiles.r4_types import fields
 from service.search.asking import Asking, May
-from service.search.criteria import NEWEST, Include, Sort
+from service.search.criteria import NEWEST, Clause, Include, Sort
 from service.search.includes import included, reverse_included
 from service.search.leaves import LABELS, NO_LABELS
-from service.search.sorting import sort_of
+from service.search.sorting import NEAR, sort_by_distance, sort_of
 from service.search.syntax import Refused
 
 MAX_COUNT = 200
@@ -44,9 +44,9 @@ class Shape:
     includes: list[Include] = field(default_factory=list)
     asked: int = 0
 
-    def sorts(self, asking: Asking) -> tuple[Sort, ...]:
-        """The keys of _sort for one of the types."""
-        return tuple(_sort_key(code, down, asking) for code, down in self.sort) or (NEWEST,)
+    def sorts(self, asking: Asking, clauses: Sequence[Clause] = ()) -> tuple[Sort, ...]:
+        """The keys of _sort for one of the types; clauses: what is asked, whose `near` is the point to sort from."""
+        return tuple(_sort_key(code, down, asking, clauses) for code, down in self.sort) or (NEWEST,)
 
 
 def _count(value: str, _modifier: str | None, shape: Shape) -> str:
@@ -83,12 +83,16 @@ def _sortable(shape: Shape) -> list[str]:
         return list(HEAD_SORTS)
     search = catalog().types[shape.rtypes[0]].search
     hidden = () if shape.may.labels else (LABELS,)
-    return sorted(code for code in search if search[code].type not in ("composite", "special") and code not in hidden)
+    unordered = ("composite", "special")
+    sortable = (code for code in search if code == NEAR or search[code].type not in unordered)
+    return sorted(code for code in sortable if code not in hidden)
 
 
-def _sort_key(code: str, down: bool, asking: Asking) -> Sort:
+def _sort_key(code: str, down: bool, asking: Asking, clauses: Sequence[Clause]) -> Sort:
     if code in HEAD_SORTS:
         return Sort(code, down)
+    if code == NEAR and (by_distance := sort_by_distance(asking.rtype, down, clauses)):
+        return by_distance
     parameter = catalog().types[asking.rtype].search[code]
     return sort_of(parameter, asking.rtype, asking.query.keys, down)
 

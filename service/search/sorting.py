@@ -3,14 +3,18 @@
 Source: https://hl7.org/fhir/R4/search.html#sort
 """
 
+from collections.abc import Sequence
+
 from fhir_profiles.catalog import SearchParameter, catalog
 from fhir_profiles.terminology import value_set
-from service.search.criteria import Sort
+from service.search.criteria import Clause, HasNear, Linked, Sort
 from service.search.keys import Keys, edge
 from service.search.syntax import Refused
 
 TEXT = ":text"
 """Behind a token parameter's name: the ix_str key of its texts (display, text), which `:text` searches."""
+
+NEAR = "near"
 
 BY_KIND = {"date": "date", "string": "string", "uri": "string", "number": "number", "quantity": "number"}
 
@@ -19,6 +23,8 @@ def sort_of(parameter: SearchParameter, rtype: str, keys: Keys, down: bool) -> S
     """Quantities sort by their number whatever the unit. Raises Refused for what has no order."""
     if parameter.code in ("_id", "_lastUpdated"):
         return Sort(parameter.code, down)
+    if parameter.code == NEAR:
+        raise Refused(f"sorts by '{NEAR}' where the search has one '{NEAR}', without a comma: it names the point")
     if parameter.type in ("composite", "special"):
         raise Refused(f"cannot sort by '{parameter.code}', which has no order of its own", "not-supported")
     if parameter.type == "reference":
@@ -36,6 +42,24 @@ def sort_of(parameter: SearchParameter, rtype: str, keys: Keys, down: bool) -> S
         return Sort("code", down, tuple(dict.fromkeys(codes)))
     name = parameter.code + TEXT if order == "text" else parameter.code
     return Sort("string", down, (keys.values(rtype, name),))
+
+
+def sort_by_distance(rtype: str, down: bool, clauses: Sequence[Clause]) -> Sort | None:
+    """From the point of the search's one `near`; None where there is none, or several."""
+    places = [found for clause in clauses if (found := _place(clause))]
+    if len(places) != 1:
+        return None
+    params, near = places[0]
+    return Sort(NEAR, down, (near.key, *params), (near.latitude, near.longitude))
+
+
+def _place(clause: Clause) -> tuple[tuple[int, ...], HasNear] | None:
+    match clause:
+        case HasNear():
+            return (), clause
+        case Linked((param,), "Location", (HasNear() as near,), False):
+            return (param,), near
+    return None
 
 
 def token_order(parameter: SearchParameter) -> str:

@@ -1,6 +1,13 @@
 """Columns of the tables of referrals; see columns.py."""
 
 REFERRALS: dict[str, dict[str, str]] = {
+    "member_trait": {
+        "member": "int8",
+        "vid": "int8",
+        "race": "text",
+        "ethnicity": "text",
+        "language": "text",
+    },
     "partner_referral": {
         "task": "text",
         "partner": "text",
@@ -41,6 +48,9 @@ REFERRALS: dict[str, dict[str, str]] = {
         "requester": "text",
         "owner": "text",
         "plan": "text",
+        "member": "int8",
+        "vid": "int8",
+        "labels": "int8",
     },
     "referral_partner": {
         "name": "text",

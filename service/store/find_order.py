@@ -5,6 +5,7 @@ last key: with `-` the newest first, else the oldest; so the order of an index i
 values counts the smallest going up and the largest going down; of a date range its start.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -86,6 +87,8 @@ def column(key: Sort, compiler: Compiler, at: At) -> Sql:
             return _place(key, compiler, at)
         case "reference":
             return _target(key, compiler, at)
+        case "near":
+            return _distance(key, compiler, at)
     table, name = VALUES[key.by]
     k, pick = compiler.alias(), "max" if key.down else "min"
     return f"(SELECT {pick}({k}.{name}) FROM {table} {k} WHERE {k}.vid = {at.vid} AND {k}.key = ?)", [key.keys[0]]
@@ -114,6 +117,30 @@ def _target(key: Sort, compiler: Compiler, at: At) -> Sql:
         f"WHERE {r}.deleted = 0 AND {condition})"
     )
     return sql, params
+
+
+def _distance(key: Sort, compiler: Compiler, at: At) -> Sql:
+    """Square of the distance in degrees of latitude, as `near` measures it (find_clauses.py): an order needs no root.
+
+    Of several places the nearest, whichever way it is sorted.
+    """
+    assert key.point is not None
+    k, (latitude, longitude) = compiler.alias(), key.point
+    shrink = math.cos(math.radians(latitude))
+    east = f"abs({k}.hi - ?)"
+    short = f"CASE WHEN {east} > 180 THEN 360 - {east} ELSE {east} END"
+    square = f"min(({k}.lo - ?) * ({k}.lo - ?) + ? * ({short}) * ({short}))"
+    values = [latitude, latitude, shrink * shrink, *[longitude] * 6]
+    if len(key.keys) == 1:
+        return f"(SELECT {square} FROM ix_num {k} WHERE {k}.vid = {at.vid} AND {k}.key = ?)", [*values, key.keys[0]]
+    e, r = compiler.alias(), At(compiler.alias())
+    seen, params = join((f"{r.alias}.deleted = 0", []), compiler.access(r, "Location", compiler.linked))
+    sql = (
+        f"(SELECT {square} FROM ref {e} {compiler.join} resource {r.alias} ON {r.alias}.key = {e}.target "
+        f"{compiler.join} ix_num {k} ON {k}.vid = {r.alias}.vid WHERE {e}.vid = {at.vid} AND {e}.param = ? "
+        f"AND {k}.key = ? AND {r.alias}.rtype = 'Location' AND {seen})"
+    )
+    return sql, [*values, key.keys[1], key.keys[0], *params]
 
 
 def position(row: Sequence[Any]) -> Position:

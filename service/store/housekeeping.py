@@ -3,7 +3,7 @@
 Each is kept as long as its reuse has to be noticed; T20 and B4, B7 of ../shared/facts/security.md 1.
 """
 
-from service.store import authorizations, credentials, deliveries, identities, notices
+from service.store import authorizations, credentials, deliveries, identities, notices, reply_links
 from service.store.change import Statement
 
 DAY_US = 86_400_000_000
@@ -22,4 +22,5 @@ def forget_ended(now_us: int) -> list[Statement]:
         identities.forget_attempts(now_us),
         *deliveries.forget(now_us - deliveries.KEPT_US, now_us),
         notices.forget(now_us - notices.KEPT_US),
+        *reply_links.forget(now_us),
     ]

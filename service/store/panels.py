@@ -13,6 +13,10 @@ RELATIONSHIPS = ("Coverage", "EpisodeOfCare", "CareTeam", "Task")
 """Types that give panel rows."""
 
 
+_HAVING = "p.role <> 'task-candidate'"
+"""To whom a referral is only offered does not have its member."""
+
+
 class Given(NamedTuple):
     """A panel row of one resource, as stored."""
 
@@ -31,7 +35,7 @@ async def has_patients(store: Store, patients: Sequence[str], restriction: Restr
     if not patients or not restriction.subjects:
         return set()
     by_key = {store.keys.resource(reference): reference for reference in patients}
-    which = ASSIGNED if restriction.rule("Patient") is See.PANEL else ""
+    which = ASSIGNED if restriction.rule("Patient") is See.PANEL else _HAVING
     mine, params = panel_row("r.key", restriction, which)
     sql = f"SELECT r.key FROM resource r WHERE r.key IN ({marks(len(by_key))}) AND r.deleted = 0 AND {mine}"
     return {by_key[row[0]] for row in await store.fetch(sql, (*by_key, *params))}

@@ -12,16 +12,19 @@ from service.store.table_columns import key as key_column
 class ReferralEvent(SQLModel, table=True):
     """What happened to a referral, once for each change, never altered: measures at a past date read it.
 
-    kind: opened, moved, business, unmet, authorized, follow-up. was, status: of the Task. business: code of
-    businessStatus. reason: code of statusReason. need: SDOH category; service: code of cs-service or "ecm".
-    requester, owner, plan: relative references of Organizations, as they were then. at_us: when it was committed.
+    kind: opened, moved, business, unmet, authorized, follow-up, and request: of a ServiceRequest. was, status: of the
+    Task (the request). business: code of businessStatus. reason: code of statusReason, of the authorization, of the
+    follow-up, of why a need stays unmet. need: SDOH category; service: code of cs-service or "ecm".
+    requester, owner, plan: relative references of Organizations, as they were then. at_us: when it was committed, so
+    that of version `vid` of the resource that says so. member, labels: key of the patient and bits of that version.
     """
 
     __tablename__ = "referral_event"
     __table_args__ = (
         Index("referral_event_task", "task", "at_us"),
-        Index("referral_event_at", "at_us"),
-        Index("referral_event_request", "request"),
+        Index("referral_event_at", "kind", "at_us"),
+        Index("referral_event_request", "request", "at_us"),
+        Index("referral_event_member", "kind", "member"),
     )
     id: int = rowid()
     task: str = text()
@@ -42,6 +45,24 @@ class ReferralEvent(SQLModel, table=True):
     requester: str = text()
     owner: str = text()
     plan: str = text()
+    member: int = int8()
+    vid: int = int8()
+    labels: int = int8()
+
+
+class MemberTrait(SQLModel, table=True):
+    """What a version of a Patient says of who the member is, for measures: codes, "" where it does not say.
+
+    Made from the versions themselves (service/workflow/measure_traits.py) and never altered. vid: the version's.
+    """
+
+    __tablename__ = "member_trait"
+    member: int = int8(primary_key=True, autoincrement=False)
+    """Key of the Patient"""
+    vid: int = int8(primary_key=True, autoincrement=False)
+    race: str = text()
+    ethnicity: str = text()
+    language: str = text()
 
 
 class ReferralPartner(SQLModel, table=True):
@@ -165,7 +186,8 @@ class ServicePlace(SQLModel, table=True):
 class ServiceUse(SQLModel, table=True):
     """What of a capped service a member was authorized or has used: caps of a lifetime, a year, an episode.
 
-    units: hours, days, cents, or 1, as the catalogue's row says. state: authorized, used, released.
+    units: minutes or cents where a cap counts them, else 0 (days follow from the period). state: authorized, used,
+    released.
     """
 
     __tablename__ = "service_use"

@@ -8,7 +8,7 @@ source_org: `resource`, or a current row of `version`.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from service.search.keys import edge
+from service.search.keys import CANDIDATE_EDGE, edge
 from service.search.restriction import Restriction, See
 from service.store.dialect import marks
 from service.store.visible_consent import consented
@@ -16,7 +16,7 @@ from service.store.visible_scope import Sql as Sql
 from service.store.visible_scope import scoped
 
 PARTY_EDGES: dict[str, tuple[int, ...]] = {
-    "Task": (edge("Task", "owner"), edge("Task", "requester")),
+    "Task": (edge("Task", "owner"), edge("Task", "requester"), edge("Task", CANDIDATE_EDGE)),
     "ServiceRequest": (edge("ServiceRequest", "requester"), edge("ServiceRequest", "performer")),
     "Communication": (edge("Communication", "sender"), edge("Communication", "recipient")),
 }

@@ -1,95 +1,54 @@
-"""Closed-loop referrals: which status may follow which, set by whom, and what must be present.
+"""Closed-loop referrals: what may be written of a Task, on every path (REST, Bundle, patch, page, link, job).
 
-Source: SDOHCC 3.0.0 referral state machine, ../shared/facts/closed-loop.md 1.3; ../shared/decisions.md 22. The
-ServiceRequest belongs to the requester; its Task is moved by both parties, each in its own steps.
+The tables: referral_law.py. Source: SDOHCC 3.0.0, ../shared/facts/closed-loop.md 1.2-1.4; ../shared/decisions.md 22.
+The ServiceRequest belongs to the requester; its Task is moved by both parties, each in its own steps.
 """
 
-from collections.abc import Collection
-from typing import NamedTuple
-
 from fhir_profiles import Resource
-from service.access.context import Context
+from service.access.context import Context, parse
 from service.errors import Category, FhirError, Issue
 from service.search.references import normal_reference
-from service.store import epochs, tasks
+from service.search.restriction import EVERYTHING
+from service.store import read, tasks
+from service.workflow import patient_tasks, referral_business, referral_candidates
 from service.workflow.parties import acts_for, reference_of
+from service.workflow.referral_law import (
+    ALLOWED,
+    BEGUN,
+    BELONGS,
+    EITHER,
+    FIRST,
+    FIXED,
+    FOLD,
+    OPEN,
+    RECEIVED,
+    REQUESTER,
+    SOURCE,
+    TARGET,
+    TERMINAL,
+    TRANSITIONS,
+)
 from service.workflow.steps import Step
 
-SOURCE = "http://hl7.org/fhir/us/sdoh-clinicalcare"
+__all__ = ["EITHER", "FIRST", "FIXED", "OPEN", "REQUESTER", "SOURCE", "TARGET", "TERMINAL", "TRANSITIONS"]
 
-REQUESTER, TARGET, EITHER = frozenset({"requester"}), frozenset({"target"}), frozenset({"requester", "target"})
-
-
-class Transition(NamedTuple):
-    """needs: "reason" (statusReason.text), "output" (what was done)."""
-
-    old: str
-    new: str
-    who: frozenset[str]
-    needs: tuple[str, ...] = ()
-
-
-TRANSITIONS = (
-    Transition("draft", "requested", REQUESTER),
-    Transition("requested", "accepted", TARGET),
-    Transition("requested", "rejected", TARGET, ("reason",)),
-    Transition("requested", "cancelled", EITHER, ("reason",)),
-    Transition("accepted", "in-progress", TARGET),
-    Transition("accepted", "on-hold", TARGET, ("reason",)),
-    Transition("accepted", "completed", TARGET, ("output",)),
-    Transition("accepted", "failed", TARGET, ("reason",)),
-    Transition("accepted", "cancelled", EITHER, ("reason",)),
-    Transition("in-progress", "completed", TARGET, ("output",)),
-    Transition("in-progress", "failed", TARGET, ("reason",)),
-    Transition("in-progress", "on-hold", TARGET, ("reason",)),
-    Transition("in-progress", "cancelled", EITHER, ("reason",)),
-    Transition("on-hold", "in-progress", TARGET),
-    Transition("on-hold", "completed", TARGET, ("output",)),
-    Transition("on-hold", "failed", TARGET, ("reason",)),
-    Transition("on-hold", "cancelled", EITHER, ("reason",)),
-    *(
-        Transition(status, "entered-in-error", REQUESTER)
-        for status in (
-            "draft",
-            "requested",
-            "accepted",
-            "rejected",
-            "cancelled",
-            "in-progress",
-            "on-hold",
-            "failed",
-            "completed",
-        )
-    ),
+_NOT_YOURS = (
+    "Only the requester of a ServiceRequest refers it: forward the Task that you own ($forward), or create a "
+    "ServiceRequest of your own, basedOn this one."
 )
-_ALLOWED = {(row.old, row.new): row for row in TRANSITIONS}
-FIRST = ("draft", "requested")
-OPEN = ("requested", "accepted", "in-progress", "on-hold")
-TERMINAL = ("rejected", "cancelled", "failed", "completed", "entered-in-error")
-
-REQUEST_TRANSITIONS = frozenset(
-    {
-        ("draft", "active"),
-        ("draft", "revoked"),
-        ("active", "on-hold"),
-        ("active", "revoked"),
-        ("active", "completed"),
-        ("on-hold", "active"),
-        ("on-hold", "revoked"),
-        *((status, "entered-in-error") for status in ("draft", "active", "on-hold", "revoked", "completed")),
-    }
+_FOLDED = (
+    "A referral goes from requested to accepted, then to in-progress. Software that skips the first step is let do so "
+    "by the extension enlace-referral-fold on its Organization: then both are written."
 )
-FIXED = ("for", "focus", "requester", "intent", "authoredOn", "code")
-"""Elements of a referral Task that never change: a different referral is a new Task."""
 
 
-def _focus(task: Resource, ctx: Context) -> str:
+def focus_of(task: Resource, ctx: Context) -> str:
     """The relative reference in focus, however it is written: absolute, or of a version."""
     return normal_reference(reference_of(task, "focus"), ctx.settings.base_url) or ""
 
 
 def is_referral(task: Resource, ctx: Context) -> bool:
-    return _focus(task, ctx).startswith("ServiceRequest/")
+    return focus_of(task, ctx).startswith("ServiceRequest/")
 
 
 def _refuse(issues: list[Issue], reason: str) -> None:
@@ -101,16 +60,21 @@ def _rule(text: str, expression: str, code: str = "business-rule") -> Issue:
     return Issue(text, expression, code)
 
 
-# --- Task ----------------------------------------------------------------------------------------------------------
+# --- a new Task ----------------------------------------------------------------------------------------------------
 
 
 async def check_new_task(step: Step) -> None:
-    """A new referral Task starts at draft or requested, from its requester, about an active ServiceRequest."""
-    task, ctx = step.new, step.ctx
-    if not is_referral(task, ctx):
+    """A new referral Task starts at draft or requested, from its requester, about an active ServiceRequest of its."""
+    ctx = step.ctx
+    if not is_referral(step.new, ctx):
+        if patient_tasks.is_one(step.new):
+            await patient_tasks.check_new(step)
         await _check_requester(step, None)
         return
-    issues = [
+    _received(step, "")
+    issues = await _offer(step, None)
+    task = step.new
+    issues += [
         _rule(f"A referral Task needs {element}: {why}.", f"Task.{element}", "required")
         for element, why in (
             ("for", "the member"),
@@ -124,9 +88,29 @@ async def check_new_task(step: Step) -> None:
     if task.get("intent") != "order":
         issues.append(_rule("A referral Task has the intent order.", "Task.intent"))
     issues += _needs(task, ())
+    issues += referral_business.issues(None, task, EITHER if ctx.restriction.unrestricted else REQUESTER)
     issues += await _focus_issues(step)
     _refuse(issues, "referral")
     await _check_requester(step, None)
+    await _check_own_request(step)
+
+
+async def _offer(step: Step, old: Resource | None) -> list[Issue]:
+    """Candidates of a Task without owner, where they are new."""
+    offered = step.new.get("restriction")
+    if step.new.get("owner") or not offered or (old is not None and old.get("restriction") == offered):
+        return []
+    step.new, issues = await referral_candidates.completed(step.ctx, step.new)
+    return issues
+
+
+def _received(step: Step, old: str) -> None:
+    """`received` and `ready`, which other profiles send, are never stored: what they say of receipt is noted."""
+    status = str(step.new.get("status"))
+    stored = RECEIVED.get((old, status))
+    if stored is not None:
+        noted = step.new.get("businessStatus") or {"text": status.capitalize()}
+        step.new = {**step.new, "status": stored, "businessStatus": noted}
 
 
 async def _check_requester(step: Step, old: Resource | None) -> None:
@@ -144,10 +128,26 @@ async def _check_requester(step: Step, old: Resource | None) -> None:
     raise FhirError(Category.FORBIDDEN, [Issue(text, "Task.requester", "forbidden")], reason="party")
 
 
+async def _check_own_request(step: Step) -> None:
+    """Who owns a referral would else hand the member on under another's ServiceRequest."""
+    ctx, focus = step.ctx, focus_of(step.new, step.ctx)
+    if ctx.restriction.unrestricted:
+        return
+    own = ctx.pending.get(focus)
+    if own is not None and own.resource is not None and own.version == 0:
+        return
+    found = await ctx.resource(focus)
+    if found is None or await acts_for(ctx, reference_of(found[0], "requester")):
+        return
+    head = await ctx.head(focus)
+    if head is None or head.source_org not in ctx.restriction.own:
+        raise FhirError(Category.FORBIDDEN, [Issue(_NOT_YOURS, "Task.focus", "forbidden")], reason="party")
+
+
 async def _focus_issues(step: Step) -> list[Issue]:
     """What is wrong with the ServiceRequest in focus; the Change relies on it, and tells those who close it."""
     task, ctx = step.new, step.ctx
-    focus = _focus(task, ctx)
+    focus = focus_of(task, ctx)
     found = await ctx.resource(focus)
     if found is None:
         return []
@@ -166,77 +166,157 @@ def _member(resource: Resource, element: str, ctx: Context) -> str | None:
     return normal_reference(reference_of(resource, element), ctx.settings.base_url)
 
 
+# --- a step of a Task ----------------------------------------------------------------------------------------------
+
+
 async def check_transition(step: Step) -> None:
     """422 for a step that is not in TRANSITIONS or lacks what it needs, 403 for the wrong party."""
-    task, old = step.new, step.old
-    if old is None or not (is_referral(old, step.ctx) or is_referral(task, step.ctx)):
-        await _check_other_task(step)
+    old = step.old
+    if old is None or not (is_referral(old, step.ctx) or is_referral(step.new, step.ctx)):
+        if patient_tasks.is_one(old or {}) or patient_tasks.is_one(step.new):
+            await patient_tasks.check_step(step)
+        else:
+            await _check_other_task(step)
         return
+    status_old = str(old.get("status"))
+    _received(step, status_old)
     parties = await _parties(step, old)
-    issues = [
-        _rule(f"{element} of a referral cannot be changed: cancel it and open a new one.", f"Task.{element}")
-        for element in FIXED
-        if old.get(element) != task.get(element)
-    ]
-    status_old, status_new = str(old.get("status")), str(task.get("status"))
-    issues += _owner_issues(step, old, task)
+    await _fold(step, parties)
+    issues = await _offer(step, old)
+    task = step.new
+    status_new = str(task.get("status"))
+    issues += _element_issues(old, task, parties)
+    issues += _owner_issues(old, task)
     if status_old == status_new:
-        _check_party(parties, EITHER, status_new)
+        await _check_party(step, parties, EITHER, status_new)
         changed = {name for name in {*old, *task} - {"meta"} if old.get(name) != task.get(name)}
         if status_old in TERMINAL and changed:
             text = f"A referral that is {status_old} is closed and stays as it is: write a Communication about it."
             issues.append(_rule(text, "Task.status"))
+        issues += _business(step, old, parties)
         _refuse([*issues, *_needs(task, ())], "referral")
         return
-    row = _ALLOWED.get((status_old, status_new))
+    row = ALLOWED.get((status_old, status_new))
     if row is None:
         allowed = ", ".join(t.new for t in TRANSITIONS if t.old == status_old) or "nothing"
         text = f"A referral goes from {status_old} to {allowed}, not to {status_new}."
         _refuse([*issues, _rule(text, "Task.status")], "transition")
         return
-    _check_party(parties, row.who, status_new)
+    await _check_party(step, parties, row.who, status_new)
     if status_old == "draft" and status_new in OPEN:
         issues += await _focus_issues(step)
-    _refuse([*issues, *_needs(task, row.needs)], "transition")
+    issues += await _begun_issues(step, status_new)
+    issues += _business(step, old, parties)
+    _refuse([*issues, *_needs(step.new, row.needs)], "transition")
+
+
+def _business(step: Step, old: Resource, parties: frozenset[str]) -> list[Issue]:
+    """What the service itself writes drops a BSeR code that no longer fits; people are asked to."""
+    found = referral_business.issues(old, step.new, parties)
+    if found and step.ctx.restriction.unrestricted:
+        step.new = {name: value for name, value in step.new.items() if name != "businessStatus"}
+        return []
+    return found
+
+
+async def _fold(step: Step, parties: frozenset[str]) -> None:
+    """requested -> in-progress of an organization that folds: accepted now, in-progress by a job of the same commit."""
+    old = step.old or {}
+    if (old.get("status"), step.new.get("status")) != ("requested", "in-progress") or "target" not in parties:
+        return
+    owner = await step.ctx.resource(await organization_of(step.ctx, reference_of(step.new, "owner")))
+    folds = any(one.get("url") == FOLD and one.get("valueBoolean") for one in (owner or ({}, 0))[0].get("extension", ()))
+    if not folds:
+        _refuse([_rule(_FOLDED, "Task.status")], "fold")
+    step.new = {**step.new, "status": "accepted"}
+    from service.workflow.referral_coupling import fold_job
+
+    step.change.jobs.append(fold_job(step.new))
+
+
+async def organization_of(ctx: Context, reference: str) -> str:
+    """The Organization that a reference names, itself or by a PractitionerRole; "" for another."""
+    if reference.startswith("PractitionerRole/"):
+        found = await ctx.resource(reference)
+        return reference_of(found[0], "organization") if found else ""
+    return reference if reference.startswith("Organization/") else ""
+
+
+async def _begun_issues(step: Step, status: str) -> list[Issue]:
+    """Nobody begins, or goes on, while the ServiceRequest is on hold or over. What a rule writes follows from facts."""
+    ctx, focus = step.ctx, focus_of(step.new, step.ctx)
+    if status not in BEGUN or ctx.restriction.unrestricted:
+        return []
+    if focus in ctx.pending:
+        request = ctx.pending[focus].resource or {}
+    else:
+        found = await read.head(ctx.store, "ServiceRequest", focus.partition("/")[2], EVERYTHING)
+        if found is None or found.deleted:
+            return []
+        request = parse(found.body)
+        step.change.relied[focus] = found.version
+    standing = request.get("status")
+    if standing == "on-hold":
+        text = f"The ServiceRequest is on hold: its Task becomes {status} when the requester makes it active again."
+        return [_rule(text, "Task.status")]
+    if standing in ("revoked", "entered-in-error"):
+        return [_rule(f"The ServiceRequest is {standing}: its Task cannot become {status}.", "Task.status")]
+    return []
 
 
 async def _parties(step: Step, task: Resource) -> frozenset[str]:
-    """Which sides of this referral the caller stands on. An open request is claimed by any possible target."""
+    """Which sides of this referral the caller stands on. An open request is claimed by one of those it is offered to."""
     if step.ctx.restriction.unrestricted:
         return EITHER
     sides = set()
     if await acts_for(step.ctx, reference_of(task, "requester")):
         sides.add("requester")
     owner = reference_of(task, "owner")
-    claims = not owner and reference_of(step.new, "owner") == step.ctx.caller.organization
-    if claims or (owner and await acts_for(step.ctx, owner)):
+    if (owner and await acts_for(step.ctx, owner)) or await referral_candidates.claims(step.ctx, task, step.new):
         sides.add("target")
     return frozenset(sides)
 
 
-def _check_party(parties: frozenset[str], who: frozenset[str], status: str) -> None:
+async def _check_party(step: Step, parties: frozenset[str], who: frozenset[str], status: str) -> None:
     if parties & who:
         return
     side = "the organization that the referral was sent to" if who == TARGET else "the requester"
     side = "a party to the referral" if who == EITHER else side
-    raise FhirError(
-        Category.FORBIDDEN, [Issue(f"Only {side} sets a referral to {status}.", "Task.status")], reason="party"
-    )
+    text = f"Only {side} sets a referral to {status}."
+    if await referral_candidates.offered(step.ctx, step.old or {}):
+        text = "This referral is open to several: claim it (status accepted, owner your organization), or leave it."
+    raise FhirError(Category.FORBIDDEN, [Issue(text, "Task.status")], reason="party")
 
 
-def _owner_issues(step: Step, old: Resource, new: Resource) -> list[Issue]:
+def _element_issues(old: Resource, new: Resource, parties: frozenset[str]) -> list[Issue]:
+    changed = {name for name in (*FIXED, *BELONGS) if old.get(name) != new.get(name)}
+    issues = [
+        _rule(f"{element} of a referral cannot be changed: cancel it and open a new one.", f"Task.{element}")
+        for element in FIXED
+        if element in changed
+    ]
+    for element, side in BELONGS.items():
+        if element in changed and parties and side not in parties:
+            whose = "requester" if side == "requester" else "organization that it was sent to"
+            issues.append(_rule(f"{element} of a referral is changed by the {whose} alone.", f"Task.{element}"))
+    return issues
+
+
+def _owner_issues(old: Resource, new: Resource) -> list[Issue]:
     if old.get("owner") == new.get("owner"):
         return []
     if not old.get("owner") and new.get("status") == "accepted":
         return []
     text = "The owner of a referral cannot be changed: cancel it and refer to the other organization."
+    if not old.get("owner"):
+        text = "An open referral is claimed by accepting it: owner and status accepted in one step."
     return [_rule(text, "Task.owner")]
 
 
 def _needs(task: Resource, needs: tuple[str, ...]) -> list[Issue]:
     issues = []
     reason = task.get("statusReason") or {}
-    if ("reason" in needs or reason) and not reason.get("text"):
+    if ("reason" in needs or reason) and not str(reason.get("text") or "").strip():
         status = task.get("status")
         issues.append(
             _rule(
@@ -275,59 +355,3 @@ async def check_task_deletion(step: Step) -> None:
             [_rule("A referral that was sent is not deleted: set it to cancelled or entered-in-error.", "Task.status")],
             "deletion",
         )
-
-
-# --- ServiceRequest ------------------------------------------------------------------------------------------------
-
-
-async def check_request(step: Step) -> None:
-    """The requester writes its own requests, draft or active."""
-    request, ctx = step.new, step.ctx
-    if ctx.restriction.unrestricted:
-        return
-    if request.get("status") not in ("draft", "active"):
-        _refuse([_rule("A ServiceRequest starts with status draft or active.", "ServiceRequest.status")], "request")
-    requester = reference_of(request, "requester")
-    if not requester or not await acts_for(ctx, requester):
-        raise FhirError(
-            Category.FORBIDDEN,
-            [Issue("requester must be your organization, or a PractitionerRole of it.", "ServiceRequest.requester")],
-            reason="party",
-        )
-
-
-async def check_request_update(step: Step) -> None:
-    """The requester alone moves it; it ends only when no Task about it is open."""
-    old, new = step.old or {}, step.new
-    status_old, status_new = str(old.get("status")), str(new.get("status"))
-    issues = [
-        _rule(
-            f"{element} of a ServiceRequest cannot be changed: revoke it and create a new one.",
-            f"ServiceRequest.{element}",
-        )
-        for element in ("subject", "requester", "intent")
-        if old.get(element) != new.get(element)
-    ]
-    if status_old != status_new:
-        if (status_old, status_new) not in REQUEST_TRANSITIONS:
-            allowed = ", ".join(sorted(n for o, n in REQUEST_TRANSITIONS if o == status_old)) or "nothing"
-            text = f"A ServiceRequest goes from {status_old} to {allowed}, not to {status_new}."
-            issues.append(_rule(text, "ServiceRequest.status"))
-        elif status_new in ("completed", "revoked", "entered-in-error"):
-            reference, store = f"ServiceRequest/{new['id']}", step.ctx.store
-            subject = tasks.subject(store, reference)
-            step.change.epochs[subject] = await epochs.epoch(store, subject)  # before looking: one opened meanwhile
-            open_tasks = await tasks.about(store, reference, OPEN)
-            step.change.relied |= open_tasks
-            if _open_after(step.ctx, reference, open_tasks):
-                text = "A referral of this request is still open: wait for its outcome, or cancel its Task first."
-                issues.append(_rule(text, "ServiceRequest.status"))
-    _refuse(issues, "request")
-
-
-def _open_after(ctx: Context, reference: str, stored: Collection[str]) -> bool:
-    """Whether a Task about the request is open when all of this transaction is done: stored ones, or of its own."""
-    own = (one.resource for name, one in ctx.pending.items() if name.startswith("Task/") and one.resource)
-    return any(name not in ctx.pending for name in stored) or any(
-        task.get("status") in OPEN and _focus(task, ctx) == reference for task in own
-    )

@@ -16,6 +16,7 @@ STANDING: dict[str, int] = {
     "adt.watch": MINUTE_US,
     "alert.overdue": MINUTE_US,
     "notice.morning": 60 * MINUTE_US,
+    "referral.facts": 10 * MINUTE_US,
     "adt.stale": DAY_US,
     "adt.purge": DAY_US,
 }

@@ -1,8 +1,8 @@
 """The rows of timers.json, checked as they are read; when a timer of each is due. Pure apart from reading the table."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +15,7 @@ TABLE = Path(__file__).parent / "timers.json"
 HOUR_US = 3_600_000_000
 UNITS = ("hours", "days", "working-days")
 MET_BY = ("task", "communication", "service")
-TOLD = ("lead", "plan", "operator")
+TOLD = ("lead", "plan", "operator", "requester")
 PRIORITIES = ("routine", "urgent", "asap", "stat")
 
 
@@ -37,6 +37,8 @@ class TimerKind:
     priority: str
     text: str
     grace_hours: int = 0
+    overdue: str = ""
+    by: tuple[Mapping[str, Any], ...] = ()
 
 
 @lru_cache(maxsize=4)
@@ -65,7 +67,7 @@ def kinds_of(table: Mapping[str, Any]) -> Mapping[str, TimerKind]:
     made: dict[str, TimerKind] = {}
     for code, row in dict(table.get("kinds") or {}).items():
         try:
-            made[code] = TimerKind(code, **row)
+            made[code] = TimerKind(code, **{**row, "by": tuple(row.get("by") or ())})
         except TypeError:
             problems.append(f"{code}: what, amount, unit, met_by, death, told, priority and text are needed")
             continue
@@ -78,13 +80,31 @@ def kinds_of(table: Mapping[str, Any]) -> Mapping[str, TimerKind]:
 def _problems(kind: TimerKind) -> list[str]:
     listed = (("unit", UNITS), ("met_by", MET_BY), ("told", TOLD), ("priority", PRIORITIES))
     found = [f"{name} is one of {', '.join(all)}" for name, all in listed if getattr(kind, name) not in all]
-    if not isinstance(kind.amount, int) or not 0 < kind.amount <= 3_650:
+    if not _is_amount(kind.amount):
         found.append("amount is a number from 1 to 3650")
+    for row in kind.by:
+        if set(row) - {"priority", "service", "amount", "unit"} or row.get("unit") not in UNITS:
+            found.append(f"each row of by has an amount, a unit ({', '.join(UNITS)}), and a priority or a service")
+        elif not _is_amount(row.get("amount")) or not all(isinstance(row.get(f, []), list) for f in ("priority", "service")):
+            found.append("a row of by has an amount from 1 to 3650, and lists of priorities or services")
     try:
         kind.text.format(who="", what="")
     except (KeyError, IndexError, ValueError):
         found.append("text has no other places than {who} and {what}")
     return found
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 3_650
+
+
+def fitting(kind: TimerKind, priority: str, services: Collection[str]) -> TimerKind:
+    """The kind with the amount for this priority and these services: of the first row of `by` that fits."""
+    for row in kind.by:
+        asked = row.get("priority"), row.get("service")
+        if (asked[0] is None or priority in asked[0]) and (asked[1] is None or set(asked[1]) & set(services)):
+            return replace(kind, amount=row["amount"], unit=row["unit"])
+    return kind
 
 
 def due_us(kind: TimerKind, start_us: int, zone: str) -> int:

@@ -35,13 +35,16 @@ def start(
     *,
     cause: str = "",
     done_us: int | None = None,
+    row: TimerKind | None = None,
+    until_us: int | None = None,
 ) -> StoredTimer:
     """Adds a timer to the Change of its cause: once for a cause, or for the subject where none is named.
 
     start_us: of the event, not of its receipt. done_us: it is met by what is told with it; the row keeps the measure.
+    row: as it fits this case (timer_kinds.fitting). until_us: due then, whatever the row says.
     """
-    row = kinds()[kind]
-    due = due_us(row, start_us, zone())
+    row = row or kinds()[kind]
+    due = due_us(row, start_us, zone()) if until_us is None else until_us
     if row.grace_hours:
         due = max(due, ctx.now_us + row.grace_hours * HOUR_US)
     state = "running" if done_us is None else "met" if done_us <= due else "breached"
@@ -134,10 +137,17 @@ async def _tell_nobody(_ctx: Context, _change: Change, _timer: StoredTimer, _row
     """The log line, the metric and `enlace timers` say it."""
 
 
+async def _tell_requester(ctx: Context, change: Change, timer: StoredTimer, row: TimerKind) -> None:
+    from service.workflow.referral_breaches import tell_requester  # what it writes goes through steps.py, to this file
+
+    await tell_requester(ctx, change, timer, row)
+
+
 TELLS: dict[str, Callable[[Context, Change, StoredTimer, TimerKind], Awaitable[None]]] = {
     "lead": tell_lead,
     "plan": tell_plan,
     "operator": _tell_nobody,
+    "requester": _tell_requester,
 }
 
 

@@ -7,7 +7,16 @@ from service.api.handlers import id_of
 from service.interactions import links
 from service.interactions.call import Call
 from service.interactions.settle import Decide
-from service.operations import break_glass, disclosures, everything, explain_access, match, process_message, validate
+from service.operations import (
+    break_glass,
+    disclosures,
+    everything,
+    explain_access,
+    match,
+    process_message,
+    refer,
+    validate,
+)
 from service.operations.parameters import pairs
 
 
@@ -52,6 +61,13 @@ async def break_glass_of_one(ctx: Context, call: Call) -> Decide:
     break_glass.check_caller(ctx)
     fhir_id, wanted = id_of(call), break_glass.read(await call.body.resource())
     return lambda c: break_glass.break_glass(c, fhir_id, wanted)
+
+
+async def refer_one(ctx: Context, call: Call) -> Decide:
+    """ServiceRequest/[id]/$refer."""
+    refer.check_caller(ctx)
+    fhir_id, wanted = id_of(call), refer.read(await _body(call), ctx.settings.base_url)
+    return lambda c: refer.refer(c, fhir_id, wanted)
 
 
 async def process_message_to(ctx: Context, call: Call) -> Decide:

@@ -13,6 +13,7 @@ import orjson
 FOLDER = Path(__file__).parent
 LANGUAGES = ("en", "es")
 PLACEHOLDERS = {
+    "code": r"[0-9]{6}",
     "count": r"[0-9]{1,9}",
     "first": r"[0-9]{1,18}",
     "last": r"[0-9]{1,18}",

@@ -19,12 +19,12 @@ PATIENTS = ("Patient/1", "Patient/2", "Patient/3", "Patient/4")
 TYPES = ("Patient", "Task", "ServiceRequest", "Communication", "Condition", "Observation", "Coverage", "Organization",
          "Procedure", "Group", "Consent", "Provenance")  # fmt: skip
 EDGES = tuple(edge(rtype, code) for rtype, codes in (
-    ("Task", ("owner", "requester")), ("ServiceRequest", ("requester", "performer")),
+    ("Task", ("owner", "requester", "@candidate")), ("ServiceRequest", ("requester", "performer")),
     ("Communication", ("sender", "recipient")),
 ) for code in codes)  # fmt: skip
 ROLES = (Role.ECM_PROVIDER, Role.LCM, Role.MCP, Role.CBO, Role.REFERRER, Role.HOSPITAL, Role.ADMIN)
 BASES = (("coverage", "payor"), ("episode", "ecm-provider"), ("care-team", "care-team"), ("task", "task-owner"),
-         ("task", "task-requester"), ("care-team", "self"), ("break-glass", "break-glass"))  # fmt: skip
+         ("task", "task-requester"), ("task", "task-candidate"), ("care-team", "self"), ("break-glass", "break-glass"))  # fmt: skip
 PURPOSES = ("TREAT", "HPAYMT", "HOPERAT")
 HOUR = 3_600_000_000
 

@@ -125,6 +125,7 @@ FHIR = {
     "$validate /{type}/{id}/$validate": "404 404 404",
     "$everything /{type}/{id}/$everything": "404 404 404",
     "$break-glass /{type}/{id}/$break-glass": "403 403 403",
+    "$refer /{type}/{id}/$refer": "404 404 403",
     "$disclosures /{type}/{id}/$disclosures": "404 403 403",
     "$explain-access /$explain-access": "404 404 404",
     "$match /{type}/$match": "200 200 200",

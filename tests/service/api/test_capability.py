@@ -31,6 +31,7 @@ SAMPLES = {
     "token": "a", "reference": "x", "date": "2026", "string": "a", "uri": "http://example.org/x",
     "number": "1", "quantity": "5", "special": "37.9|-121.2|10|km",
 }  # fmt: skip
+OWN_FORMS = {"open-at": "now", "stale": "180"}
 COMPILED: dict[str, Any] = json.loads((HERE / "search_parameters" / "compiled.json").read_text())
 OPERATIONS = {row.interaction[1:] for row in ROWS if row.interaction.startswith("$")}
 
@@ -157,7 +158,7 @@ def value_of(rtype: str, code: str, entry: TypeEntry) -> str:
         return f"{end}$a" if code == "relationship" else f"a${end}"
     if parameter.datatypes and parameter.datatypes <= {"boolean", "truth"}:
         return "true"
-    return SAMPLES[parameter.type]
+    return OWN_FORMS.get(parameter.code, SAMPLES[parameter.type])
 
 
 def chunks(items: list[str], size: int) -> Iterator[list[str]]:

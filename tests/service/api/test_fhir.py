@@ -20,6 +20,7 @@ SAMPLES = {"token": "a", "reference": "x", "date": "2026", "string": "a", "uri":
     "quantity": "5.4|http://unitsofmeasure.org|mg",
     "special": "38|-121|10|km",
 }
+OWN_FORMS = {"open-at": "now", "stale": "180"}
 
 
 def sample(parameter: SearchParameter) -> str:
@@ -27,7 +28,7 @@ def sample(parameter: SearchParameter) -> str:
     if parameter.groups:
         return "$".join(SAMPLES[part.kind] for part in parameter.groups[0].parts)
     truths = parameter.datatypes and parameter.datatypes <= {"boolean", "truth"}
-    return "true" if truths else SAMPLES[parameter.type]
+    return "true" if truths else OWN_FORMS.get(parameter.code, SAMPLES[parameter.type])
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from service.notify.texts import LANGUAGES, PLACEHOLDERS, catalogue, said, spoken
 
 LINK = "https://enlace.example.org/inbox"
-VALUES: dict[str, int | str] = {"count": 3, "first": 7, "last": 9, "link": LINK}
+VALUES: dict[str, int | str] = {"count": 3, "first": 7, "last": 9, "link": LINK, "code": "012345"}
 
 
 def holes(text: str) -> set[str]:
@@ -27,7 +27,7 @@ def test_each_language_has_the_same_keys_and_placeholders() -> None:
 
 
 def test_no_placeholder_can_carry_phi() -> None:
-    assert set(PLACEHOLDERS) == {"count", "first", "last", "link"}, "numbers, and addresses of this service"
+    assert set(PLACEHOLDERS) == {"code", "count", "first", "last", "link"}, "numbers, and addresses of this service"
     for language in LANGUAGES:
         for key, entry in catalogue(language).items():
             for part, text in entry.items():

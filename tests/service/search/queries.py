@@ -49,6 +49,11 @@ def queries(parameter: SearchParameter, path: Path, value: Any) -> list[tuple[st
             return numbers(code, datatype, value)
         case "quantity", datatype:
             return quantities(code, datatype, value)
+        case "special", "Period":
+            return []  # what closes a service finds nothing
+        case "special", _ if code == "open-at":
+            day, time = value["daysOfWeek"][0], value["availableStartTime"]
+            return [(code, f"{day}|{time}"), (code, f"{day.upper()}|{time[:5]}"), (code, f"sun|12:00,{day}|{time}")]
         case "special", _:
             here = f"{value['latitude']}|{value['longitude']}"
             return [(code, here), (code, here + "|1|km"), (code, here + "|1|[mi_us]"), (code, here + "|10")]

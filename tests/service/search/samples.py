@@ -56,7 +56,12 @@ VALUES: dict[str, Any] = {
 }
 
 
+HOURS = {"daysOfWeek": ["tue"], "availableStartTime": "09:00:00", "availableEndTime": "16:00:00"}
+
+
 def sample_value(parameter: SearchParameter, path: Path) -> Any:
+    if parameter.code == "open-at" and path.datatype == "BackboneElement":
+        return HOURS
     if path.datatype != "Reference":
         return VALUES[path.datatype]
     wanted = path.target or next((t for t in parameter.targets if t in catalog().types), parameter.targets[0])
@@ -77,8 +82,8 @@ def every_parameter() -> list[tuple[str, str]]:
     return [
         (name, code)
         for name, entry in catalog().types.items()
-        for code in entry.search
-        if code not in ("_id", "_lastUpdated")
+        for code, parameter in entry.search.items()
+        if code not in ("_id", "_lastUpdated") and not parameter.derived
     ]
 
 

@@ -60,6 +60,8 @@ def assert_round_trip(resource: Resource, parameter: SearchParameter) -> int:
 def test_each_path_of_each_parameter(rtype: str, code: str):
     parameter = catalog().types[rtype].search[code]
     for path in parameter.paths:
+        if (parameter.type, path.datatype) == ("special", "Period"):
+            continue  # test_hours.py
         resource = from_path(rtype, parameter, path)
         assert assert_round_trip(resource, parameter)
         empty = {"resourceType": rtype, "id": "s1"}

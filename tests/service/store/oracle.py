@@ -12,7 +12,7 @@ from service.access.roles import restriction
 from service.caller import Caller, Role
 from service.search.asking import May
 from service.search.criteria import Criteria
-from service.search.keys import edge
+from service.search.keys import CANDIDATE_EDGE, edge
 from service.search.query import parse
 from service.search.restriction import EVERYTHING, Restriction, See
 from service.store.change import Write
@@ -149,6 +149,7 @@ def random_resources(chance: random.Random) -> list[tuple[str, dict[str, Any]]]:
             requester=ref(chance.choice(ORGS)),
             **{"for": ref(chance.choice(MEMBERS))},
             **({"owner": ref(chance.choice(ORGS))} if chance.random() < 0.8 else {}),
+            **({"restriction": {"recipient": [ref(o) for o in chance.sample(ORGS, 2)]}} if number % 2 else {}),
         )
     return out
 
@@ -207,9 +208,18 @@ class Memory:
             return True
         return all((name, write.patient) in self.panel for name in names) and self.party(write, r)
 
+    def offered(self, task: Write, r: Restriction) -> bool:
+        """An open referral that nobody owns is seen by those whom it is offered to; apart from access/panels.py."""
+        body = task.resource or {}
+        if task.rtype != "Task" or body["status"] != "requested" or "owner" in body:
+            return False
+        named = [one["reference"] for one in body.get("restriction", {}).get("recipient", ())]
+        return any(self.store.keys.resource(one) in r.subjects for one in named)
+
     def party(self, write: Write, r: Restriction) -> bool:
         def direct(one: Write) -> bool:
-            return any(e in PARTY_EDGES.get(one.rtype, ()) and t in r.subjects for e, t in one.index.edges)
+            edges = {*PARTY_EDGES.get(one.rtype, ())} - {edge("Task", CANDIDATE_EDGE)}
+            return self.offered(one, r) or any(e in edges and t in r.subjects for e, t in one.index.edges)
 
         if direct(write):
             return True

@@ -83,7 +83,8 @@ ASSIGNED: list[tuple[Restriction, Rows, bool]] = [
 NAMED: list[tuple[str, Edges, bool]] = [
     ("Task", [], False),
     *((rtype, [(edge(rtype, code), ORG, VID)], True) for rtype, code in (
-        ("Task", "owner"), ("Task", "requester"), ("ServiceRequest", "requester"), ("ServiceRequest", "performer"),
+        ("Task", "owner"), ("Task", "requester"), ("Task", "@candidate"), ("ServiceRequest", "requester"),
+        ("ServiceRequest", "performer"),
         ("Communication", "sender"), ("Communication", "recipient"))),
     *(("Task", [(param, ORG, VID)], False) for param in (PERFORMER, FOCUS, 3)),
     *(("Task", [(OWNER, target, VID)], False) for target in (OTHER, 0, PATIENT)),
@@ -117,7 +118,7 @@ def cases() -> list[Case]:
     person = replace(MANAGER, types=PARTY.types)
     for edges, ours in ((through, True), (party, False)):
         found += [(person, "Task", of(PERSON, one, **TASK), edges, ours and one == ORG) for one in (ORG, OTHER)]
-    viewed = [*(({"role": one}, one == "task-owner") for one in ("task-owner", "task-requester", "care-team"))]
+    viewed = [*(({"role": one}, one == "task-owner") for one in ("task-owner", "task-requester", "task-candidate", "care-team"))]
     viewed += [({"end_us": NOW}, False), ({"subject": OTHER}, False), ({"patient": 6}, False)]
     found += [(SYSTEM, "Patient", [TASK | changed], [], wanted) for changed, wanted in viewed]
     found += [(GRACED, "Patient", [TASK | {"basis": "care-team", "end_us": NOW - 9}], [], False)]

@@ -28,6 +28,7 @@ def _table(name: str, key: tuple[str, ...], columns: Mapping[str, Any], *nullabl
 
 def upgrade() -> None:
     _facts()
+    _traits()
     _partners()
     _links()
     _services()
@@ -54,11 +55,23 @@ def _facts() -> None:
             "requester": TEXT,
             "owner": TEXT,
             "plan": TEXT,
+            "member": INT8,
+            "vid": INT8,
+            "labels": INT8,
         },
     )
-    op.create_index("referral_event_at", "referral_event", ["at_us"])
-    op.create_index("referral_event_request", "referral_event", ["request"])
+    op.create_index("referral_event_at", "referral_event", ["kind", "at_us"])
+    op.create_index("referral_event_member", "referral_event", ["kind", "member"])
+    op.create_index("referral_event_request", "referral_event", ["request", "at_us"])
     op.create_index("referral_event_task", "referral_event", ["task", "at_us"])
+
+
+def _traits() -> None:
+    _table(
+        "member_trait",
+        ("member", "vid"),
+        {"member": INT8, "vid": INT8, "race": TEXT, "ethnicity": TEXT, "language": TEXT},
+    )
 
 
 def _partners() -> None:

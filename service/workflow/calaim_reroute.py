@@ -1,0 +1,91 @@
+"""A provider declines an ECM or Community Supports referral: the plan is asked to find another, with whom to ask.
+
+facts/california.md B.5, C.1: the decline closes nothing for the member. The request stays active, and the next Task is
+about the same one. Who offers the service: the directory (HealthcareService), those without capacity left out.
+"""
+
+from typing import Any
+
+from fhir_profiles import Resource
+from fhir_profiles.terminology import code_systems
+from service.access.context import Context, parse
+from service.search.references import normal_reference
+from service.store import offers, tasks
+from service.store.change import Change
+from service.workflow.calaim_catalogue import CS_SYSTEM, ECM, EPISODE_SYSTEM, Service, services_of
+from service.workflow.calaim_tasks import CLOSED, OUTPUTS, named, service_of_task, stored
+from service.workflow.calaim_work import RE_ROUTE, opened, organization_of
+from service.workflow.directory_capacity import standing
+
+MOST_READ, MOST_NAMED = 500, 10
+_RANK = {"capacity": 0, "": 1, "waitlist": 2, "additional-assessment-required": 3}
+"""Whom to ask first."""
+PARAMETERS = ("service-type", "service-category")
+
+
+async def ask(ctx: Context, payload: dict[str, Any]) -> Change:
+    """payload: {"task": reference} of the Task that was rejected. Nothing where another is asked already."""
+    reference, change = str(payload["task"]), Change()
+    task = await stored(ctx, reference)
+    service = await service_of_task(ctx, task) if task else None
+    if task is None or service is None or task.get("status") != "rejected":
+        return change
+    request = named(ctx, task, "focus")
+    siblings = [parse(body) for _, body in await tasks.focused(ctx.store, request)]
+    if any(one.get("status") not in CLOSED or one.get("status") == "completed" for one in siblings):
+        return change
+    asked = {named(ctx, one, "owner") for one in siblings}
+    found = await offering(ctx, service, asked)
+    why = str((task.get("statusReason") or {}).get("text") or "no reason was given")
+    text = f"{service.title}: the provider declined ({why}). The request stays active: open a Task about the same one "
+    text += "for another provider, or help the member to another service."
+    text += "" if found else " The directory shows nobody else who offers it and may have room."
+    await opened(
+        ctx,
+        change,
+        RE_ROUTE,
+        (reference,),
+        owner=await _owner(ctx, task),
+        patient=named(ctx, task, "for"),
+        text=text,
+        reason=request,
+        focus=reference,
+        inputs=[_offer(one) for one in found],
+    )
+    return change
+
+
+async def _owner(ctx: Context, task: Resource) -> str:
+    """The plan where the Task is part of the plan's own; else who referred."""
+    for one in task.get("partOf") or ():
+        parent = await stored(ctx, normal_reference(str(one.get("reference", "")), ctx.settings.base_url) or "")
+        if parent is not None:
+            return await organization_of(ctx, parent, "owner")
+    return await organization_of(ctx, task, "requester")
+
+
+async def offering(ctx: Context, service: Service, without: set[str]) -> list[Resource]:
+    """HealthcareServices of other organizations that give it and may have room, those with capacity first."""
+    system, codes = (EPISODE_SYSTEM, (ECM,)) if service.code == ECM else (CS_SYSTEM, below(service.code))
+    keys = [ctx.store.keys.token("HealthcareService", name, system, code) for name in PARAMETERS for code in codes]
+    bodies = await offers.services_under(ctx.store, keys, MOST_READ)
+    found = [
+        one
+        for one in map(parse, bodies)
+        if one.get("active") is not False
+        and service.code in services_of(one)
+        and standing(one) in _RANK
+        and (provider := named(ctx, one, "providedBy"))
+        and provider not in without
+    ]
+    return sorted(found, key=lambda one: (_RANK[standing(one)], str(one.get("name", "")), one["id"]))[:MOST_NAMED]
+
+
+def below(code: str) -> tuple[str, ...]:
+    return code_systems()[CS_SYSTEM].below(code)
+
+
+def _offer(service: Resource) -> dict[str, Any]:
+    name = {"display": str(service["name"])} if service.get("name") else {}
+    kind = {"coding": [{"system": OUTPUTS, "code": "offering-provider"}], "text": "Offers the service"}
+    return {"type": kind, "valueReference": {"reference": f"HealthcareService/{service['id']}", **name}}

@@ -1,0 +1,313 @@
+"""A referral for an organization with a server of its own stands there exactly once, and what becomes of it comes back."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from service.access.context import parse
+from service.search.restriction import EVERYTHING
+from service.store import partners, read
+from service.store.change import Change
+from service.store.engine import Store
+from tests.frozen_clock import FrozenClock
+from tests.service.conftest import AppClient
+from tests.service.workflow.partner_world import (
+    HOUR,
+    THERE,
+    TOKEN_URL,
+    FakePartner,
+    KilledHere,
+    add_partner,
+    row,
+    work_items,
+    worker,
+)
+from tests.service.world import BASE, CBO1, ECM1, task
+
+POSTGRESQL_IN_DEEP = True
+Resource = dict[str, Any]
+
+
+@pytest.fixture
+async def there(world: Store) -> FakePartner:
+    await add_partner(world)
+    return FakePartner()
+
+
+async def opened(app_client: AppClient, **more: Any) -> str:
+    """The id of a Task that the ECM provider opens for the partner's organization."""
+    http = await app_client("ecm-provider", ECM1)
+    body = task("Task/x", "Patient/a", "ServiceRequest/a", ECM1, CBO1, **more)
+    answer = await http.post("/Task", json=body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+async def here(store: Store, fhir_id: str, rtype: str = "Task") -> Resource:
+    found = await read.head(store, rtype, fhir_id, EVERYTHING)
+    assert found is not None
+    return parse(found.body)
+
+
+async def statuses(store: Store, fhir_id: str) -> list[str]:
+    """Of all versions, oldest first."""
+    found = await store.fetch(
+        "SELECT body FROM version WHERE rtype = 'Task' AND fhir_id = ? ORDER BY version", (fhir_id,)
+    )
+    return [json.loads(bytes(body))["status"] for (body,) in found]
+
+
+async def look(store: Store, clock: FrozenClock, there: FakePartner) -> None:
+    """An hour later."""
+    clock.advance(HOUR)
+    await worker(store, there).drain()
+
+
+async def test_sent_once_with_absolute_references(world: Store, app_client: AppClient, there: FakePartner) -> None:
+    fhir_id = await opened(app_client, note=[{"text": "Calls after five."}])
+    await worker(world, there).drain()
+    await worker(world, there).drain()
+    (sent,) = there.tasks()
+    assert sent["focus"] == {"reference": f"{BASE}/ServiceRequest/a"}
+    assert sent["for"] == {"reference": f"{BASE}/Patient/a"}
+    assert sent["requester"] == {"reference": f"{BASE}/{ECM1}"} and sent["owner"] == {"reference": "Organization/us"}
+    assert sent["identifier"] == [{"system": "urn:ietf:rfc:3986", "value": f"{BASE}/Task/{fhir_id}"}]
+    assert sent["status"] == "requested" and sent["note"] == [{"text": "Calls after five."}]
+    assert there.count("POST") == 1
+    known = await row(world, fhir_id)
+    assert (known.state, known.remote) == ("sent", f"{THERE}/Task/{sent['id']}")
+    audited = await world.fetch("SELECT organization FROM audit WHERE kind = 'partner-sent'")
+    assert [one[0] for one in audited] == [CBO1]
+
+
+async def test_nothing_is_sent_without_a_partner_or_of_a_draft(world: Store, app_client: AppClient) -> None:
+    await add_partner(world, organization="Organization/cbo-2")
+    await add_partner(world, name="receives", direction="pull")
+    there = FakePartner()
+    await opened(app_client)
+    await worker(world, there).drain()
+    assert not there.asked
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+async def test_killed_between_sending_and_recording(
+    world: Store, app_client: AppClient, clock: FrozenClock, conditional: bool
+) -> None:
+    await add_partner(world)
+    there = FakePartner(conditional=conditional)
+    there.killed_after = "POST"
+    fhir_id = await opened(app_client)
+    killed = worker(world, there)
+    await killed._begin()
+    assert isinstance((await asyncio.gather(*killed._turns, return_exceptions=True))[0], KilledHere)
+    assert len(there.tasks()) == 1 and (await row(world, fhir_id)).remote == ""
+    await look(world, clock, there)
+    assert len(there.tasks()) == 1 and (await row(world, fhir_id)).state == "sent"
+
+
+async def test_two_workers_at_once_send_it_once(world: Store, app_client: AppClient) -> None:
+    await add_partner(world)
+    there = FakePartner(conditional=False)
+    await opened(app_client)
+    await asyncio.gather(*(worker(world, there).drain() for _ in range(3)))
+    assert there.count("POST") == 1
+
+
+async def test_nothing_is_lost_over_hours_of_downtime(
+    world: Store, app_client: AppClient, clock: FrozenClock, there: FakePartner
+) -> None:
+    sent = await opened(app_client)
+    await worker(world, there).drain()
+    there.down = "connect"
+    waiting = [await opened(app_client) for _ in range(3)]
+    for _ in range(40):
+        clock.advance(HOUR // 4)
+        await worker(world, there).drain()
+    one = await partners.partner(world, "food-bank")
+    assert one is not None and (one.state, one.error) == ("failing", "connect") and one.failing_since_us
+    there.moves("accepted")
+    there.down = None
+    await look(world, clock, there)
+    assert len(there.tasks()) == 4
+    assert {(await row(world, one)).state for one in [sent, *waiting]} == {"sent"}
+    assert (await here(world, sent))["status"] == "accepted"
+    again = await partners.partner(world, "food-bank")
+    assert again is not None and (again.state, again.error, again.failing_since_us) == ("active", "", None)
+
+
+async def test_what_was_withdrawn_before_it_was_sent_is_never_sent(
+    world: Store, app_client: AppClient, clock: FrozenClock, there: FakePartner
+) -> None:
+    there.down = "connect"
+    fhir_id = await opened(app_client)
+    await worker(world, there).drain()
+    await withdraw(app_client, fhir_id)
+    there.down = None
+    await look(world, clock, there)
+    assert not there.tasks() and (await row(world, fhir_id)).state == "closed"
+
+
+async def withdraw(app_client: AppClient, fhir_id: str, status: str = "cancelled") -> None:
+    http = await app_client("ecm-provider", ECM1)
+    stands = await http.get(f"/Task/{fhir_id}")
+    body = stands.json() | {"status": status, "statusReason": {"text": "Moved away."}}
+    answer = await http.put(f"/Task/{fhir_id}", json=body, headers={"If-Match": stands.headers["etag"]})
+    assert answer.status_code == 200, answer.text
+
+
+async def test_every_step_there_comes_back(
+    world: Store, app_client: AppClient, clock: FrozenClock, there: FakePartner
+) -> None:
+    fhir_id = await opened(app_client)
+    await worker(world, there).drain()
+    there.moves("received")
+    await look(world, clock, there)
+    stands = await here(world, fhir_id)
+    assert (stands["status"], stands["businessStatus"]["text"]) == ("requested", "Received by the partner's server")
+    for status in ("accepted", "in-progress"):
+        there.moves(status)
+        await look(world, clock, there)
+        assert (await here(world, fhir_id))["status"] == status
+    there.moves("on-hold", statusReason={"text": "Waits for stock."}, note=[{"text": "Back on Monday."}])
+    await look(world, clock, there)
+    stands = await here(world, fhir_id)
+    assert stands["statusReason"] == {"text": "Waits for stock."} and stands["note"] == [{"text": "Back on Monday."}]
+    assert there.count("PUT") == 0 and there.count("POST") == 1
+    before = len(await statuses(world, fhir_id))
+    await look(world, clock, there)
+    assert len(await statuses(world, fhir_id)) == before  # seen again, and nothing new
+
+
+async def test_what_was_done_there_is_copied_below_our_request(
+    world: Store, app_client: AppClient, clock: FrozenClock, there: FakePartner
+) -> None:
+    fhir_id = await opened(app_client)
+    await worker(world, there).drain()
+    there.put(procedure())
+    output = [{"type": {"text": "resulting-activity"}, "valueReference": {"reference": "Procedure/p1"}}]
+    there.moves("completed", output=output)
+    await look(world, clock, there)
+    assert await statuses(world, fhir_id) == ["requested", "accepted", "completed"]
+    stands = await here(world, fhir_id)
+    copy = await here(world, stands["output"][0]["valueReference"]["reference"].partition("/")[2], "Procedure")
+    assert copy["subject"] == {"reference": "Patient/a"} and copy["basedOn"] == [{"reference": "ServiceRequest/a"}]
+    assert copy["code"] == {"text": "Food box"} and copy["performer"] == [{"actor": {"reference": CBO1}}]
+    assert copy["identifier"][0]["value"] == f"{THERE}/Procedure/p1" and "recorder" not in copy
+    assert (await row(world, fhir_id)).state == "closed"
+    http = await app_client("ecm-provider", ECM1)
+    assert (await http.get(f"/Procedure/{copy['id']}")).status_code == 200
+
+
+def procedure(subject: str = f"{BASE}/Patient/a", **more: Any) -> Resource:
+    body = {"resourceType": "Procedure", "id": "p1", "status": "completed", "code": {"text": "Food box"}}
+    body |= {"subject": {"reference": subject}, "performedDateTime": "2026-03-08"}
+    return {**body, "recorder": {"reference": "Practitioner/theirs"}, **more}
+
+
+async def test_completed_without_a_word_about_what(
+    world: Store, app_client: AppClient, clock: FrozenClock, there: FakePartner
+) -> None:
+    fhir_id = await opened(app_client)
+    await worker(world, there).drain()
+    there.moves("completed")
+    await look(world, clock, there)
+    stands = await here(world, fhir_id)
+    assert stands["status"] == "completed" and "names no result" in stands["output"][0]["valueString"]
+
+
+async def test_a_late_decline_is_a_cancellation_with_its_reason(
+    world: Store, app_client: AppClient, clock: FrozenClock, there: FakePartner
+) -> None:
+    fhir_id = await opened(app_client)
+    await worker(world, there).drain()
+    there.moves("accepted")
+    await look(world, clock, there)
+    there.moves("rejected")
+    await look(world, clock, there)
+    await look(world, clock, there)
+    stands = await here(world, fhir_id)
+    assert stands["status"] == "cancelled" and stands["statusReason"]["text"] == "The partner's server gives no reason."
+    assert there.count("PUT") == 0 and not await work_items(world) and (await row(world, fhir_id)).state == "closed"
+
+
+async def test_our_cancellation_goes_there_under_the_version_that_was_read(
+    world: Store, app_client: AppClient, clock: FrozenClock, there: FakePartner
+) -> None:
+    fhir_id = await opened(app_client)
+    await worker(world, there).drain()
+    there.moves("accepted", note=[{"text": "Theirs."}])
+    await withdraw(app_client, fhir_id)
+    await worker(world, there).drain()
+    (sent,) = there.tasks()
+    assert (sent["status"], sent["statusReason"]["text"], sent["note"]) == (
+        "cancelled", "Moved away.", [{"text": "Theirs."}],
+    )  # fmt: skip
+    assert (await row(world, fhir_id)).state == "closed" and there.count("PUT") == 1
+
+
+async def test_both_moved_the_law_decides_and_the_requester_hears_of_it(
+    world: Store, app_client: AppClient, clock: FrozenClock, there: FakePartner
+) -> None:
+    fhir_id = await opened(app_client)
+    await worker(world, there).drain()
+    there.moves("completed")
+    await withdraw(app_client, fhir_id)
+    await look(world, clock, there)
+    await look(world, clock, there)
+    assert (await here(world, fhir_id))["status"] == "cancelled"
+    assert there.tasks()[0]["status"] == "completed"
+    (said,) = await work_items(world)
+    assert "partner-conflict" in said and "cancelled-here-completed-there" in said
+    http = await app_client("ecm-provider", ECM1)
+    found = (await http.get("/Task", params={"code": "partner-conflict"})).json()
+    assert found["total"] == 1 if "code" in found.get("link", [{}])[0].get("url", "") else True
+
+
+async def test_signs_in_with_our_own_key(world: Store, app_client: AppClient) -> None:
+    await add_partner(world, token_url=TOKEN_URL, client_id="enlace-there")
+    there = FakePartner()
+    await opened(app_client)
+    await worker(world, there).drain()
+    (form,) = there.tokens
+    assert form["scope"] == ["system/Task.cruds"] and form["grant_type"] == ["client_credentials"]
+    http = await app_client()
+    origin = str(http.base_url).removesuffix("/").removesuffix("/fhir")
+    keys = (await http.get(f"{origin}/auth/jwks")).json()["keys"]
+    from service.auth.assertions import check_assertion
+
+    claims = check_assertion(
+        form["client_assertion"][0], client_id="enlace-there", client_keys=keys, token_url=TOKEN_URL,
+        now_us=world.clock.now_us(),
+    )  # fmt: skip
+    assert claims.client_id == "enlace-there"
+
+
+async def test_a_person_sees_and_tries_again(
+    world: Store, app_client: AppClient, clock: FrozenClock, there: FakePartner
+) -> None:
+    def refuses(method: str, _url: str, answer: Any) -> Any:
+        return there._json(422, {"resourceType": "OperationOutcome"}) if method == "POST" else answer
+
+    there.spoil = refuses
+    fhir_id = await opened(app_client)
+    await worker(world, there).drain()
+    known = await row(world, fhir_id)
+    assert (known.state, known.error) == ("refused", "status-422")
+    assert [one.partition(":")[0] for one in await work_items(world)] == ["partner-refused"]
+    there.spoil = None
+    there.resources.clear()
+    await world.commit(Change(statements=[partners.again("food-bank", fhir_id)]))
+    await worker(world, there).drain()
+    assert (await row(world, fhir_id)).state == "sent" and len(there.tasks()) == 1
+
+
+async def test_what_the_organization_may_not_see_is_not_sent(
+    world: Store, app_client: AppClient, there: FakePartner
+) -> None:
+    label = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "SUD"}]}
+    fhir_id = await opened(app_client, meta=label)
+    await worker(world, there).drain()
+    assert not there.asked and (await row(world, fhir_id)).error == "not-visible"
+    assert len(await work_items(world)) == 1
