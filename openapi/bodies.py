@@ -4,8 +4,11 @@ from fhir_profiles.catalog import TypeEntry
 from openapi.components import FHIR_JSON, Json, request_content, schema
 from openapi.examples import (
     ALERT,
+    AUTHORIZE,
     BREAK_GLASS,
     FHIRPATH_PATCH,
+    FORWARD,
+    HAND_OFF,
     JSON_PATCH,
     MATCH,
     MERGE_PATCH,
@@ -44,6 +47,12 @@ def body_of(kind: str, entry: TypeEntry | None) -> Json | None:
             }
         case "refer":
             return {"required": False, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": REFER}}}
+        case "forward":
+            return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": FORWARD}}}
+        case "hand-off":
+            return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": HAND_OFF}}}
+        case "authorize":
+            return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": AUTHORIZE}}}
         case "break-glass":
             return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": BREAK_GLASS}}}
         case "preferences":

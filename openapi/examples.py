@@ -77,6 +77,23 @@ PREFERENCES: Json = {
     ],
 }
 NOTICES_READ: Json = {"resourceType": "Parameters", "parameter": [{"name": "read", "valueString": "7213"}]}
+FORWARD: Json = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {"name": "target", "valueReference": {"reference": "Organization/cbo-1"}},
+        {"name": "target", "valueReference": {"reference": "Organization/cbo-2"}},
+        {"name": "policy", "valueCode": "first-completes"},
+    ],
+}
+HAND_OFF: Json = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {"name": "participant", "valueReference": {"reference": "Patient/example"}},
+        {"name": "participant", "valueReference": {"reference": "Organization/cbo-1"}},
+        {"name": "accepted-by", "valueReference": {"reference": "Organization/cbo-1"}},
+        {"name": "follow-up", "valueDate": "2026-04-01"},
+    ],
+}
 REFER: Json = {
     "resourceType": "Parameters",
     "parameter": [
@@ -224,3 +241,15 @@ ALERT: dict[str, Json] = {
     "alert-outcome": {"resourceType": "Parameters", "parameter": [{"name": "code", "valueCode": "reached"}]},
 }
 """Bodies of the operations on alerts."""
+AUTHORIZE: Json = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {"name": "outcome", "valueCode": "approved"},
+        {"name": "number", "valueString": "CS-2026-0042"},
+        {"name": "period", "valuePeriod": {"start": "2026-03-09", "end": "2026-09-08"}},
+        {
+            "name": "quantity",
+            "valueQuantity": {"value": 80, "unit": "h", "system": "http://unitsofmeasure.org", "code": "h"},
+        },
+    ],
+}

@@ -121,6 +121,11 @@ INTERACTIONS: dict[str, Interaction] = {
         "Say who might be this", "s", {200: ("A Bundle of type searchset, the surest first.", "Bundle")},
         (C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "match", f"{OPERATIONS}patient-operation-match.html",
     ),
+    "$evaluate-measure": Interaction(
+        "Compute", "r", {200: ("The report, as of an instant.", "MeasureReport")}, (C.NOT_FOUND,),
+        ("asOf", "measure", "months", "periodEnd", "periodStart", "reportType", "stratifier", *_SHOWN), "nothing",
+        f"{OURS}measure-evaluate-measure",
+    ),
     "$status": Interaction(
         "Say how delivery stands of", "r", {200: ("A searchset of status Parameters.", "Bundle")},
         (C.NOT_FOUND, C.GONE), ("id-listed", "status-listed", *_SHOWN), "nothing",
@@ -216,6 +221,26 @@ INTERACTIONS: dict[str, Interaction] = {
         "Send the referral of", "r", {201: ("The Tasks that were opened, and warnings.", "Parameters")},
         (C.NOT_FOUND, C.CONFLICT, C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "refer",
         f"{OURS}servicerequest-refer",
+    ),
+    "$forward": Interaction(
+        "Hand on the referral of", "r", {201: ("What was written for others, and warnings.", "Parameters")},
+        (C.NOT_FOUND, C.CONFLICT, C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "forward",
+        f"{OURS}task-forward",
+    ),
+    "$hand-off": Interaction(
+        "Record a warm hand-off in", "u", {200: ("What was written.", "Parameters")},
+        (C.NOT_FOUND, C.CONFLICT, C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "hand-off",
+        f"{OURS}task-hand-off",
+    ),
+    "$authorize": Interaction(
+        "Decide as the plan on the request of", "u", {200: ("The Task with the decision.", "Task")},
+        (C.NOT_FOUND, C.CONFLICT, C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "authorize",
+        f"{OURS}task-authorize",
+    ),
+    "$check-eligibility": Interaction(
+        "See which criteria are met for", "r", {200: ("Criteria, caps, programs and codes.", "Parameters")},
+        (C.NOT_FOUND, C.UNSUPPORTED_MEDIA), ("at", *_SHOWN), "nothing",
+        f"{OURS}servicerequest-check-eligibility",
     ),
     "$break-glass": Interaction(
         "Open the record in an emergency of one", "r", {200: ("Until when it is open.", "Parameters")},

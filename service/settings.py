@@ -176,6 +176,11 @@ class Settings(BaseModel):
         description="Days for which an ECM provider still reads, and only reads, the record of a member whose "
         "assignment ended. 0: none.",
     )
+    measure_small_cell: Annotated[int, Field(ge=0, le=1000)] = Field(
+        11,
+        description="Counts from 1 up to below this are not shown in measures to others than the operator, nor what they "
+        "could be worked out from. 0: all are shown.",
+    )
     unmatched_days: Annotated[int, Field(ge=0, le=3650)] = Field(
         30,
         description="Days after which hospital messages of people who are no members are emptied; that they came, and "

@@ -25,15 +25,21 @@ from service.store.housekeeping import forget_ended
 from service.workflow import (
     alert_catch_up,
     alert_escalation,
+    calaim_overlap,
+    calaim_reroute,
+    calaim_streamlined,
+    care_plan_outcomes,
     follow_ups,
     hospital_answer,
     referral_breaches,
     referral_coupling,
+    referral_notices,
     reply_links,
     standing_jobs,
     timers,
     transitional_care,
 )
+from service.workflow.chain_mirror import mirror
 from service.workflow.feed_terms import fill_terms
 from service.workflow.feed_watch import watch
 from service.workflow.hospital_events import apply_adt
@@ -64,8 +70,14 @@ HANDLERS: dict[str, Handler] = {
     "alert.overdue": alert_escalation.overdue,
     "alert.escalate": alert_escalation.escalate,
     "alert.catch-up": alert_catch_up.catch_up,
+    "calaim.overlap": calaim_overlap.look,
+    "calaim.reroute": calaim_reroute.ask,
+    "calaim.streamlined": calaim_streamlined.expired,
     "referral.moved-on": referral_breaches.moved_on,
     "referral.follow-up": follow_ups.follow_up,
+    "referral.notice": referral_notices.notify,
+    "referral.outcome": care_plan_outcomes.outcome,
+    "referral.mirror": mirror,
     "referral.coupled": referral_coupling.coupled,
     "referral.cascade": referral_coupling.cascade,
     "referral.rule": referral_coupling.rule,

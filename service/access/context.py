@@ -41,6 +41,8 @@ class Settings:
     """Those that a Subscription may ask for here."""
     mail_encrypted: bool = False
     """Whether e-mail leaves encrypted, so that it may carry whole resources."""
+    small_cell: int = 11
+    """Counts from 1 up to below this are not shown in measures, to others than the operator."""
     unmatched_days: int = 30
     """For so long hospital messages of people who are no members keep their content. 0: for ever."""
 

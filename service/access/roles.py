@@ -21,6 +21,7 @@ OPEN_TYPES = (
     "HealthcareService",
     "Questionnaire",
     "PlanDefinition",
+    "Measure",
 )
 """Types without a patient: readable with scope by every client."""
 
@@ -39,7 +40,7 @@ PLAN_TYPES = (
 )
 PARTY_TYPES = ("Task", "ServiceRequest", "Communication")
 OWN_TYPES = ("Procedure", "DocumentReference", "Observation", "QuestionnaireResponse", "Subscription")
-OWN_LISTS = ("Group", "Subscription")
+OWN_LISTS = ("Group", "Subscription", "MeasureReport")
 """Without a patient, and nobody's business but their author's."""
 
 

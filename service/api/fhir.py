@@ -16,7 +16,18 @@ from fhir_profiles.catalog import TypeEntry, catalog
 from service.access.context import Context
 from service.api.body import HttpBody
 from service.api.exchange import exchange
-from service.api.handlers import alerts, bundles, histories, operations, people, reads, searches, subscriptions, writes
+from service.api.handlers import (
+    alerts,
+    bundles,
+    calaim,
+    histories,
+    operations,
+    people,
+    reads,
+    searches,
+    subscriptions,
+    writes,
+)
 from service.api.headers import preconditions, prefers
 from service.api.metadata import metadata
 from service.errors import Category, FhirError
@@ -46,11 +57,20 @@ ROWS = (
     Row("POST", "/{type}/{id}/$everything", "$everything", operations.everything_of_one),
     Row("POST", "/{type}/{id}/$break-glass", "$break-glass", operations.break_glass_of_one),
     Row("POST", "/{type}/{id}/$refer", "$refer", operations.refer_one),
+    Row("POST", "/{type}/{id}/$forward", "$forward", operations.forward_one),
+    Row("POST", "/{type}/{id}/$hand-off", "$hand-off", operations.hand_off_one),
     Row("GET", "/{type}/{id}/$disclosures", "$disclosures", operations.disclosures_of_one),
     Row("POST", "/{type}/{id}/$disclosures", "$disclosures", operations.disclosures_of_one),
+    Row("POST", "/{type}/{id}/$authorize", "$authorize", calaim.authorize_one),
+    Row("GET", "/{type}/{id}/$check-eligibility", "$check-eligibility", calaim.check_eligibility_of_one),
+    Row("POST", "/{type}/{id}/$check-eligibility", "$check-eligibility", calaim.check_eligibility_of_one),
     Row("GET", "/$explain-access", "$explain-access", operations.explain_access_to),
     Row("POST", "/$process-message", "$process-message", operations.process_message_to),
     Row("POST", "/{type}/$match", "$match", operations.match_type),
+    Row("GET", "/{type}/$evaluate-measure", "$evaluate-measure", operations.evaluate_measure_named),
+    Row("POST", "/{type}/$evaluate-measure", "$evaluate-measure", operations.evaluate_measure_named),
+    Row("GET", "/{type}/{id}/$evaluate-measure", "$evaluate-measure", operations.evaluate_measure_of_one),
+    Row("POST", "/{type}/{id}/$evaluate-measure", "$evaluate-measure", operations.evaluate_measure_of_one),
     Row("GET", "/{type}/$status", "$status", subscriptions.status_of_type),
     Row("POST", "/{type}/$status", "$status", subscriptions.status_of_type),
     Row("GET", "/{type}/{id}/$status", "$status", subscriptions.status_of_one),

@@ -25,5 +25,12 @@ class Shared:
         self.rates = ClientRates(self.settings.client_rate)
         base, grace = f"{self.settings.base_url}/fhir", self.settings.ecm_grace_days
         broken = self.settings.break_glass == "on"
-        behaviour = Behaviour(self.settings.env, base, self.page_key, ecm_grace_days=grace, break_glass=broken)
+        behaviour = Behaviour(
+            self.settings.env,
+            base,
+            self.page_key,
+            ecm_grace_days=grace,
+            break_glass=broken,
+            small_cell=self.settings.measure_small_cell,
+        )
         self.behaviour = offering(behaviour, self.settings)

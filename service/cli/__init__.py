@@ -22,7 +22,9 @@ from service.cli import (
     jobs,
     keys,
     labels,
+    links,
     notices,
+    partner,
     reindex,
     run,
     sandbox,
@@ -81,6 +83,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(files.app, name="files")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(labels.app, name="labels")
+app.add_typer(links.app, name="links")
 app.add_typer(access.app, name="access")
 app.add_typer(break_glass.app, name="break-glass")
 app.add_typer(consent.app, name="consent")
@@ -88,6 +91,7 @@ app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(timers.app, name="timers")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(notices.app, name="notices")
+app.add_typer(partner.app, name="partners")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(sandbox.app, name="sandbox")
 

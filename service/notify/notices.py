@@ -166,11 +166,6 @@ def _sent(now: Resource, names: frozenset[str]) -> str:
     return "" if names & set(recipients_of(now)) else "moved-on"
 
 
-def _standing(now: Resource, _names: frozenset[str]) -> str:
-    """The recipient may be an organization: whether the person still works for it is asked where it is told."""
-    return "" if now.get("status") in SENT else "retracted"
-
-
 def _owned(now: Resource, names: frozenset[str]) -> str:
     return "" if _reference(now.get("owner")) in names and now.get("status") in OPEN_TASK else "moved-on"
 
@@ -192,7 +187,7 @@ KINDS = {
         NoticeKind("member-message", ("Communication",), _message, _sent),
         NoticeKind("task-assigned", ("Task",), _owner, _owned),
         NoticeKind("referral-status", ("Task",), _requester, _asked),
-        NoticeKind("referral-message", ("Communication",), _referral_message, _standing),
+        NoticeKind("referral-message", ("Communication",), _referral_message, _sent),
         NoticeKind("assignment", ("CareTeam", "EpisodeOfCare"), _lead, _led),
         # Told by the clock (morning.py), of no resource.
         NoticeKind("in-hospital", (), lambda _new, _old: (), lambda _now, _names: ""),

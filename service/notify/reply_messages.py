@@ -1,6 +1,6 @@
 """Sends a reply link, or its one-time code, to the listed contact of an organization. Neither says whom it is about.
 
-The rows are notices with the link's hash as recipient: they are leased, tried again and listed as any other notice. What
+The rows are notices with the hash of the link as recipient: leased, tried again and listed as any other notice. What
 reaches nobody becomes work for who referred (job reply.phone).
 """
 

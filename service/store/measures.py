@@ -218,7 +218,7 @@ def _grouped(dim: str) -> str:
 
 
 async def durations(store: Store, wanted: Wanted, part: Part, until: str) -> list[Row]:
-    """(dim, value, whole hours from opened until `until`: accepted or closed, referrals)."""
+    """(dim, value, whole hours from opened until `until` (accepted or closed) or None, referrals)."""
     return await _rows(
         store,
         wanted,
@@ -227,7 +227,7 @@ async def durations(store: Store, wanted: Wanted, part: Part, until: str) -> lis
             wanted.dims,
             lambda dim: (
                 f"SELECT {_value(dim)} AS value, ({until} - opened) / {HOUR_US} AS hours, COUNT(*) "
-                f"FROM f WHERE {_roots(dim)} AND {until} IS NOT NULL GROUP BY 1, 2"
+                f"FROM f WHERE {_roots(dim)} GROUP BY 1, 2"
             ),
         ),
     )
@@ -244,13 +244,13 @@ async def unmet(store: Store, wanted: Wanted, part: Part) -> list[Row]:
     facts = (
         f"f AS MATERIALIZED (SELECT o.need AS need, o.service AS service, o.requester AS requester, o.plan AS plan, "
         f"o.reason AS reason{chosen}, CASE WHEN EXISTS (SELECT 1 FROM referral_event n WHERE {later} AND ({over})) "
-        f"THEN 0 ELSE 1 END AS lasts FROM referral_event o{_led(store, part)} WHERE o.kind = 'unmet' AND o.at_us >= ? AND o.at_us < ?"
-        f"{members} AND NOT EXISTS (SELECT 1 FROM referral_event n WHERE {later} AND n.kind = 'unmet' AND n.at_us < ?) "
-        f"AND {seen})"
+        f"THEN 0 ELSE 1 END AS lasts FROM referral_event o{_led(store, part)} WHERE o.kind = 'unmet' AND o.at_us >= ? "
+        f"AND o.at_us < ?{members} AND {seen} "
+        f"AND NOT EXISTS (SELECT 1 FROM referral_event n WHERE {later} AND n.kind = 'unmet' AND n.at_us < ?))"
     )
     grouped = _united(wanted.dims, lambda dim: f"SELECT {_value(dim)} AS value, COUNT(*), SUM(lasts) FROM f GROUP BY 1")
     times = [period.at_us, period.start_us, period.last_us]
-    given = [*times, *range_params, period.at_us, period.last_us, *params]
+    given = [*times, *range_params, *params, period.at_us, period.last_us]
     return [tuple(row) for row in await store.fetch(f"WITH {facts} {grouped}", tuple(given), heavy=True)]
 
 

@@ -10,8 +10,8 @@ from service.store.engine import Store
 async def services_under(store: Store, keys: Sequence[int], limit: int) -> list[bytes]:
     """Bodies of the current HealthcareServices under one of these keys, by id, each once."""
     rows = await store.fetch(
-        f"SELECT DISTINCT v.fhir_id, v.body FROM ix d JOIN version v ON v.vid = d.vid WHERE d.key IN ({marks(len(keys))}) "
-        "AND v.rtype = 'HealthcareService' ORDER BY v.fhir_id LIMIT ?",
+        "SELECT DISTINCT v.fhir_id, v.body FROM ix d JOIN version v ON v.vid = d.vid "
+        f"WHERE d.key IN ({marks(len(keys))}) AND v.rtype = 'HealthcareService' ORDER BY v.fhir_id LIMIT ?",
         (*keys, limit),
     )
     return [bytes(row[1]) for row in rows]

@@ -1,4 +1,4 @@
-"""SQL of links by which organizations without software answer referrals, and of the browsers that gave the right code."""
+"""SQL of links by which organizations without software answer referrals, and of browsers that gave the right code."""
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
@@ -72,7 +72,8 @@ def revoked(task: str, organization: str, now_us: int) -> Statement:
 
 
 async def by_link(store: Store, link: str) -> Link | None:
-    return (await _where(store, "link = ?", (link,)) or [None])[0]
+    found = await _where(store, "link = ?", (link,))
+    return found[0] if found else None
 
 
 async def of_task(store: Store, task: str) -> list[Link]:
@@ -128,12 +129,6 @@ async def scopes_of(store: Store, organization: str) -> list[str]:
     """The scope texts of the clients of an organization that are active."""
     rows = await store.fetch("SELECT scopes FROM client WHERE organization = ? AND active = 1", (organization,))
     return [str(row[0]) for row in rows]
-
-
-async def is_pushed_to(store: Store, organization: str) -> bool:
-    """Whether referrals go to a server of this organization."""
-    sql = "SELECT 1 FROM referral_partner WHERE organization = ? AND direction IN ('push', 'both')"
-    return bool(await store.fetch(sql, (organization,)))
 
 
 async def services_of(store: Store, organization: str) -> list[bytes]:

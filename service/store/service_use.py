@@ -7,7 +7,7 @@ COLUMNS = "task, patient, service, units, start_us, end_us, state"
 
 
 def epoch_key(store: Store, patient: str) -> int:
-    """Whose epoch each Change about the member's caps relies on and bumps: of two that would exceed one, one commits."""
+    """Whose epoch each Change about the member's caps relies on and bumps: of two at once one is decided again."""
     return store.keys.of("service-use", patient)
 
 

@@ -59,7 +59,8 @@ def _plain(request: Request, kind: str, status: int) -> Response:
 def _render(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     language = language_of(request)
     other = "en" if language == "es" else "es"
-    kept = {name: value for name, value in request.query_params.items() if name == "a" and value in ("accept", "decline")}
+    asked = request.query_params.get("a", "")
+    kept = {"a": asked} if asked in ("accept", "decline") else {}
     facts = {"t": words(language), "lang": language, "other": f"?{urlencode({**kept, 'lang': other})}"}
     return render(template, status, **facts, **values)
 
@@ -129,11 +130,9 @@ async def leave(request: Request) -> Response:
 async def look(ctx: Context, link: Opened) -> tuple[Resource, int, Resource | None, Resource | None]:
     """(Task, its version, ServiceRequest, the member's minimum view), each as a read of its own. Raises Plain."""
     answer = await _read(ctx, "Task", link.row.task)
-    if answer is None:
-        raise Plain("gone", 410)
+    if answer is None or ctx.caller.organization not in reply_facts.parties(answer[0], ctx):
+        raise Plain("declined", 200) if await reply_facts.declined(ctx, link.row) else Plain("gone", 410)
     task, version = answer
-    if ctx.caller.organization not in reply_facts.parties(task, ctx):
-        raise Plain("gone", 410)
     request = await _read(ctx, *reply_facts.split(task, "focus", ctx))
     member = await _read(ctx, *reply_facts.split(task, "for", ctx))
     return task, version, request[0] if request else None, member[0] if member else None
@@ -173,7 +172,7 @@ async def _referral(
         "token": link.token,
         "csrf": reply_codes.form_token(shared.page_key, nonce),
         "query": _query(request, a=False),
-        "done": BY_CODE[done].said if done in BY_CODE and not problem else "",
+        "done": BY_CODE[done].said if done in BY_CODE and BY_CODE[done].to == state and not problem else "",
         "problem": problem,
         "typed": typed,
         "service": reply_facts.service(task, asked),
@@ -237,10 +236,9 @@ async def sheet(request: Request) -> Response:
     t: Words = words(language_of(request))
     shown = await reply_facts.shown(ctx, t, task, asked, member, shared_of(request).settings.time_zone)
     where = f"{shared_of(request).settings.base_url}/r/{link.token}"
-    service = reply_facts.service(task, asked)
-    return _render(
-        request, "reply_sheet.html", facts=shown, silent=reply_facts.silent(asked), where=where, token=link.token, service=service
-    )
+    own: dict[str, Any] = {"facts": shown, "silent": reply_facts.silent(asked)}
+    own["service"] = reply_facts.service(task, asked)
+    return _render(request, "reply_sheet.html", where=where, token=link.token, **own)
 
 
 def _words(text: str) -> str:

@@ -252,4 +252,3 @@ def _row(row: Link, reason: str, outcome: int = 0) -> AuditRow:
     return AuditRow(
         "E", "reply-login", outcome, AGENT, row.organization, target, request_id=REQUEST_ID.get(), reason=reason
     )
-

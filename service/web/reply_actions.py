@@ -1,7 +1,7 @@
 """THE table of what an organization can say by a link, and the Task that follows. Pure.
 
-../shared/facts/closed-loop.md 1.3 (who may), california.md C.1 (what unreachable, unwanted and ineligible become). The law
-itself is workflow/referrals.py: a row here that it refuses is refused.
+../shared/facts/closed-loop.md 1.3 (who may), california.md C.1 (what unreachable, unwanted, ineligible become). The law
+is in workflow/referrals.py: a row here that it refuses is refused.
 """
 
 from dataclasses import dataclass
@@ -17,9 +17,10 @@ LONGEST_WORDS = 500
 
 @dataclass(frozen=True)
 class Action:
-    """to: the status that follows. said: words of the thanks. reason: text of statusReason; closure: its code.
+    """to: the status that follows. said: words of the thanks, "" where a page of its own says them.
 
-    note: what is written into Task.note. asks: the organization's own words are the reason, and so needed.
+    reason: text of statusReason; closure: its code. note: what is written into Task.note. asks: the organization's own
+    words are the reason, and so needed.
     """
 
     code: str
@@ -35,24 +36,30 @@ class Action:
 
 ACTIONS = (
     Action("accept", ("requested",), "accepted", "accept", group="accept"),
-    Action("full", ("requested",), "rejected", "declined", "We are at capacity", group="decline"),
+    Action("full", ("requested",), "rejected", "", "We are at capacity", group="decline"),
     Action(
         "decline-not-eligible",
         ("requested",),
         "rejected",
-        "declined",
+        "",
         "The member is not eligible for our service",
         "not-eligible",
         group="decline",
     ),
-    Action("not-offered", ("requested",), "rejected", "declined", "We do not offer this service", group="decline"),
-    Action("area", ("requested",), "rejected", "declined", "The member lives outside our area", group="decline"),
-    Action("decline-other", ("requested",), "rejected", "declined", asks=True, group="decline"),
+    Action("not-offered", ("requested",), "rejected", "", "We do not offer this service", group="decline"),
+    Action("area", ("requested",), "rejected", "", "The member lives outside our area", group="decline"),
+    Action("decline-other", ("requested",), "rejected", "", asks=True, group="decline"),
     Action("reached", UNDER_WAY, "in-progress", "reached", note="Reached the member.", group="progress"),
-    Action("tried", UNDER_WAY, "in-progress", "tried", note="Tried to reach the member, not reached yet.", group="progress"),
+    Action("tried", UNDER_WAY, "in-progress", "tried", note="Tried to reach the member.", group="progress"),
     Action("done", UNDER_WAY, "completed", "done", group="done"),
     Action(
-        "unreachable", UNDER_WAY, "cancelled", "ended", "The member could not be reached", "unable-to-reach", group="end"
+        "unreachable",
+        UNDER_WAY,
+        "cancelled",
+        "ended",
+        "The member could not be reached",
+        "unable-to-reach",
+        group="end",
     ),
     Action(
         "not-wanted",

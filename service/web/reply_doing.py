@@ -1,5 +1,6 @@
 """An answer by a link, carried out: a version of the Task, and of what was done a Procedure with it, in one Change."""
 
+from fhir_profiles import Resource
 from service.access.context import Context, Pending
 from service.bundles.linked import targets
 from service.interactions.create import create
@@ -10,7 +11,6 @@ from service.interactions.update import update
 from service.store.change import ABSENT, Change, Stale
 from service.web.reply_actions import Answer, after, procedure, with_output
 from service.workflow.alert_text import date_time
-from fhir_profiles import Resource
 
 
 async def answered(
@@ -40,7 +40,8 @@ async def answered(
 
 def _one(first: Change, second: Change) -> Change:
     """Both, where they read the same things at the same versions."""
-    for known, more in ((first.relied, second.relied), (first.epochs, second.epochs)):
-        if any(known.get(name, value) != value for name, value in more.items()):  # type: ignore[call-overload]
-            raise Stale("two readings of one thing")
+    versions = (second.relied.get(name, version) != version for name, version in first.relied.items())
+    counts = (second.epochs.get(subject, count) != count for subject, count in first.epochs.items())
+    if any(versions) or any(counts):
+        raise Stale("two readings of one thing")
     return first.merge(second)

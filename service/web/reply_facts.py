@@ -1,11 +1,16 @@
 """What the page of a reply link says of a referral: from the Task, its request and the minimum view of the member."""
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 from fhir_profiles import Resource
-from service.access.context import Context
+from service.access.context import Context, parse
 from service.auth.login import name_of
 from service.notify.contact import prohibits
 from service.search.references import normal_reference
-from service.web.alert_card import moment
+from service.search.restriction import EVERYTHING
+from service.store import read
+from service.store.reply_links import Link
 from service.web.reply_words import Words
 from service.workflow.parties import reference_of
 from service.workflow.reply_links import targets_of
@@ -19,6 +24,14 @@ MOST_LINES = 6
 def parties(task: Resource, ctx: Context) -> list[str]:
     """Organizations with which the referral is now."""
     return targets_of(ctx, task)
+
+
+async def declined(ctx: Context, link: Link) -> bool:
+    """Whether the organization itself declined: a referral that it declined is not shown to it any more."""
+    reference = f"Task/{link.task}"
+    found = (await read.heads(ctx.store, [reference], EVERYTHING)).get(reference)
+    task = parse(found.body) if found is not None and found.body is not None else {}
+    return task.get("status") == "rejected" and link.organization in targets_of(ctx, task)
 
 
 def split(task: Resource, element: str, ctx: Context) -> tuple[str, str]:
@@ -48,23 +61,34 @@ async def shown(
     person = name_of(member) or str((task.get("for") or {}).get("display") or "")
     person = person or str((asked.get("subject") or {}).get("display") or "")
     until = ((task.get("restriction") or {}).get("period") or {}).get("end") or ""
-    notes = [*(one.get("text") for one in asked.get("note") or ()), *(one.get("text") for one in task.get("note") or ())]
+    notes = [one.get("text") for one in (*(asked.get("note") or ()), *(task.get("note") or ()))]
+    points = [] if silent(asked) else [str(one.get("value") or "") for one in member.get("telecom") or ()]
+    towns = [", ".join(filter(None, (one.get("city"), one.get("state")))) for one in member.get("address") or ()]
     reason = str((task.get("statusReason") or {}).get("text") or "")
     facts: list[Fact] = [
         ("facts.state", [t(f"state.{task['status']}")] if f"state.{task['status']}" in _STATES else []),
         ("facts.why", [reason]),
         ("facts.service", [service(task, asked), *([t("facts.urgent")] if urgent else [])]),
         ("facts.member", [person]),
-        ("facts.reach", [] if silent(asked) else [str(one["value"]) for one in member.get("telecom") or () if one.get("value")]),
-        ("facts.place", [", ".join(filter(None, (one.get("city"), one.get("state")))) for one in member.get("address") or ()]),
+        ("facts.reach", points),
+        ("facts.place", towns),
         ("facts.language", _languages(t, member)),
         ("facts.note", [str(one) for one in notes if one]),
         ("facts.from", await _requester(ctx, task)),
-        ("facts.on", [moment(str(task.get("authoredOn") or ""), zone)] if task.get("authoredOn") else []),
-        ("facts.until", [moment(str(until), zone)] if until else []),
+        ("facts.on", [_day(task.get("authoredOn"), zone)]),
+        ("facts.until", [_day(until, zone)]),
     ]
     kept = ((label, [line for line in lines if line][-MOST_LINES:]) for label, lines in facts)
     return [(label, lines) for label, lines in kept if lines]
+
+
+def _day(value: object, zone: str) -> str:
+    """The day of a dateTime in the zone of the installation, as 2026-03-07: read alike in both languages."""
+    text = str(value or "")
+    try:
+        return datetime.fromisoformat(text).astimezone(ZoneInfo(zone)).date().isoformat() if "T" in text else text
+    except ValueError:
+        return text[:10]
 
 
 def _languages(t: Words, member: Resource) -> list[str]:

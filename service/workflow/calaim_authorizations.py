@@ -4,7 +4,7 @@ facts/california.md B.1, B.8. It stands in the Task itself: outcome in businessS
 enlace-authorization, how much in output. `Task/$authorize` writes it in one call; a PUT is held to the same.
 """
 
-from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from fhir_profiles import Resource
@@ -133,15 +133,26 @@ async def _over(step: Step, service: Service, now: Authorization) -> list[Issue]
     step.change.epochs[key] = await epochs.epoch(ctx.store, key)
     step.change.bump_epochs.add(key)
     asked = use_of(step.new, service, now)
-    uses = [*await uses_of(ctx, patient), *_pending(ctx, patient)]
+    stored = {one.task: one for one in await uses_of(ctx, patient)}
+    uses = list((stored | {one.task: one for one in await _pending(ctx, patient)}).values())
     found = [standing(cap, uses, asked) for cap in service.caps]
     refused = [s for s in found if s.over and s.cap.hard and not (s.cap.exception and now.exception)]
     return [_issue(_sentence(one), "output") for one in refused]
 
 
-def _pending(_ctx: Context, _patient: str) -> Iterable[Use]:
-    """One authorization of a member in a transaction: the epoch of a second one of the same Change is not yet there."""
-    return ()
+async def _pending(ctx: Context, patient: str) -> list[Use]:
+    """What other entries of the same transaction authorize for the member, or no longer do."""
+    found = []
+    for reference, one in ctx.pending.items():
+        task = one.resource
+        if not reference.startswith("Task/") or task is None or named(ctx, task, "for") != patient:
+            continue
+        now, service = authorization_of(task), await service_of_task(ctx, task)
+        if service is None or now.outcome not in APPROVED or _approval(service, str(task.get("status")), now):
+            continue
+        state = "released" if task.get("status") in CLOSED and task.get("status") != "completed" else "authorized"
+        found.append(replace(use_of(task, service, now), state=state))
+    return found
 
 
 def _sentence(one: Standing) -> str:

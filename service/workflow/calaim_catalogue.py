@@ -1,6 +1,6 @@
 """The CalAIM services: Enhanced Care Management and the 15 Community Supports, as rows of service_catalogue.json. Pure.
 
-Criteria are versions by date; codes for claims (HCPCS and modifiers) have their days. facts/california.md A.7, B.7, B.8.
+Criteria are versions by date; codes of claims (HCPCS and modifiers) have their days. facts/california.md A.7, B.7, B.8
 """
 
 import json
@@ -14,8 +14,8 @@ from fhir_profiles import Resource
 from fhir_profiles.terminology import code_systems
 
 TABLE = Path(__file__).parent / "service_catalogue.json"
-BASE = "https://enlace.example.org/fhir/CodeSystem/"
-CS_SYSTEM, EPISODE_SYSTEM = f"{BASE}cs-service", f"{BASE}episode-type"
+CODE_SYSTEMS = "https://enlace.example.org/fhir/CodeSystem/"
+CS_SYSTEM, EPISODE_SYSTEM = f"{CODE_SYSTEMS}cs-service", f"{CODE_SYSTEMS}episode-type"
 ECM = "ecm"
 HCPCS_SYSTEMS = (
     "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets",

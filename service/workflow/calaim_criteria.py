@@ -13,11 +13,11 @@ from typing import Any
 from fhir_profiles import Resource
 from service.search.dates import parse
 from service.workflow.calaim_caps import months_after
-from service.workflow.calaim_catalogue import BASE, ECM, service_of
+from service.workflow.calaim_catalogue import CODE_SYSTEMS, ECM, service_of
 
 MET, NOT_MET, ASK = "met", "not-met", "ask"
 HOMELESS_URL = "https://enlace.example.org/fhir/StructureDefinition/enlace-homeless"
-PROGRAM_SYSTEM = f"{BASE}overlap-program"
+PROGRAM_SYSTEM = f"{CODE_SYSTEMS}overlap-program"
 ICD10 = ("http://hl7.org/fhir/sid/icd-10-cm", "http://hl7.org/fhir/sid/icd-10")
 LOINC = "http://loinc.org"
 HOMELESS_CODES = ("Z59.0", "Z59.1", "Z59.81")

@@ -29,12 +29,12 @@ MOST = 2_000
 _WORDS = {
     "either": "{program} and {service} do not go together: the member chooses one of them, informed. What runs already "
     "is not stopped because the other starts.",
-    "not-eligible": "Who is in {program} is not eligible for {service}: look at it, and tell the member and the provider "
-    "in time before anything ends.",
+    "not-eligible": "Who is in {program} is not eligible for {service}: look at it, and tell the member and the "
+    "provider in time before anything ends.",
 }
 ELSEWHERE = (
-    "The member has an open authorization of ECM with another provider: the streamlined authorization of a second one is "
-    "not paid. Tell both providers."
+    "The member has an open authorization of ECM with another provider: the streamlined authorization of a second one "
+    "is not paid. Tell both providers."
 )
 
 
@@ -92,9 +92,17 @@ async def look(ctx: Context, payload: dict[str, Any]) -> Change:
                 secret = hidden.get(name, False)
                 title = "Another program" if secret else rules()[program][1]
                 text = _WORDS[rule].format(program=title, service=service.title)
-                where = {"reason": reference, "focus": "" if secret else name}
-                cause = (patient, program, service.code, name, reason)
-                await opened(ctx, change, OVERLAP, cause, owner=owner, patient=patient, text=text, **where)
+                await opened(
+                    ctx,
+                    change,
+                    OVERLAP,
+                    (patient, program, service.code, name, reason),
+                    owner=owner,
+                    patient=patient,
+                    text=text,
+                    reason=reference,
+                    focus="" if secret else name,
+                )
         if service.code == ECM and reason:
             await _elsewhere(ctx, change, records, starter, owner)
     return change
@@ -127,6 +135,13 @@ async def _elsewhere(
         provider = named(ctx, one, "managingOrganization")
         if provider and provider != requester:
             patient, name = named(ctx, request, "subject"), f"EpisodeOfCare/{one['id']}"
-            where = {"reason": f"ServiceRequest/{request['id']}", "focus": name}
             cause = (patient, "elsewhere", name, str(request["id"]))
-            await opened(ctx, change, OVERLAP, cause, owner=owner, patient=patient, text=ELSEWHERE, **where)
+            request_ = f"ServiceRequest/{request['id']}"
+            await opened(
+                *(ctx, change, OVERLAP, cause),
+                owner=owner,
+                patient=patient,
+                text=ELSEWHERE,
+                reason=request_,
+                focus=name,
+            )

@@ -16,11 +16,11 @@ from service.search.dates import parse as parse_date
 from service.search.references import normal_reference
 from service.search.restriction import EVERYTHING
 from service.store import read, stays
-from service.workflow.calaim_catalogue import BASE, Service, service_of
+from service.workflow.calaim_catalogue import CODE_SYSTEMS, Service, service_of
 from service.workflow.parties import reference_of
 
-OUTCOMES = f"{BASE}authorization-outcome"
-OUTPUTS = f"{BASE}authorization-output"
+OUTCOMES = f"{CODE_SYSTEMS}authorization-outcome"
+OUTPUTS = f"{CODE_SYSTEMS}authorization-output"
 AUTHORIZATION_URL = "https://enlace.example.org/fhir/StructureDefinition/enlace-authorization"
 ORGANIZATION_TYPES = "http://terminology.hl7.org/CodeSystem/organization-type"
 APPROVED = frozenset({"approved", "approved-modified"})

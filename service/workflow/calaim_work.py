@@ -64,7 +64,7 @@ async def opened(
 
 
 def _display(member: Resource) -> dict[str, str]:
-    name = next(iter(member.get("name") or ()), {})
+    name: Resource = next(iter(member.get("name") or ()), {})
     words = " ".join([*(name.get("given") or ())[:1], str(name.get("family") or "")]).strip()
     return {"display": words} if words else {}
 

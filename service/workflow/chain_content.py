@@ -11,7 +11,7 @@ from typing import Any
 from fhir_profiles import Resource
 from fhir_profiles.json_text import write_json
 from service.workflow import referral_business
-from service.workflow.chain_states import GAVE_UP, Piece, leading
+from service.workflow.chain_states import GAVE_UP, Piece, leading, next_step, wish
 from service.workflow.referral_law import EITHER, OPEN
 
 MIRRORED_STATUS = "https://enlace.example.org/fhir/StructureDefinition/enlace-mirrored-status"
@@ -37,6 +37,22 @@ def mirrored_status(parent: Resource) -> str:
     """What its children said last; "" before they said anything."""
     found = (one for one in parent.get("extension") or () if one.get("url") == MIRRORED_STATUS)
     return next((str(one.get("valueCode", "")) for one in found), "")
+
+
+def followed(
+    parent: Resource, parts: Sequence[Piece], below: Mapping[str, Below], now: str, *, waits: bool = False
+) -> Resource:
+    """The next version of an open parent, one edge of the law at most; itself where nothing is to be written.
+
+    waits: its ServiceRequest is not active, so that nobody goes on. What a person set stays until the children say
+    something else than before.
+    """
+    status = str(parent.get("status"))
+    asked = referral_business.code_of(parent) == referral_business.ASKED
+    wished = wish(parts, status, cancel_asked=asked)
+    if wished in OPEN and (wished == mirrored_status(parent) != status or (waits and wished != "on-hold")):
+        wished = ""
+    return moved(parent, next_step(status, wished) or status, wished, parts, below, now)
 
 
 def moved(

@@ -18,8 +18,8 @@ from service.store import epochs, read
 from service.store import referral_chains as rows
 from service.store.change import Change
 from service.workflow import chain_work, referral_business
-from service.workflow.chain_content import Below, cleared, mirrored_status, moved
-from service.workflow.chain_states import TAKEN, Child, Piece, next_step, pieces, wish
+from service.workflow.chain_content import Below, cleared, followed
+from service.workflow.chain_states import TAKEN, Child, Piece, pieces
 from service.workflow.derived import put
 from service.workflow.parties import reference_of
 from service.workflow.referral_chains import job, parts
@@ -31,7 +31,6 @@ RULE = "referral-chain"
 ELSEWHERE = ("served-elsewhere", "Another organization has provided this.")
 CLOSED = ("parent-closed", "The referral that this one serves is closed.")
 TAKEN_BACK = frozenset({"cancelled", "entered-in-error"})
-CANCEL_ASKED = {"coding": [{"system": referral_business.SYSTEM, "code": referral_business.ASKED}]}
 
 
 @dataclass
@@ -60,7 +59,7 @@ async def mirror(ctx: Context, payload: dict[str, Any]) -> Change:
     reference, change = str(payload["task"]), Change()
     subject = rows.subject(ctx.store, reference)
     change.epochs[subject] = await epochs.epoch(ctx.store, subject)  # before looking: a part opened meanwhile
-    chain = await _read(ctx, reference)
+    chain = await read_chain(ctx, reference)
     if chain is None:
         return change
     change.relied |= chain.versions
@@ -82,7 +81,7 @@ async def mirror(ctx: Context, payload: dict[str, Any]) -> Change:
 # --- what stands ---------------------------------------------------------------------------------------------------
 
 
-async def _read(ctx: Context, reference: str) -> Chain | None:
+async def read_chain(ctx: Context, reference: str) -> Chain | None:
     head = await read.head(ctx.store, "Task", reference.partition("/")[2], EVERYTHING)
     if head is None or head.body is None:
         return None
@@ -163,8 +162,15 @@ async def _pass_down(ctx: Context, change: Change, chain: Chain) -> None:
         for child in () if piece.done else piece.open:
             task = chain.below[child.id].task
             if referral_business.code_of(task) != referral_business.ASKED:
-                asked = {**task, "businessStatus": CANCEL_ASKED, "lastModified": instant(ctx.now_us)}
+                asked = {**task, "businessStatus": _asked(task), "lastModified": instant(ctx.now_us)}
                 await put(ctx, change, asked, chain.versions[f"Task/{child.id}"], RULE)
+
+
+def _asked(task: Resource) -> Resource:
+    """Its businessStatus with BSeR's code for it; codings of other systems stay."""
+    status = task.get("businessStatus") or {}
+    others = [one for one in status.get("coding") or () if one.get("system") != referral_business.SYSTEM]
+    return {**status, "coding": [*others, {"system": referral_business.SYSTEM, "code": referral_business.ASKED}]}
 
 
 def _cancel_asked(parent: Resource) -> bool:
@@ -176,11 +182,7 @@ def _cancel_asked(parent: Resource) -> bool:
 
 async def _pass_up(ctx: Context, change: Change, chain: Chain) -> None:
     parent, now = chain.parent, instant(ctx.now_us)
-    wished = wish(chain.found, chain.status, cancel_asked=_cancel_asked(parent))
-    if not await _may_follow(ctx, change, chain, wished):
-        wished = ""
-    step = next_step(chain.status, wished)
-    new = moved(parent, step or chain.status, wished, chain.found, chain.below, now)
+    new = followed(parent, chain.found, chain.below, now, waits=await _waits(ctx, change, chain))
     bare = cleared(parent, new, now)
     if bare is not None:
         await put(ctx, change, bare, chain.version, RULE)
@@ -189,17 +191,11 @@ async def _pass_up(ctx: Context, change: Change, chain: Chain) -> None:
         await put(ctx, change, new, chain.version, RULE)
 
 
-async def _may_follow(ctx: Context, change: Change, chain: Chain, wished: str) -> bool:
-    """What the children said before and a person changed stays so; nobody goes on while the request above waits."""
-    if wished in ("completed", "cancelled", ""):
-        return bool(wished)
-    if wished == mirrored_status(chain.parent) != chain.status:
-        return False
-    if wished == "on-hold":
-        return True
+async def _waits(ctx: Context, change: Change, chain: Chain) -> bool:
+    """Whether the ServiceRequest above is not active: then nobody goes on."""
     request = focus_of(chain.parent, ctx)
     standing = await ctx.resource(request)
     if standing is None:
-        return True
+        return False
     change.relied[request] = standing[1]
-    return standing[0].get("status") == "active"
+    return standing[0].get("status") != "active"

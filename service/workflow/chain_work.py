@@ -1,18 +1,20 @@
 """Work for the coordinator of a referral: nobody whom it asked does a piece of it. It asks somebody else, or closes it.
 
-A Task of the coordinator for itself (code review-task#reroute-referral): it names the member, and gives nobody a view.
+A Task of the coordinator for itself (code review-task#re-route): it names the member, and gives nobody a view. Where
+providers rejected an ECM or Community Supports referral, calaim_reroute.py asks the plan, with names of others.
 """
 
 from fhir_profiles import Resource
 from service.access.context import Context
 from service.clock import instant
 from service.store.change import ABSENT, Change
+from service.workflow.calaim_tasks import service_of_task
 from service.workflow.chain_states import Piece
 from service.workflow.derived import put
 from service.workflow.stay_identity import derived_id
 
 SYSTEM = "https://enlace.example.org/fhir/CodeSystem/review-task"
-CODE = "reroute-referral"
+CODE = "re-route"
 WAITING = frozenset({"requested", "accepted", "in-progress", "on-hold"})
 _TEXT = "Nobody that this referral was forwarded to will provide it: forward it to another ($forward), or close it."
 
@@ -39,7 +41,7 @@ def item(parent: Resource, piece: Piece, now_us: int) -> Resource:
         "partOf": [{"reference": f"Task/{parent['id']}"}],
         "status": "requested",
         "intent": "order",
-        "code": {"coding": [{"system": SYSTEM, "code": CODE}], "text": "Forward a referral again"},
+        "code": {"coding": [{"system": SYSTEM, "code": CODE}], "text": "Find somebody else for a referral"},
         "description": _TEXT,
         "focus": {"reference": f"Task/{parent['id']}"},
         "authoredOn": now,
@@ -58,6 +60,8 @@ async def settle(
     found: () where the parent is closed. items: those that are there. coordinator: the organization that they are of.
     """
     wanted = {item_id(str(parent["id"]), piece): piece for piece in found if piece.stuck}
+    for fhir_id in [one for one, piece in wanted.items() if await _asked_elsewhere(ctx, piece)]:
+        del wanted[fhir_id]
     for task, version in items:
         if task.get("status") in WAITING and task["id"] not in wanted:
             ended = {**task, "status": "completed" if found else "cancelled", "lastModified": instant(ctx.now_us)}
@@ -67,3 +71,10 @@ async def settle(
     for fhir_id in sorted(wanted.keys() - there):
         made = item(parent, wanted[fhir_id], ctx.now_us)
         await put(ctx, change, made, ABSENT, CODE, source_org=author)
+
+
+async def _asked_elsewhere(ctx: Context, piece: Piece) -> bool:
+    if any(child.status != "rejected" for child in piece.given_up):
+        return False
+    found = await ctx.resource(f"Task/{piece.given_up[-1].id}")
+    return found is not None and await service_of_task(ctx, found[0]) is not None

@@ -12,7 +12,7 @@ from service.access.context import Context
 from service.errors import Category, FhirError, Issue
 from service.search.dates import parse
 from service.workflow.alert_text import date_time
-from service.workflow.calaim_catalogue import BASE
+from service.workflow.calaim_catalogue import CODE_SYSTEMS
 from service.workflow.calaim_tasks import (
     OUTCOMES,
     codes,
@@ -23,7 +23,7 @@ from service.workflow.calaim_tasks import (
 )
 from service.workflow.steps import Step
 
-STATUS, REASON = f"{BASE}clr-referral-status", f"{BASE}clr-closure-reason"
+STATUS, REASON = f"{CODE_SYSTEMS}clr-referral-status", f"{CODE_SYSTEMS}clr-closure-reason"
 DATE_URL = "https://enlace.example.org/fhir/StructureDefinition/enlace-status-date"
 CLOSED, RECEIVED, OTHER = "referral-loop-closed", "services-received", "other"
 UNCHANGED = ("draft", "entered-in-error")

@@ -35,9 +35,16 @@ KIND = "referral-follow-up"
 
 
 def item(
-    ctx: Context, referral: Resource, fhir_id: str, code: str, *, owner: str, description: str, priority: str = "routine"
+    ctx: Context,
+    referral: Resource,
+    fhir_id: str,
+    code: str,
+    *,
+    owner: str,
+    description: str,
+    priority: str = "routine",
 ) -> Resource:
-    """A Task about a referral. owner: who asked for the referral; it answers to nobody else."""
+    """A Task about a referral. owner: who asked for the referral, and so for this."""
     return {
         "resourceType": "Task",
         "id": fhir_id,
@@ -140,7 +147,8 @@ async def changed(step: Step) -> None:
     _clock(step.ctx, step.change, new, old)
     if new.get("status") == "completed" != old.get("status") and isinstance(answers(new).get(NEXT_DAY), str):
         reference = f"Task/{new['id']}"
-        step.change.jobs.append(Job("referral.follow-up", {"task": reference}, dedupe=f"referral.follow-up/{reference}"))
+        again = f"referral.follow-up/{reference}"
+        step.change.jobs.append(Job("referral.follow-up", {"task": reference}, dedupe=again))
 
 
 def _clock(ctx: Context, change: Change, task: Resource, old: Resource) -> None:

@@ -17,6 +17,7 @@ from service.store.engine import Store
 from service.store.history import horizon
 from service.store.referral_facts import Looked
 from service.store.slots import vid_at
+from service.workflow.measure_definitions import stored
 from service.workflow.measure_traits import traits
 from service.workflow.referral_facts import Seen, events_of
 
@@ -32,8 +33,9 @@ _AT_WORK = "Writes of that instant are still at work: ask again, or for an earli
 
 
 async def fill(ctx: Context, _payload: dict[str, Any]) -> Change:
-    """A page of versions; the next page is the next job."""
+    """A page of versions; the next page is the next job. Stores the definitions of the measures as well."""
     change, more = await _page(ctx.store, vid_at(ctx.now_us - SETTLED_US), ctx.settings.base_url)
+    change.merge(await stored(ctx))
     if more:
         change.jobs.append(Job(KIND, {}, dedupe=f"{KIND}:{more}"))
     return change
@@ -93,10 +95,10 @@ async def _look(store: Store, change: Change, one: Looked, base_url: str) -> Non
         change.statements.append(referral_facts.put_trait(one.key, one.vid, *traits(new)))
         return
 
-    async def stored(reference: str) -> Resource | None:
+    async def then(reference: str) -> Resource | None:
         return _resource(await referral_facts.as_of(store, reference, one.vid))
 
-    for event in await events_of(Seen(stored, base_url), old, new) if new is not None else ():
+    for event in await events_of(Seen(then, base_url), old, new) if new is not None else ():
         number = store.next_id(store.clock.now_us())
         change.statements.append(referral_facts.put_of(event, number, one.vid))
 

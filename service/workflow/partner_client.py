@@ -190,3 +190,18 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(name)
+
+
+def task_served(statement: Resource) -> str:
+    """A sentence about what a server's CapabilityStatement says of referrals."""
+    served: dict[str, set[str]] = {}
+    for rest in statement.get("rest") or ():
+        for one in rest.get("resource") or () if isinstance(rest, dict) else ():
+            codes = {str(i.get("code")) for i in one.get("interaction") or () if isinstance(i, dict)}
+            served[str(one.get("type"))] = codes
+    missing = sorted({"create", "read", "update", "search-type"} - served.get("Task", set()))
+    if statement.get("resourceType") != "CapabilityStatement":
+        return "It answers, but not with a CapabilityStatement: is this its FHIR base?"
+    if missing:
+        return f"It answers, but its CapabilityStatement names no {', '.join(missing)} for Task: ask whether it does."
+    return "It answers, and takes referrals: Task create, read, update, search."

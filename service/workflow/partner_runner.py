@@ -18,6 +18,7 @@ from service.store.database import Unavailable
 from service.store.engine import Store
 from service.store.partners import Partner
 from service.workflow.partner_client import Away, Server, Sessions
+from service.workflow.partner_fetch import fetch
 from service.workflow.partner_poll import look
 from service.workflow.partner_push import push
 from service.workflow.partner_turn import LeaseLost, Turn, partner_retry_us
@@ -95,6 +96,8 @@ class Partners:
         try:
             for row in await partners.due(store, one.name, partners.OUT, turn.now_us()):
                 await push(turn, row)
+            for row in await partners.due(store, one.name, partners.IN, turn.now_us()):
+                await fetch(turn, row)
             if one.due_us <= turn.now_us():
                 await look(turn)
         except (Away, KeysRefused) as error:

@@ -78,9 +78,7 @@ async def _work_item(
     if await ctx.resource(f"Task/{fhir_id}") is not None:
         return
     owner = reference_of(task, "requester")
-    made = follow_ups.item(
-        ctx, task, fhir_id, follow_ups.CHASE, owner=owner, description=text, priority=row.priority
-    )
+    made = follow_ups.item(ctx, task, fhir_id, follow_ups.CHASE, owner=owner, description=text, priority=row.priority)
     made["reasonCode"] = {"coding": [{"system": REASON_SYSTEM, "code": row.overdue}], "text": row.what}
     await follow_ups.put(ctx, change, made, ABSENT, labels, row.code)
 

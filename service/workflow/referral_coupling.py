@@ -142,12 +142,24 @@ async def cascade(ctx: Context, payload: dict[str, Any]) -> Change:
             await put(ctx, change, _with(child, row, ctx.now_us), child_version, code)
             requests[focus_of(child, ctx)] = None
     for request in requests:
-        filler = await ctx.resource(request)
-        serves = (filler[0].get("basedOn") or ()) if filler else ()
-        own = request != focus_of(parent, ctx) and bool(serves)
-        if filler and own and filler[0].get("status") in ("active", "on-hold"):
-            await put(ctx, change, {**filler[0], "status": "revoked"}, filler[1], code)
+        if request != focus_of(parent, ctx):
+            await _end_filler(ctx, change, request)
     return change
+
+
+async def _end_filler(ctx: Context, change: Change, reference: str) -> None:
+    """A request that served what was taken back: completed where somebody did it before, else revoked."""
+    filler = await ctx.resource(reference)
+    if filler is None or not filler[0].get("basedOn") or filler[0].get("status") not in ("active", "on-hold"):
+        return
+    stored = await tasks.about(ctx.store, reference, (*OPEN, "completed"))
+    others = [await ctx.resource(one) for one in stored]  # as this Change makes them
+    statuses = {str(one[0].get("status")) for one in others if one is not None}
+    if statuses & {*OPEN}:
+        return  # another referral of the same request goes on: its requester decides
+    done = "completed" in statuses
+    status = "completed" if done and filler[0]["status"] == "active" else "revoked"
+    await put(ctx, change, {**filler[0], "status": status}, filler[1], PARENT_CANCELLED[0])
 
 
 async def rule(ctx: Context, payload: dict[str, Any]) -> Change:

@@ -12,6 +12,7 @@ from service.access.context import Context, parse
 from service.access.labels import stamped
 from service.notify import contact
 from service.store import notices as stored_notices
+from service.store import referral_chains
 from service.store.change import ABSENT, Change, Job
 from service.workflow.alert_text import date_time
 from service.workflow.calaim_tasks import DECIDED, is_plan_task, named, outcome_of, outputs, service_of_task, stored
@@ -88,7 +89,8 @@ async def notify(ctx: Context, payload: dict[str, Any]) -> Change:
     if found is None or head is None or service is None or not service.closed_loop:
         return change
     task = found[0]
-    plan = await is_plan_task(ctx, task)
+    # Who forwarded it is no provider: the provider's own Task tells who took it on.
+    plan = await is_plan_task(ctx, task) or bool(await referral_chains.parts(ctx.store, reference))
     event = event_of(task, str(payload["status"]), str(payload["outcome"]), plan=plan)
     if not event:
         return change

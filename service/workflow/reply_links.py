@@ -1,7 +1,7 @@
 """A referral for an organization without software: a link to its listed contact, else a Task to telephone.
 
-hook: task_changed (steps.py). jobs: reply.invite {"task", "again"?}, reply.phone {"task", "organization"}. The link itself
-answers through service/web/reply*.py, as its organization, under the same law as any client.
+hook: task_changed (steps.py). Jobs: reply.invite {"task"}, reply.phone {"task", "organization"}. Answers come through
+service/web/reply*.py, as the organization, under the same law as any client.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from service.notify import contact, reply_codes, reply_messages
 from service.notify.reply_codes import Contact
 from service.notify.texts import spoken
 from service.search.references import normal_reference
+from service.store import partners, read
 from service.store import reply_links as stored
 from service.store.change import ABSENT, Change, Job
 from service.store.reply_links import LIVE, Link
@@ -67,7 +68,7 @@ async def replies_by_link(ctx: Context, organization: str) -> bool:
     for extension in found[0].get("extension") or ():
         if extension.get("url") == BY_LINK:
             return bool(extension.get("valueBoolean"))
-    if await stored.is_pushed_to(ctx.store, organization):
+    if await partners.of_organization(ctx.store, organization, ("push", "both")) is not None:
         return False
     return not any(_reads_tasks(scopes) for scopes in await stored.scopes_of(ctx.store, organization))
 
@@ -87,7 +88,7 @@ def _is_referral(ctx: Context, task: Resource) -> bool:
 
 
 async def invite(ctx: Context, payload: dict[str, Any]) -> Change:
-    """A link for each organization that may answer and has none; twice is once. again: made anew by a person's word."""
+    """A link for each organization that may answer and has none; twice is once."""
     change, task = Change(), await _open_task(ctx, payload)
     if task is None:
         return change
@@ -197,8 +198,6 @@ async def call(ctx: Context, payload: dict[str, Any]) -> Change:
 
 
 async def _author(ctx: Context, task: Resource) -> int:
-    from service.store import read
-
     key = ctx.store.keys.resource(f"Task/{task['id']}")
     return await read.source_org(ctx.store, key)
 

@@ -1,7 +1,7 @@
 """The rows of timers.json, checked as they are read; when a timer of each is due. Pure apart from reading the table."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -16,6 +16,7 @@ HOUR_US = 3_600_000_000
 UNITS = ("hours", "days", "working-days")
 MET_BY = ("task", "communication", "service")
 TOLD = ("lead", "plan", "operator", "requester")
+_ASKED = ("priority", "service")
 PRIORITIES = ("routine", "urgent", "asap", "stat")
 
 
@@ -39,6 +40,7 @@ class TimerKind:
     grace_hours: int = 0
     overdue: str = ""
     by: tuple[Mapping[str, Any], ...] = ()
+    job: str = ""
 
 
 @lru_cache(maxsize=4)
@@ -82,16 +84,20 @@ def _problems(kind: TimerKind) -> list[str]:
     found = [f"{name} is one of {', '.join(all)}" for name, all in listed if getattr(kind, name) not in all]
     if not _is_amount(kind.amount):
         found.append("amount is a number from 1 to 3650")
-    for row in kind.by:
-        if set(row) - {"priority", "service", "amount", "unit"} or row.get("unit") not in UNITS:
-            found.append(f"each row of by has an amount, a unit ({', '.join(UNITS)}), and a priority or a service")
-        elif not _is_amount(row.get("amount")) or not all(isinstance(row.get(f, []), list) for f in ("priority", "service")):
-            found.append("a row of by has an amount from 1 to 3650, and lists of priorities or services")
+    found += [words for row in kind.by for words in _row_problems(row)]
     try:
         kind.text.format(who="", what="")
     except (KeyError, IndexError, ValueError):
         found.append("text has no other places than {who} and {what}")
     return found
+
+
+def _row_problems(row: Mapping[str, Any]) -> Iterator[str]:
+    """Of a row of `by`."""
+    if set(row) - {"priority", "service", "amount", "unit"} or row.get("unit") not in UNITS:
+        yield f"each row of by has an amount, a unit ({', '.join(UNITS)}), and a priority or a service"
+    elif not _is_amount(row.get("amount")) or any(not isinstance(row.get(one, []), list) for one in _ASKED):
+        yield "a row of by has an amount from 1 to 3650, and lists of priorities or services"
 
 
 def _is_amount(value: object) -> bool:

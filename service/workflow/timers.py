@@ -127,6 +127,8 @@ async def fire(ctx: Context, payload: dict[str, Any]) -> Change:
     row = kinds().get(timer.kind)
     if row is not None:  # a kind that an installation took out of its table ends without a word
         await TELLS[row.told](ctx, change, timer, row)
+        if row.job:
+            change.jobs.append(Job(row.job, {"task": timer.subject}, ordering_key=timer.subject))
     log(TIMER_BREACHED, kind=timer.kind, timer=timer.id)
     patients = (timer.patient,) if timer.patient else ()
     change.audit.append(ctx.audit("U", "timer-breached", timer.subject, patients, reason=timer.kind))

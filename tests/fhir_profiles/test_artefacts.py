@@ -197,10 +197,12 @@ def _string_constants() -> dict[str, str]:
 
 def test_follow_ups_exist() -> None:
     from service.workflow.alert_text import FOLLOW_UPS
+    from service.workflow.follow_ups import TEXTS
     from service.workflow.tcs_definition import actions_of, shipped
 
     checklist = {action.code for action in actions_of(shipped())}
-    assert {follow_up.code for follow_up in FOLLOW_UPS.values()} | checklist == codes("follow-up")
+    about_referrals = {*TEXTS, "call-about-referral"}
+    assert {follow_up.code for follow_up in FOLLOW_UPS.values()} | checklist | about_referrals == codes("follow-up")
 
 
 AUDITED = {
@@ -267,6 +269,8 @@ def test_extensions_of_the_plan_file_mapper_match_their_definitions() -> None:
         "notification-format",
         "hl7v2-segment",
         "closed-by-timeout",
+        "overdue",
+        "accepted-by",
         "eligible-age",
         "hsds",
         "service-cost",

@@ -10,8 +10,12 @@ from service.interactions.settle import Decide
 from service.operations import (
     break_glass,
     disclosures,
+    evaluate_measure,
     everything,
     explain_access,
+    forward,
+    forward_asked,
+    hand_off,
     match,
     process_message,
     refer,
@@ -52,6 +56,22 @@ async def disclosures_of_one(ctx: Context, call: Call) -> Decide:
     return lambda c: disclosures.disclosures(c, fhir_id, wanted)
 
 
+async def evaluate_measure_named(ctx: Context, call: Call) -> Decide:
+    return await _evaluate_measure(ctx, call, "")
+
+
+async def evaluate_measure_of_one(ctx: Context, call: Call) -> Decide:
+    return await _evaluate_measure(ctx, call, id_of(call))
+
+
+async def _evaluate_measure(ctx: Context, call: Call, fhir_id: str) -> Decide:
+    """Who may not count is told so before the parameters are looked at."""
+    evaluate_measure.check_caller(ctx)
+    params = [*call.params, *pairs(await _body(call))] if call.method == "POST" else call.params
+    wanted = evaluate_measure.parse(params, fhir_id)
+    return lambda c: evaluate_measure.evaluated(c, wanted)
+
+
 async def match_type(ctx: Context, call: Call) -> Decide:
     wanted = match.read(await call.body.resource())
     return lambda c: match.match_patient(c, wanted)
@@ -68,6 +88,20 @@ async def refer_one(ctx: Context, call: Call) -> Decide:
     refer.check_caller(ctx)
     fhir_id, wanted = id_of(call), refer.read(await _body(call), ctx.settings.base_url)
     return lambda c: refer.refer(c, fhir_id, wanted)
+
+
+async def forward_one(ctx: Context, call: Call) -> Decide:
+    """Task/[id]/$forward."""
+    forward.check_caller(ctx)
+    fhir_id, asked = id_of(call), forward_asked.read(await call.body.resource(), ctx.settings.base_url)
+    return lambda c: forward.forward(c, fhir_id, asked)
+
+
+async def hand_off_one(ctx: Context, call: Call) -> Decide:
+    """Task/[id]/$hand-off."""
+    hand_off.check_caller(ctx)
+    fhir_id, said = id_of(call), hand_off.read(await call.body.resource(), ctx.now_us, ctx.settings.base_url)
+    return lambda c: hand_off.hand_off(c, fhir_id, said)
 
 
 async def process_message_to(ctx: Context, call: Call) -> Decide:

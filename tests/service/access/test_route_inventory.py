@@ -93,6 +93,10 @@ def asked(row: FhirRow, rtype: str) -> Asked:
             return Asked(f"{url}?eventsSinceNumber=1", {"resourceType": "Parameters"})
         case (("$snooze" | "$reassign" | "$outcome"), _):
             return Asked(url, {"resourceType": "Parameters", "parameter": [_ALERT[row.interaction]]})
+        case "$hand-off", _:
+            people = [{"name": "participant", "valueReference": {"reference": one}} for one in ("Patient/a", ECM1)]
+            taken = {"name": "accepted-by", "valueReference": {"reference": ECM1}}
+            return Asked(url, {"resourceType": "Parameters", "parameter": [*people, taken]})
         case "transaction", _:
             entry = {"request": {"method": "GET", "url": f"{rtype}/a"}}
             return Asked(url, {"resourceType": "Bundle", "type": "batch", "entry": [entry]})
@@ -124,9 +128,13 @@ FHIR = {
     "$validate /{type}/$validate": "200 200 200",  # says what is wrong with the body, nothing of the store
     "$validate /{type}/{id}/$validate": "404 404 404",
     "$everything /{type}/{id}/$everything": "404 404 404",
+    "$authorize /{type}/{id}/$authorize": "403 403 403",
+    "$check-eligibility /{type}/{id}/$check-eligibility": "404 404 404",
     "$break-glass /{type}/{id}/$break-glass": "403 403 403",
+    "$hand-off /{type}/{id}/$hand-off": "404 404 403",
     "$refer /{type}/{id}/$refer": "404 404 403",
     "$disclosures /{type}/{id}/$disclosures": "404 403 403",
+    "$forward /{type}/{id}/$forward": "404 403 403",
     "$explain-access /$explain-access": "404 404 404",
     "$match /{type}/$match": "200 200 200",
     "$process-message /$process-message": "403 403 400",  # only hospitals send; what was sent is no notification
@@ -173,6 +181,7 @@ FHIR = {
 ENTRY = {"wrong scope": "403", "foreign": "404", "cbo": "404", "hospital": "404"}
 OF_PERSON = frozenset({"$notification-preferences", "$notices", "$in-hospital"})
 OF_ALERT = frozenset({"$acknowledge", "$snooze", "$reassign", "$not-my-member", "$outcome"})
+OF_TASK = frozenset({"$hand-off"})
 OF_SUBSCRIPTION = frozenset(
     f"${name}"
     for name in (
@@ -210,6 +219,7 @@ async def test_g08_fhir_routes(row: FhirRow, secret: Store, app: FastAPI, bearer
     some = "Subscription" if row.interaction in OF_SUBSCRIPTION else some
     some = "Practitioner" if row.interaction in OF_PERSON else some
     some = "Communication" if row.interaction in OF_ALERT else some
+    some = "Task" if row.interaction in OF_TASK else some
     types = [some]
     if os.environ.get("ENLACE_TEST_DEEP"):
         types += [t for t, entry in catalog().types.items() if "{type}" in row.path and served(row, entry)]

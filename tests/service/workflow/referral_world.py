@@ -68,8 +68,8 @@ class Referral:
         tag = f'W/"{now["meta"]["versionId"]}"'
         return await client.put(f"/{self.reference}", json=body, headers={"If-Match": tag})
 
-    async def step(self, status: str, **changes: Any) -> Resource:
-        answer = await self.put(status=status, **changes)
+    async def step(self, status: str, client: httpx.AsyncClient | None = None, **changes: Any) -> Resource:
+        answer = await self.put(client, status=status, **changes)
         assert answer.status_code == 200, answer.text
         await drain(self.store)
         return dict(answer.json())

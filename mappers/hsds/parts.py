@@ -1,0 +1,116 @@
+"""Parts that several records of HSDS have: names, telephone numbers, addresses on the web, hours."""
+
+import re
+from typing import Any
+
+from mappers.hsds.elements import Record
+from mappers.hsds.lens import Group, Names, Part
+
+PHONES = {"voice": "phone", "cell": "phone", "text": "sms", "sms": "sms", "fax": "fax", "pager": "pager"}
+"""type of an HSDS phone -> system of a ContactPoint; whatever else it says is a phone."""
+TYPES = {"phone": "voice", "sms": "text", "fax": "fax", "pager": "pager"}
+DAYS = {"MO": "mon", "TU": "tue", "WE": "wed", "TH": "thu", "FR": "fri", "SA": "sat", "SU": "sun"}
+BY_DAY = {day: code for code, day in DAYS.items()}
+_CLOCK = re.compile(r"(\d\d:\d\d)(:\d\d)?", re.A)
+
+
+def words(value: Any) -> str:
+    """A text without blanks around it, "" for what is none."""
+    return value.strip() if isinstance(value, str) else ""
+
+
+def plain(member: str, element: str) -> Group:
+    """A text that is the same on both sides."""
+
+    def to_fhir(record: Record, _names: Names) -> Part:
+        told = words(record.get(member))
+        return {element: told} if told else {}
+
+    def to_hsds(part: Part, _names: Names) -> Record:
+        return {member: part[element]} if element in part else {}
+
+    return Group((member,), (element,), to_fhir, to_hsds)
+
+
+def alias(member: str = "alternate_name") -> Group:
+    def to_fhir(record: Record, _names: Names) -> Part:
+        told = words(record.get(member))
+        return {"alias": [told]} if told else {}
+
+    def to_hsds(part: Part, _names: Names) -> Record:
+        return {member: part["alias"][0]} if part.get("alias") else {}
+
+    return Group((member,), ("alias",), to_fhir, to_hsds)
+
+
+def telecom(*, url: str) -> Group:
+    """phones, email and the address on the web under its name in this record."""
+
+    def to_fhir(record: Record, _names: Names) -> Part:
+        found = [_point(one) for one in record.get("phones", ()) if isinstance(one, dict) and words(one.get("number"))]
+        for member, system in (("email", "email"), (url, "url")):
+            if words(record.get(member)):
+                found.append({"system": system, "value": words(record[member]), "use": "work"})
+        return {"telecom": found} if found else {}
+
+    def to_hsds(part: Part, _names: Names) -> Record:
+        points = [one for one in part.get("telecom", ()) if one.get("value")]
+        phones = [
+            {"number": one["value"], "type": TYPES[one["system"]]} for one in points if one.get("system") in TYPES
+        ]
+        out: Record = {"phones": phones} if phones else {}
+        for member, system in (("email", "email"), (url, "url")):
+            first = next((one["value"] for one in points if one.get("system") == system), "")
+            out |= {member: first} if first else {}
+        return out
+
+    return Group(("phones", "email", url), ("telecom",), to_fhir, to_hsds)
+
+
+def _point(phone: Record) -> Record:
+    number, more = words(phone["number"]), phone.get("extension")
+    system = PHONES.get(words(phone.get("type")).lower(), "phone")
+    return {"system": system, "value": f"{number} ext. {more}" if more is not None else number, "use": "work"}
+
+
+def hours(element: str, start: str, end: str) -> Group:
+    """Weekly schedules: `element` names the entries, `start` and `end` their times.
+
+    What repeats otherwise (every second week, on days of the month) has no place in FHIR's hours: it is kept only, so
+    that nobody is told of an open door on a day when it is closed.
+    """
+
+    def to_fhir(record: Record, _names: Names) -> Part:
+        schedules = [one for one in record.get("schedules", ()) if isinstance(one, dict)]
+        found = [entry for one in schedules if (entry := _weekly(one, start, end))]
+        return {element: found} if found else {}
+
+    def to_hsds(part: Part, _names: Names) -> Record:
+        found = [_schedule(one, start, end) for one in part.get(element, ())]
+        return {"schedules": found} if found else {}
+
+    return Group(("schedules",), (element,), to_fhir, to_hsds)
+
+
+def _weekly(schedule: Record, start: str, end: str) -> Record | None:
+    opens, closes = (_CLOCK.match(words(schedule.get(name))) for name in ("opens_at", "closes_at"))
+    named = [day.strip() for day in words(schedule.get("byday")).split(",") if day.strip()]
+    odd = schedule.get("interval") not in (None, 1) or any(
+        schedule.get(name) for name in ("bymonthday", "byweekno", "byyearday", "count")
+    )
+    monthly = words(schedule.get("freq")) not in ("", "WEEKLY")
+    if odd or monthly or opens is None or closes is None or any(day not in DAYS for day in named):
+        return None
+    days: Record = {"daysOfWeek": [DAYS[day] for day in dict.fromkeys(named)]} if named else {}
+    return {**days, start: opens[1] + (opens[2] or ":00"), end: closes[1] + (closes[2] or ":00")}
+
+
+def _schedule(entry: Record, start: str, end: str) -> Record:
+    days = ",".join(BY_DAY[day] for day in entry.get("daysOfWeek", ()) if day in BY_DAY)
+    out: Record = {"freq": "WEEKLY"} | ({"byday": days} if days else {})
+    if entry.get("allDay"):
+        return out | {"opens_at": "00:00", "closes_at": "23:59"}
+    for name, member in ((start, "opens_at"), (end, "closes_at")):
+        if entry.get(name):
+            out[member] = entry[name].removesuffix(":00") if entry[name].count(":") == 2 else entry[name]
+    return out

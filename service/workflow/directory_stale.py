@@ -1,0 +1,98 @@
+"""Entries of the directory that nobody verified for long: found, and their organizations asked to look at them.
+
+The ask is a Task for the organization (review-task#verify-entry), one at a time for each service. It names no patient.
+The organization writes its entry with a new enlace-verified date and completes the Task.
+"""
+
+from dataclasses import replace
+
+from fhir_profiles import Resource
+from service.access.context import Context
+from service.clock import instant
+from service.store import tasks
+from service.store.change import ABSENT, Change, Claim, ClaimTaken, Job
+from service.workflow import derived
+from service.workflow.directory_find import entries, told
+
+SYSTEM = "https://enlace.example.org/fhir/CodeSystem/review-task"
+CODE = "verify-entry"
+DAYS = 180
+"""After so long without a look an entry is stale: half a year, in which telephone numbers and hours change."""
+MOST = 200
+"""Services asked about in one job; the others at the next one."""
+DUE_US = 30 * 86_400_000_000
+OPEN = ("requested", "accepted", "in-progress", "on-hold")
+RULE = "stale-entry"
+_WORDS = (
+    "Your entry in the service directory was not verified for a long time. Read it, correct what changed, and write it "
+    "with today's date in enlace-verified; then complete this Task."
+)
+
+
+async def services(ctx: Context, days: int, limit: int) -> list[dict[str, str]]:
+    """Active services, those never verified and those longest ago among them, at most `limit`."""
+    asked = [("active", "true"), ("stale", str(days)), ("_sort", "verified"), ("_count", str(min(limit, 200)))]
+    return [told(one) for one in await entries(ctx, asked)]
+
+
+async def ask(ctx: Context, found: list[dict[str, str]]) -> set[str]:
+    """Opens a Task for each service that has none open; references of the services for which one is open now."""
+    asked = set()
+    for one in found:
+        if not one["organization"].startswith("Organization/"):
+            continue
+        change = await _ask(replace(ctx, pending={}, known={}), one)
+        try:
+            if change.writes:
+                await ctx.store.commit(change)
+        except ClaimTaken:
+            pass  # somebody asked at this moment
+        asked.add(one["service"])
+    return asked
+
+
+async def look(ctx: Context, _payload: dict[str, object]) -> Change:
+    """The job by the clock: one job for each service to ask about, so that each stands for itself."""
+    found = await services(ctx, DAYS, MOST)
+    jobs = [
+        Job("directory.ask", dict(one), ordering_key=one["service"], dedupe=f"ask {one['service']}") for one in found
+    ]
+    return Change(jobs=jobs)
+
+
+async def ask_one(ctx: Context, payload: dict[str, object]) -> Change:
+    one = {name: str(value) for name, value in payload.items()}
+    return await _ask(ctx, one) if one["organization"].startswith("Organization/") else Change()
+
+
+async def _ask(ctx: Context, one: dict[str, str]) -> Change:
+    """Empty where the service is asked about already, or gone."""
+    change = Change()
+    service = await ctx.resource(one["service"])
+    if service is None or await tasks.about(ctx.store, one["service"], OPEN):
+        return change
+    slot = ctx.now_us // DUE_US
+    change.claims.append(
+        Claim(ctx.store.keys.of("verify-entry", one["service"], str(slot)), expires_us=ctx.now_us + DUE_US)
+    )
+    await derived.put(ctx, change, task(ctx, one), ABSENT, RULE, source_org=ctx.organization_key)
+    return change
+
+
+def task(ctx: Context, one: dict[str, str]) -> Resource:
+    now = instant(ctx.now_us)
+    return {
+        "resourceType": "Task",
+        "id": ctx.new_id(),
+        "status": "requested",
+        "intent": "order",
+        "priority": "routine",
+        "code": {"coding": [{"system": SYSTEM, "code": CODE}], "text": "Look at your entry in the directory"},
+        "description": _WORDS,
+        "focus": {"reference": one["service"], "display": one["name"]},
+        "authoredOn": now,
+        "lastModified": now,
+        "requester": {"display": "Enlace, the service directory"},
+        "owner": {"reference": one["organization"]},
+        "restriction": {"period": {"end": instant(ctx.now_us + DUE_US)}},
+    }

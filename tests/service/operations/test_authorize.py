@@ -1,0 +1,239 @@
+"""$authorize: the plan alone, every outcome by its rules, caps to the cent also at once, clocks, and a plain PUT alike."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from service.store import service_use, timers
+from service.store.engine import Store
+from service.workflow.calaim_tasks import AUTHORIZATION_URL, OUTCOMES
+from service.workflow.closed_loop import REASON, STATUS
+from tests.service.conftest import AppClient
+from tests.service.workflow.calaim_world import advance, asked, code_of, moved, opened, parameters
+from tests.service.world import CBO1, ECM1, PLAN1, PLAN2, request, task
+
+PERIOD = {"start": "2026-03-09", "end": "2026-09-08"}
+APPROVED = {"outcome": "approved", "number": "A-1", "period": PERIOD}
+
+
+async def decided(client: httpx.AsyncClient, number: str, **values: Any) -> httpx.Response:
+    return await client.post(f"/Task/{number}/$authorize", json=parameters(**values))
+
+
+def states(store: Store, rows: list[Any]) -> dict[str, str]:
+    return {row.kind: row.state for row in rows}
+
+
+async def clocks(store: Store, number: str) -> dict[str, str]:
+    rows = await timers.listed(store, "", "", 100)
+    return {row.kind: row.state for row in rows if row.subject == f"Task/{number}"}
+
+
+async def test_an_approval_is_written_whole_and_ends_its_clock(world: Store, app_client: AppClient) -> None:
+    plan = await app_client("mcp", PLAN1)
+    number = await asked(world, app_client, "caregiver-respite")
+    assert (await clocks(world, number))["authorization-decision"] == "running"
+    answer = await decided(plan, number, **APPROVED, quantity={"value": 80.25, "code": "h"}, reason="fits")
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert body["status"] == "accepted" and code_of(body, "businessStatus", OUTCOMES) == "approved"
+    (identifier,) = [e["valueIdentifier"] for e in body["extension"] if e["url"] == AUTHORIZATION_URL]
+    assert identifier["value"] == "A-1" and identifier["period"] == PERIOD
+    assert identifier["assigner"]["reference"] == PLAN1
+    (row,) = await service_use.of_patient(world, "Patient/a")
+    assert row[:3] == (number, "caregiver-respite", 80 * 60 + 15) and row[5] == "authorized"
+    running = await clocks(world, number)
+    assert running["authorization-decision"] == "met" and running["provider-hand-off"] == "running"
+    assert {running[f"authorization-ends-{days}"] for days in (60, 30, 14)} == {"running"}
+    advance(world)
+    answer = await moved(plan, number, status="cancelled", statusReason={"text": "moved away"})
+    assert answer.status_code == 200, answer.text
+    assert code_of(answer.json(), "businessStatus", OUTCOMES) == "approved"  # who closes it does not take it back
+    assert (await service_use.of_patient(world, "Patient/a"))[0][5] == "released"
+    assert set((await clocks(world, number)).values()) == {"met", "cancelled"}
+
+
+@pytest.mark.parametrize(
+    ("before", "outcome", "after", "closure"),
+    [
+        ("requested", "denied", "rejected", ""),
+        ("accepted", "denied", "cancelled", "not-eligible"),
+        ("in-progress", "withdrawn", "cancelled", "no-longer-wanted"),
+        ("requested", "withdrawn", "cancelled", "no-longer-wanted"),
+        ("requested", "pended", "requested", ""),
+        ("in-progress", "pended", "in-progress", ""),
+    ],
+)
+async def test_what_is_not_approved(
+    world: Store, app_client: AppClient, before: str, outcome: str, after: str, closure: str
+) -> None:
+    plan = await app_client("mcp", PLAN1)
+    number = await opened(world, "asthma-remediation", PLAN1, status=before)
+    assert (await decided(plan, number, outcome=outcome)).status_code == 400  # without a reason
+    answer = await decided(plan, number, outcome=outcome, reason="because")
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert (body["status"], code_of(body, "businessStatus", OUTCOMES)) == (after, outcome)
+    assert body["statusReason"]["text"] == "because" and code_of(body, "statusReason", REASON) == closure
+    closed = "referral-loop-closed" if after == "cancelled" else ""
+    assert code_of(body, "businessStatus", STATUS) == closed
+    assert not await service_use.of_patient(world, "Patient/a")
+    again = await decided(plan, number, **APPROVED, quantity={"value": 10, "code": "USD"})
+    assert again.status_code == (422 if after in ("rejected", "cancelled") else 200), again.text
+
+
+async def test_only_the_plan_of_this_task_decides(world: Store, app_client: AppClient) -> None:
+    number = await asked(world, app_client, "recuperative-care")
+    everyone = (("ecm-provider", ECM1, 403), ("cbo", CBO1, 403), ("mcp", PLAN2, 404), ("referrer", ECM1, 403))
+    for role, organization, status in everyone:
+        client = await app_client(role, organization)
+        assert (await decided(client, number, **APPROVED)).status_code == status, role
+    # nor by writing the Task: the requester, an owner that is no plan, or the plan about another's Task
+    ecm, cbo, plan = await app_client(), await app_client("cbo", CBO1), await app_client("mcp", PLAN1)
+    outcome = {"coding": [{"system": OUTCOMES, "code": "approved"}]}
+    extension = [{"url": AUTHORIZATION_URL, "valueIdentifier": {"value": "1"}}]
+    assert (await moved(ecm, number, businessStatus=outcome)).status_code == 403
+    assert (await moved(ecm, number, extension=extension)).status_code == 403
+    others = await opened(world, "recuperative-care", CBO1)
+    assert (await moved(cbo, others, status="accepted", businessStatus=outcome)).status_code == 422
+    assert (await decided(plan, others, **APPROVED)).status_code in (403, 404, 422)
+    assert not await service_use.of_patient(world, "Patient/a")
+
+
+BAD: list[tuple[dict[str, Any], int]] = [
+    ({}, 400),
+    ({"outcome": "maybe"}, 400),
+    ({**APPROVED, "color": "red"}, 400),
+    ({**APPROVED, "number": None}, 422),
+    ({**APPROVED, "period": None}, 422),
+    ({**APPROVED, "period": {"start": "2026-03-09"}}, 422),
+    ({**APPROVED, "period": {"start": "2026-03-09", "end": "2026-03-08"}}, 422),
+    ({**APPROVED, "quantity": None}, 422),
+    ({**APPROVED, "quantity": {"value": 10, "code": "h"}}, 422),
+    ({**APPROVED, "quantity": {"value": 10.001, "code": "USD"}}, 422),
+    ({**APPROVED, "quantity": {"value": -5, "code": "USD"}}, 422),
+    ({**APPROVED, "quantity": {"value": 0, "code": "USD"}}, 422),
+    ({**APPROVED, "outcome": "approved-modified"}, 400),
+    ({**APPROVED, "notice": {"reference": "DocumentReference/none"}}, 422),
+]
+
+
+@pytest.mark.parametrize(("values", "status"), BAD)
+async def test_what_is_wrong_is_said(world: Store, app_client: AppClient, values: dict[str, Any], status: int) -> None:
+    plan = await app_client("mcp", PLAN1)
+    number = await opened(world, "home-modifications", PLAN1)
+    values = {"quantity": {"value": 100, "code": "USD"}} | values if "outcome" in values else values
+    answer = await decided(plan, number, **{k: v for k, v in values.items() if v is not None})
+    assert answer.status_code == status and answer.json()["issue"][0]["diagnostics"], answer.text
+    assert (await plan.get(f"/Task/{number}")).json()["meta"]["versionId"] == "1"
+
+
+async def test_a_task_about_no_service_of_the_catalogue_is_not_authorized(world: Store, app_client: AppClient) -> None:
+    plan = await app_client("mcp", PLAN1)
+    number = await opened(world, "yoga", PLAN1)
+    answer = await decided(plan, number, **APPROVED)
+    assert answer.status_code == 422 and "catalogue" in answer.text
+
+
+async def test_a_cap_is_kept_to_the_cent(world: Store, app_client: AppClient) -> None:
+    plan = await app_client("mcp", PLAN1)
+
+    async def ask_for(value: float, **more: Any) -> httpx.Response:
+        number = await opened(world, "home-modifications", PLAN1)
+        return await decided(plan, number, **APPROVED, quantity={"value": value, "code": "USD"}, **more)
+
+    assert (await ask_for(7000.01)).status_code == 200
+    refused = await ask_for(500)
+    assert refused.status_code == 422 and "$499.99 are left" in refused.text
+    assert (await ask_for(499.99)).status_code == 200
+    assert (await ask_for(0.01)).status_code == 422
+    assert (await ask_for(0.01, exception="moved to another home")).status_code == 200
+
+
+async def test_of_many_at_once_none_gets_more_than_there_is(world: Store, app_client: AppClient) -> None:
+    plan = await app_client("mcp", PLAN1)
+    numbers = [await opened(world, "home-modifications", PLAN1) for _ in range(5)]
+    quantity = {"value": 2000, "code": "USD"}
+    answers = await asyncio.gather(*(decided(plan, n, **APPROVED, quantity=quantity) for n in numbers))
+    told = sorted(answer.status_code for answer in answers)
+    assert told.count(200) == 3 and set(told) <= {200, 409, 422}
+    assert sum(row[2] for row in await service_use.of_patient(world, "Patient/a")) == 600_000
+
+
+async def test_two_in_one_transaction_are_counted_together(world: Store, app_client: AppClient) -> None:
+    plan = await app_client("mcp", PLAN1)
+    entries = []
+    for _ in range(2):
+        number = await opened(world, "home-modifications", PLAN1)
+        one = (await plan.get(f"/Task/{number}")).json()
+        one |= {
+            "status": "accepted",
+            "businessStatus": {"coding": [{"system": OUTCOMES, "code": "approved"}]},
+            "extension": [{"url": AUTHORIZATION_URL, "valueIdentifier": {"value": number, "period": PERIOD}}],
+            "output": [
+                {
+                    "type": {
+                        "coding": [{"system": OUTCOMES.replace("outcome", "output"), "code": "authorized-quantity"}]
+                    },
+                    "valueQuantity": {"value": 4000, "code": "USD"},
+                }
+            ],
+        }
+        entries.append({"resource": one, "request": {"method": "PUT", "url": f"Task/{number}", "ifMatch": 'W/"1"'}})
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    answer = await plan.post("", json=bundle)
+    assert answer.status_code == 422 and "are left" in answer.text, answer.text
+    assert (await plan.post("", json={**bundle, "entry": entries[:1]})).status_code == 200  # a PUT is as good
+    assert [row[2] for row in await service_use.of_patient(world, "Patient/a")] == [400_000]
+
+
+async def test_ecm_is_authorized_for_twelve_months_then_six(world: Store, app_client: AppClient) -> None:
+    plan = await app_client("mcp", PLAN1)
+    for end in ("2027-03-06", "2026-09-06"):
+        number = await opened(world, "ecm", PLAN1)
+        answer = await decided(plan, number, outcome="approved", number="E-1")
+        assert answer.status_code == 200, answer.text
+        (identifier,) = [e["valueIdentifier"] for e in answer.json()["extension"] if e["url"] == AUTHORIZATION_URL]
+        assert identifier["period"] == {"start": "2026-03-07", "end": end}
+
+
+async def test_an_expedited_request_has_72_hours(world: Store, app_client: AppClient) -> None:
+    for priority, hours in (("routine", None), ("urgent", 72)):
+        number = await asked(world, app_client, "recuperative-care", priority=priority)
+        rows = await timers.listed(world, "authorization-decision", "running", 10)
+        (row,) = [one for one in rows if one.subject == f"Task/{number}"]
+        if hours:
+            assert row.due_us - row.start_us == hours * 3_600_000_000
+        else:
+            assert row.due_us - row.start_us > 6 * 86_400_000_000  # Saturday night, five working days
+
+
+async def test_a_childs_opening_meets_the_hand_off(world: Store, app_client: AppClient) -> None:
+    plan = await app_client("mcp", PLAN1)
+    number = await asked(world, app_client, "recuperative-care")
+    assert (
+        await decided(plan, number, **APPROVED | {"period": {"start": "2026-03-09", "end": "2026-04-08"}})
+    ).status_code == 200
+    child = request(
+        "ServiceRequest/c",
+        "Patient/a",
+        PLAN1,
+        intent="filler-order",
+        basedOn=[{"reference": f"ServiceRequest/{number}"}],
+    )
+    made = await plan.post("/ServiceRequest", json={k: v for k, v in child.items() if k != "id"})
+    assert made.status_code == 201, made.text
+    body = task(
+        "Task/c",
+        "Patient/a",
+        f"ServiceRequest/{made.json()['id']}",
+        PLAN1,
+        CBO1,
+        partOf=[{"reference": f"Task/{number}"}],
+    )
+    answer = await plan.post("/Task", json={k: v for k, v in body.items() if k != "id"})
+    assert answer.status_code == 201, answer.text
+    assert code_of(answer.json(), "businessStatus", STATUS) == "pending"
+    assert (await clocks(world, number))["provider-hand-off"] == "met"
