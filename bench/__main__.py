@@ -15,7 +15,7 @@ from statistics import median
 
 import psutil
 
-from bench import adt, deliveries, guards, http_rounds, matching, matching_members, messages, overload
+from bench import adt, deliveries, guards, http_rounds, matching, matching_members, measures, messages, overload
 from bench.county import County, build
 from bench.processes import service, static_server
 from bench.results import Row, table
@@ -23,7 +23,20 @@ from service.store.engine import open_store
 from service.store.migrate import migrate
 from tests import postgres_server
 
-PARTS = ("start", "guards", "http", "visible", "overload", "acks", "adt", "drain", "matching", "delivery", "members")
+PARTS = (
+    "start",
+    "guards",
+    "http",
+    "visible",
+    "overload",
+    "acks",
+    "adt",
+    "drain",
+    "matching",
+    "delivery",
+    "members",
+    "measures",
+)
 START_S, IDLE_MB = 3.0, 200.0
 
 
@@ -44,6 +57,7 @@ class Counts:
     adt_s: float = 60.0
     roster: int = 50_000
     whose: int = 5_000
+    referrals: int = 1_000_000
 
 
 QUICK = Counts(
@@ -60,6 +74,7 @@ QUICK = Counts(
     adt_s=5.0,
     roster=5_000,
     whose=1_000,
+    referrals=100_000,
 )
 
 
@@ -145,6 +160,8 @@ def measure(name: str, counts: Counts, parts: set[str], only: str) -> list[Row]:
             rows += deliveries.measure(county, url, folder, server_of, writes=counts.deliveries)
         if "members" in parts:  # last: its members join those of the others
             rows += matching_members.measure(url, server_of, members=counts.roster, messages=counts.whose)
+        if "measures" in parts:
+            rows += measures.measure(url, referrals=counts.referrals)
     return rows
 
 

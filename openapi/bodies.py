@@ -12,6 +12,7 @@ from openapi.examples import (
     JSON_PATCH,
     MATCH,
     MERGE_PATCH,
+    NO_SERVICE,
     NOTICES_READ,
     PREFERENCES,
     REFER,
@@ -51,6 +52,8 @@ def body_of(kind: str, entry: TypeEntry | None) -> Json | None:
             return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": FORWARD}}}
         case "hand-off":
             return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": HAND_OFF}}}
+        case "no-service":
+            return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": NO_SERVICE}}}
         case "authorize":
             return {"required": True, "content": {FHIR_JSON: {"schema": schema("Parameters"), "example": AUTHORIZE}}}
         case "break-glass":

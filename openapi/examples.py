@@ -241,6 +241,13 @@ ALERT: dict[str, Json] = {
     "alert-outcome": {"resourceType": "Parameters", "parameter": [{"name": "code", "valueCode": "reached"}]},
 }
 """Bodies of the operations on alerts."""
+NO_SERVICE: Json = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {"name": "reason", "valueCode": "no-capacity"},
+        {"name": "searched", "valueString": "food-insecurity, 10 miles around Stockton, Spanish"},
+    ],
+}
 AUTHORIZE: Json = {
     "resourceType": "Parameters",
     "parameter": [

@@ -242,6 +242,11 @@ INTERACTIONS: dict[str, Interaction] = {
         (C.NOT_FOUND, C.UNSUPPORTED_MEDIA), ("at", *_SHOWN), "nothing",
         f"{OURS}servicerequest-check-eligibility",
     ),
+    "$no-service": Interaction(
+        "Say that no service was found for", "u", {200: ("The request as it stands then.", "ServiceRequest")},
+        (C.NOT_FOUND, C.CONFLICT, C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "no-service",
+        f"{OURS}servicerequest-no-service",
+    ),
     "$break-glass": Interaction(
         "Open the record in an emergency of one", "r", {200: ("Until when it is open.", "Parameters")},
         (C.NOT_FOUND, C.UNSUPPORTED_MEDIA), _SHOWN, "break-glass",

@@ -75,6 +75,8 @@ def _record(table: str, record: Record, depth: int) -> Found:
     for member in definition.needs:
         if record.get(member) in (None, "") and not (depth and member in ("id", "location_id")):
             yield member, "missing", f"a {table.replace('_', ' ')} needs {member}: add it"
+        elif isinstance(record.get(member), dict | list):
+            yield member, "structure", "one value is expected, got several"
     for member, value in record.items():
         if member in definition.lists:
             yield from _list(definition.lists[member], member, value, depth)

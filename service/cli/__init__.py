@@ -15,6 +15,7 @@ from service.cli import (
     client,
     consent,
     deliveries,
+    directory,
     doctor,
     files,
     health,
@@ -23,6 +24,7 @@ from service.cli import (
     keys,
     labels,
     links,
+    measures,
     notices,
     partner,
     reindex,
@@ -89,7 +91,9 @@ app.add_typer(break_glass.app, name="break-glass")
 app.add_typer(consent.app, name="consent")
 app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(timers.app, name="timers")
+app.add_typer(measures.app, name="measures")
 app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(directory.app, name="directory")
 app.add_typer(notices.app, name="notices")
 app.add_typer(partner.app, name="partners")
 app.add_typer(alerts.app, name="alerts")

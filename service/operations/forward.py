@@ -68,13 +68,13 @@ async def forward(ctx: Context, fhir_id: str, asked: Asked) -> Decision:
     change.relied |= {found.reference: found.version, source.reference: source.version}
     targets, warnings = await _targets(ctx, asked)
     piece = await _piece(ctx, found.reference, asked, targets)
-    before = set(ctx.pending)
+    patient = normal_reference(reference_of(parent, "for"), ctx.settings.base_url) or ""
+    pending, known = dict(ctx.pending), dict(ctx.known)
+    ctx.known[patient] = True  # who owns the Task has the member for it, whoever's panel the member is in
     try:
         writes = await _made(ctx, change, (found, parent), source, targets, asked, piece)
     finally:
-        for name in set(ctx.pending) - before:
-            del ctx.pending[name]
-    patient = normal_reference(reference_of(parent, "for"), ctx.settings.base_url) or ""
+        ctx.pending, ctx.known = pending, known
     for target in targets:
         who = await chain_sight.asker(ctx, target.organization)
         if not await chain_sight.may_see(ctx, who, patient, _for(writes, target)):

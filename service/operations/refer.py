@@ -1,6 +1,6 @@
 """ServiceRequest/[id]/$refer: opens the Task of a referral, to each target, or one that is open to candidates.
 
-Sources: ../shared/decisions.md 22; SDOHCC-TaskForReferralManagement, ../shared/facts/closed-loop.md 1.2, 1.6 (capacity).
+Sources: ../shared/decisions.md 22; SDOHCC-TaskForReferralManagement, ../shared/facts/closed-loop.md 1.2, 1.6.
 One Change for all Tasks, each checked as a POST of it would be. That a service has no room is a warning, not a refusal:
 the directory may be out of date.
 """
@@ -80,8 +80,8 @@ def read(body: Any, base_url: str) -> Wanted:
     if issues:
         raise FhirError(Category.MALFORMED, issues)
     single = {name: found.get(name, [""])[0] for name in ("priority", "note", "due")}
-    each = (tuple(dict.fromkeys(found.get(name, ()))) for name in _SEVERAL)
-    return Wanted(*each, **single)
+    targets, candidates = (tuple(dict.fromkeys(found.get(name, ()))) for name in _SEVERAL)
+    return Wanted(targets, candidates, **single)
 
 
 def _value_issues(found: dict[str, list[str]]) -> list[Issue]:
@@ -225,5 +225,3 @@ def _answer(committed: Committed, tasks_made: int, warnings: Sequence[Issue]) ->
         told = [{"severity": "warning", "code": one.code, "diagnostics": one.diagnostics} for one in warnings]
         listed.append({"name": "outcome", "resource": {"resourceType": "OperationOutcome", "issue": told}})
     return write_json({"resourceType": "Parameters", "parameter": listed})
-
-

@@ -94,11 +94,6 @@ REFERRALS: dict[str, dict[str, str]] = {
         "link": "text",
         "expires_us": "int8",
     },
-    "service_place": {
-        "location": "int8",
-        "lat": "int8",
-        "lon": "int8",
-    },
     "service_use": {
         "task": "text",
         "patient": "text",

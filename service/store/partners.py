@@ -11,8 +11,8 @@ from service.store.change import Statement
 from service.store.dialect import marks
 from service.store.engine import Store
 
-LEASE_US = 60_000_000
-"""So long does a partner wait whose worker was killed; before each exchange the lease is made as long as that."""
+LEASE_US = 15_000_000
+"""So long does a partner wait whose worker was killed; before each request the lease is made as long as that."""
 OUT = ("to-send",)
 IN = ("to-fetch",)
 MOST = 50

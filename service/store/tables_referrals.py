@@ -1,5 +1,5 @@
 """The tables of referrals beside what stands in Task and ServiceRequest: facts for measures, chains, partners' servers,
-links for organizations without software, places of services.
+links for organizations without software.
 """
 
 from sqlalchemy import Index
@@ -170,17 +170,6 @@ class ReplySession(SQLModel, table=True):
     session: str = key_column()
     link: str = text()
     expires_us: int = int8()
-
-
-class ServicePlace(SQLModel, table=True):
-    """Where a Location of the directory is, in millionths of a degree, for `near`. vid: of the version that says so."""
-
-    __tablename__ = "service_place"
-    __table_args__ = (Index("service_place_where", "lat", "lon"),)
-    location: int = int8(primary_key=True, autoincrement=False)
-    """Key of the Location"""
-    lat: int = int8()
-    lon: int = int8()
 
 
 class ServiceUse(SQLModel, table=True):

@@ -37,6 +37,7 @@ MOST_CODES = 5
 """Codes sent without a right one in between; then one an hour."""
 MOST_WRONG = 3 * MOST_TRIES
 TURNS = 8
+PAGES, GUESSES = 120, 10
 Decided = Callable[[Link, int], Change | None]
 """(the link as it stands, now) -> what is to be done, None: nothing. May raise Plain."""
 
@@ -53,8 +54,8 @@ class Plain(Exception):
 class ReplyLimits:
     """A minute of one source: pages, and links that do not exist."""
 
-    pages: Buckets = field(default_factory=lambda: Buckets(120))
-    guesses: Buckets = field(default_factory=lambda: Buckets(10))
+    pages: Buckets = field(default_factory=lambda: Buckets(PAGES))
+    guesses: Buckets = field(default_factory=lambda: Buckets(GUESSES))
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ async def opened(request: Request) -> Opened:
     name = reply_codes.link_of(shared.page_key, token)
     row = await stored.by_link(shared.store, name) if name else None
     if row is None:
-        raise Plain("rate", 429) if limits.guesses.wait_s(source, now_us) else Plain("unknown", 404)
+        guessed = name and limits.guesses.wait_s(source, now_us)  # what has no form of a link is no guess at one
+        raise Plain("rate", 429) if guessed else Plain("unknown", 404)
     if row.state not in LIVE:
         raise Plain("revoked", 410)
     active, _, above = await place_now(shared.store, row.organization, None)
@@ -148,7 +150,7 @@ async def leave(request: Request, link: Opened) -> None:
     shared = shared_of(request)
     cookie = request.cookies.get(session_cookie(shared, link.row.link), "")
     session = reply_codes.session_hash(shared.page_key, cookie)
-    await shared.store.commit(Change(statements=[stored.left(session)], audit=[_row(link.row, "left")]))
+    await shared.store.commit(Change(statements=[stored.left(session)], audit=[_entry(link.row, "left")]))
 
 
 # --- codes -----------------------------------------------------------------------------------------------------------
@@ -180,7 +182,7 @@ async def send_code(request: Request, link: Opened) -> None:
         facts = {"code": reply_codes.code_hash(shared.page_key, row.link, digits), "code_expires_us": ends_us}
         told = reply_messages.told(shared.store, reply_messages.CODE, row, now_us)
         sent = stored.changed(row.link, codes_sent=number, **facts)
-        return Change(statements=[sent, told], audit=[_row(row, "code-sent")])
+        return Change(statements=[sent, told], audit=[_entry(row, "code-sent")])
 
     await _in_turn(shared.store, link.row.link, decided)
 
@@ -205,7 +207,7 @@ async def try_code(request: Request, link: Opened, digits: str) -> tuple[str, st
         used = stored.changed(row.link, used_us=row.used_us or now_us, **facts)
         session = reply_codes.session_hash(shared.page_key, cookie)
         inside = stored.entered(session, row.link, now_us + SESSION_US)
-        return Change(statements=[used, inside], audit=[_row(row, "entered")])
+        return Change(statements=[used, inside], audit=[_entry(row, "entered")])
 
     row = await _in_turn(shared.store, link.row.link, decided)
     if problem == "code-wrong" and (row.tries + 1) % MOST_TRIES == 0:
@@ -215,7 +217,7 @@ async def try_code(request: Request, link: Opened, digits: str) -> tuple[str, st
 
 def _wrong(row: Link, now_us: int) -> Change:
     tries = row.tries + 1
-    change = Change(audit=[_row(row, "wrong-code", outcome=4)])
+    change = Change(audit=[_entry(row, "wrong-code", outcome=4)])
     if tries >= MOST_WRONG:
         change.statements.append(stored.changed(row.link, tries=tries, code="", state="revoked", expires_us=now_us))
         change.jobs.append(reply_messages.phone(row.task, row.organization))
@@ -247,7 +249,7 @@ async def _in_turn(store: Store, name: str, decided: Decided) -> Link:
     raise FhirError(Category.UNAVAILABLE, "Too many at once.", reason="lost-race")
 
 
-def _row(row: Link, reason: str, outcome: int = 0) -> AuditRow:
+def _entry(row: Link, reason: str, outcome: int = 0) -> AuditRow:
     target = f"Task/{row.task}"
     return AuditRow(
         "E", "reply-login", outcome, AGENT, row.organization, target, request_id=REQUEST_ID.get(), reason=reason

@@ -65,10 +65,10 @@ async def shown(
     points = [] if silent(asked) else [str(one.get("value") or "") for one in member.get("telecom") or ()]
     towns = [", ".join(filter(None, (one.get("city"), one.get("state")))) for one in member.get("address") or ()]
     reason = str((task.get("statusReason") or {}).get("text") or "")
+    state = f"state.{task.get('status')}"
     facts: list[Fact] = [
-        ("facts.state", [t(f"state.{task['status']}")] if f"state.{task['status']}" in _STATES else []),
+        ("facts.state", [t(state) if state in _STATES else "", t("facts.urgent") if urgent else ""]),
         ("facts.why", [reason]),
-        ("facts.service", [service(task, asked), *([t("facts.urgent")] if urgent else [])]),
         ("facts.member", [person]),
         ("facts.reach", points),
         ("facts.place", towns),

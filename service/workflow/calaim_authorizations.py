@@ -240,9 +240,11 @@ def _provider_task(step: Step) -> None:
     if step.interaction == "create":
         for parent in _parents(step.ctx, new):
             calaim_clocks.handed_off(step.ctx, step.change, parent)
-    if new.get("status") == "rejected" and old.get("status") != "rejected":
-        reference = f"Task/{new['id']}"
-        step.change.jobs.append(Job("calaim.reroute", {"task": reference}, ordering_key=f"reroute/{reference}"))
+    declined = new.get("status") == "rejected" and old.get("status") != "rejected"
+    asked = new.get("status") not in CLOSED and old.get("status", "draft") == "draft"
+    if declined or asked:
+        key = f"reroute/{named(step.ctx, new, 'focus')}"
+        step.change.jobs.append(Job("calaim.reroute", {"task": f"Task/{new['id']}"}, ordering_key=key))
 
 
 def _parents(ctx: Context, task: Resource) -> list[str]:

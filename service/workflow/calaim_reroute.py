@@ -14,7 +14,7 @@ from service.store import offers, tasks
 from service.store.change import Change
 from service.workflow.calaim_catalogue import CS_SYSTEM, ECM, EPISODE_SYSTEM, Service, services_of
 from service.workflow.calaim_tasks import CLOSED, OUTPUTS, named, service_of_task, stored
-from service.workflow.calaim_work import RE_ROUTE, opened, organization_of
+from service.workflow.calaim_work import RE_ROUTE, done, opened, organization_of
 from service.workflow.directory_capacity import standing
 
 MOST_READ, MOST_NAMED = 500, 10
@@ -24,15 +24,20 @@ PARAMETERS = ("service-type", "service-category")
 
 
 async def ask(ctx: Context, payload: dict[str, Any]) -> Change:
-    """payload: {"task": reference} of the Task that was rejected. Nothing where another is asked already."""
+    """payload: {"task": reference} of a Task that was rejected, or opened: then the work that it ends is done."""
     reference, change = str(payload["task"]), Change()
     task = await stored(ctx, reference)
     service = await service_of_task(ctx, task) if task else None
-    if task is None or service is None or task.get("status") != "rejected":
+    if task is None or service is None:
         return change
     request = named(ctx, task, "focus")
     siblings = [parse(body) for _, body in await tasks.focused(ctx.store, request)]
-    if any(one.get("status") not in CLOSED or one.get("status") == "completed" for one in siblings):
+    if any(one.get("status") not in (*CLOSED, "draft") or one.get("status") == "completed" for one in siblings):
+        for one in siblings:
+            if one.get("status") == "rejected":
+                await done(ctx, change, RE_ROUTE, (f"Task/{one['id']}",))
+        return change
+    if task.get("status") != "rejected":
         return change
     asked = {named(ctx, one, "owner") for one in siblings}
     found = await offering(ctx, service, asked)

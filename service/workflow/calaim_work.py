@@ -13,7 +13,7 @@ from service.clock import instant
 from service.store import stays
 from service.store.change import ABSENT, Change
 from service.workflow import derived
-from service.workflow.calaim_tasks import named, stored
+from service.workflow.calaim_tasks import CLOSED, named, stored
 from service.workflow.emergency_reviews import SYSTEM
 from service.workflow.parties import reference_of
 from service.workflow.stay_identity import derived_id
@@ -61,6 +61,14 @@ async def opened(
     if inputs:
         task["input"] = list(inputs)
     await derived.put(ctx, change, task, ABSENT, f"calaim-{code}", source_org=ctx.store.keys.resource(owner))
+
+
+async def done(ctx: Context, change: Change, code: str, cause: Sequence[str]) -> None:
+    """What the Task asked for has happened: it is completed, where somebody has not closed it."""
+    found = await ctx.resource(f"Task/{_PREFIX[code] + derived_id(code, *cause)}")
+    if found is not None and found[0].get("status") not in CLOSED:
+        after = {**found[0], "status": "completed", "lastModified": instant(ctx.now_us)}
+        await derived.put(ctx, change, after, found[1], f"calaim-{code}")
 
 
 def _display(member: Resource) -> dict[str, str]:

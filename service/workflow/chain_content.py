@@ -127,14 +127,27 @@ def _passed(child: Below) -> list[Any]:
 def _business(
     old: Resource, new: Resource, wished: str, parts: Sequence[Piece], below: Mapping[str, Below]
 ) -> Resource:
-    """With the businessStatus of the child that got furthest; what its requester asked stands until it is answered."""
-    found = below.get(leading(parts, wished))
-    status = found.task.get("businessStatus") if found is not None and found.plain else None
+    """With the businessStatus of the child that got furthest; what its requester asked stands until it is answered.
+
+    Where that child says none, a BSeR code of the parent is one that nobody says any more.
+    """
     if wished in OPEN and referral_business.code_of(old) == referral_business.ASKED:
         return new
-    if not status or status == old.get("businessStatus"):
-        return new
-    return {**new, "businessStatus": status}
+    found = below.get(leading(parts, wished))
+    status = found.task.get("businessStatus") if found is not None and found.plain else None
+    status = status or _unsaid(old.get("businessStatus") or {})
+    rest = {name: value for name, value in new.items() if name != "businessStatus"}
+    return {**rest, "businessStatus": status} if status else rest
+
+
+def _unsaid(status: Resource) -> Resource:
+    """A businessStatus without its BSeR code; {} where nothing is left."""
+    codings = status.get("coding") or []
+    kept = [one for one in codings if one.get("system") != referral_business.SYSTEM]
+    if len(kept) == len(codings):
+        return status
+    rest = {name: value for name, value in status.items() if name != "coding"}
+    return {**rest, "coding": kept} if kept else {}
 
 
 def cleared(old: Resource, new: Resource, now: str) -> Resource | None:

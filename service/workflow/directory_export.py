@@ -3,6 +3,8 @@
 Organizations and places that no service names are in it where they came from HSDS; hospitals and plans are not.
 """
 
+from typing import Any
+
 from fhir_profiles import Resource
 from mappers.hsds import convert
 from mappers.hsds.elements import HSDS_IDS, Record
@@ -46,7 +48,7 @@ def _named(entries: list[Resource]) -> set[str]:
     found = set()
     for one in entries:
         for element in ("providedBy", "managingOrganization", "location"):
-            value = one.get(element) or ()
-            for reference in value if isinstance(value, list) else (value,):
+            value: Any = one.get(element) or []
+            for reference in value if isinstance(value, list) else [value]:
                 found.add(str(reference.get("reference", "")))
     return found - {""}

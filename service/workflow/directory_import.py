@@ -210,7 +210,7 @@ async def _standing(work: _Work, rtype: str, kind: str, record: Record) -> Stand
 
 
 def _new(rtype: str) -> Resource:
-    live = {"Organization": {"active": True}, "Location": {"status": "active"}}
+    live: dict[str, Resource] = {"Organization": {"active": True}, "Location": {"status": "active"}}
     return {"resourceType": rtype, **live.get(rtype, {})}
 
 

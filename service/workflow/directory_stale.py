@@ -20,7 +20,8 @@ DAYS = 180
 """After so long without a look an entry is stale: half a year, in which telephone numbers and hours change."""
 MOST = 200
 """Services asked about in one job; the others at the next one."""
-DUE_US = 30 * 86_400_000_000
+DAY_US = 86_400_000_000
+DUE_US = 30 * DAY_US
 OPEN = ("requested", "accepted", "in-progress", "on-hold")
 RULE = "stale-entry"
 _WORDS = (
@@ -29,9 +30,14 @@ _WORDS = (
 )
 
 
-async def services(ctx: Context, days: int, limit: int) -> list[dict[str, str]]:
-    """Active services, those never verified and those longest ago among them, at most `limit`."""
+async def services(ctx: Context, days: int, limit: int, *, untouched: bool = False) -> list[dict[str, str]]:
+    """Active services that nobody verified for so many days, or ever; the longest ago first, at most `limit`.
+
+    untouched: only those that were not written in that time either.
+    """
     asked = [("active", "true"), ("stale", str(days)), ("_sort", "verified"), ("_count", str(min(limit, 200)))]
+    if untouched:
+        asked.append(("_lastUpdated", f"lt{instant(ctx.now_us - days * DAY_US)}"))
     return [told(one) for one in await entries(ctx, asked)]
 
 
@@ -53,7 +59,7 @@ async def ask(ctx: Context, found: list[dict[str, str]]) -> set[str]:
 
 async def look(ctx: Context, _payload: dict[str, object]) -> Change:
     """The job by the clock: one job for each service to ask about, so that each stands for itself."""
-    found = await services(ctx, DAYS, MOST)
+    found = await services(ctx, DAYS, MOST, untouched=True)
     jobs = [
         Job("directory.ask", dict(one), ordering_key=one["service"], dedupe=f"ask {one['service']}") for one in found
     ]
@@ -75,7 +81,9 @@ async def _ask(ctx: Context, one: dict[str, str]) -> Change:
     change.claims.append(
         Claim(ctx.store.keys.of("verify-entry", one["service"], str(slot)), expires_us=ctx.now_us + DUE_US)
     )
-    await derived.put(ctx, change, task(ctx, one), ABSENT, RULE, source_org=ctx.organization_key)
+    # In its own name: a Task about no patient is seen by nobody else than its author.
+    owner = ctx.store.keys.resource(one["organization"])
+    await derived.put(ctx, change, task(ctx, one), ABSENT, RULE, source_org=owner)
     return change
 
 

@@ -5,16 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fhir_profiles import Resource
+from service.errors import Category, FhirError, Issue
 from service.store import measures
+from service.store.database import TooCostly
 from service.store.engine import Store
-from service.store.measures import Period, Wanted, Whose
-from service.workflow.measure_definitions import CALCULATIONS, strata
+from service.store.measures import Part, Period, Wanted, Whose
+from service.workflow.measure_definitions import CALCULATIONS, Calculation, strata
 from service.workflow.measure_results import Cell, Cells, Row
 from service.workflow.measure_small_cells import Shown, guarded
 from service.workflow.referral_facts import NOT_APPROPRIATE
 
 MONTH_US = 30 * 86_400_000_000
 PAGE = 5_000
+MOST_HALVES = 5
 ORGANIZATIONS = ("plan", "requester", "owner")
 Guarded = dict[tuple[str, str], Shown]
 
@@ -47,10 +50,7 @@ async def evaluate(store: Store, question: Question) -> Evaluated:
     wanted = Wanted(question.whose, question.period, ("", *dims), NOT_APPROPRIATE, question.months * MONTH_US)
     rows: list[Row] = []
     for part in await measures.parts(store, row.event, question.period):
-        if row.rows == "durations":
-            rows += await measures.durations(store, wanted, part, row.until)
-        else:
-            rows += await _QUERIES[row.rows](store, wanted, part)
+        rows += await _counted(store, row, wanted, part)
     groups = {code: dict(calculate(rows)) for code, calculate in row.groups.items()}
     names: dict[str, str] = {}
     if row.directory and "owner" in dims:
@@ -61,6 +61,20 @@ async def evaluate(store: Store, question: Question) -> Evaluated:
         cells.setdefault(("", ""), _empty(question.measure))
     names |= await _named(store, groups, names, question.period.at_us)
     return Evaluated(question, {code: guarded(cells, question.small) for code, cells in groups.items()}, names)
+
+
+async def _counted(store: Store, row: Calculation, wanted: Wanted, part: Part, depth: int = 0) -> list[Row]:
+    """A part that takes longer than a read may is counted in halves."""
+    try:
+        if row.rows == "durations":
+            return await measures.durations(store, wanted, part, row.until)
+        return await _QUERIES[row.rows](store, wanted, part)
+    except TooCostly as error:
+        if depth == MOST_HALVES:
+            issue = Issue("The database is too busy to count so much: ask for a shorter period.", code="too-costly")
+            raise FhirError(Category.UNAVAILABLE, [issue], reason="too-costly") from error
+    found = [await _counted(store, row, wanted, half, depth + 1) for half in measures.halves(part)]
+    return found[0] + found[1]
 
 
 _QUERIES = {"referrals": measures.referrals, "people": measures.people, "unmet": measures.unmet}

@@ -8,6 +8,7 @@ the partner's organization as it stands here, whoever it names there.
 from typing import NoReturn
 
 from fhir_profiles import Resource
+from service.access.context import parse
 from service.errors import Category, FhirError, Issue
 from service.search.references import normal_reference
 from service.store import partners
@@ -96,3 +97,23 @@ async def check_waiting(step: Step) -> None:
 
 def _refuse(text: str) -> NoReturn:
     raise FhirError(Category.RULE, [Issue(text, "Task.focus", "business-rule")], reason="partner")
+
+
+async def say_what_was_done(step: Step) -> None:
+    """Before a referral from a partner is completed: beside its Procedures stand their codes (SDOHCC
+    PerformedActivityCode), since the partner reads the Task, and a Procedure only where it has the member."""
+    task, ctx = step.new, step.ctx
+    if task.get("status") != "completed" or (step.old or {}).get("status") == "completed":
+        return
+    row = await partners.referral(ctx.store, str(task["id"]))
+    if row is None or row.way != "in":
+        return
+    more: list[Resource] = []
+    for one in task.get("output") or ():
+        reference = normal_reference(reference_of(one, "valueReference"), ctx.settings.base_url) or ""
+        found = await ctx.head(reference) if reference.startswith("Procedure/") else None
+        code = parse(found.body).get("code") if found is not None and not found.labels else None
+        if code:
+            more.append({"type": one["type"], "valueCodeableConcept": code})
+    if more:
+        step.new = {**task, "output": [*task["output"], *more]}

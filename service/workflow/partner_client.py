@@ -5,6 +5,7 @@ object is refused. What went wrong is one of three: it is Away (try later), it D
 """
 
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -86,6 +87,8 @@ class Server:
     store: Store
     partner: Partner
     sessions: Sessions
+    hold: Callable[[], Awaitable[None]] | None = None
+    """Called before each request: whether this worker may still act."""
 
     async def get(self, path: str) -> Reply:
         return await self.request("GET", path)
@@ -112,6 +115,8 @@ class Server:
         return await self._over(method, f"{self.partner.base_url}/{path}", body, sent)
 
     async def _over(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+        if self.hold is not None:
+            await self.hold()
         try:
             return await self.sessions.egress.request(
                 method, url, content=body, headers=headers, timeout_s=TIMEOUT_S, max_bytes=MAX_BYTES

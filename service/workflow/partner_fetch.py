@@ -64,7 +64,6 @@ async def fetch(turn: Turn, row: Referral) -> None:
 
 
 async def _read(turn: Turn, url: str) -> Resource:
-    await turn.hold()
     found = (await turn.server.get(url.removeprefix(f"{turn.partner.base_url}/"))).resource
     check_is(found, url)
     return found

@@ -73,7 +73,6 @@ async def _copy(turn: Turn, task: Resource, remote: Resource, url: str) -> Resou
     path = url.removeprefix(f"{turn.partner.base_url}/")
     if not path.startswith("Procedure/"):
         return None
-    await turn.hold()
     try:
         found = (await turn.server.get(path)).resource
     except Declined:

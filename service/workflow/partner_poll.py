@@ -23,7 +23,6 @@ async def look(turn: Turn) -> None:
     """At every referral that is open there. Raises Away, LeaseLost."""
     began_us, after = turn.now_us(), ""
     while rows := await partners.watched(turn.store, turn.partner.name, after, began_us):
-        await turn.hold()
         for row, remote in zip(rows, await _asked(turn, rows), strict=True):
             await _taken(turn, row, remote)
         after = rows[-1].task
@@ -43,7 +42,6 @@ async def _asked(turn: Turn, rows: list[Referral]) -> list[Resource | None]:
 
 async def _taken(turn: Turn, row: Referral, remote: Resource | None) -> None:
     if remote is None:
-        await turn.hold()
         there = id_there(turn.partner, row.remote, "Task")
         try:
             remote = (await turn.server.get(f"Task/{there}")).resource

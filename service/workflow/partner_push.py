@@ -84,7 +84,6 @@ async def _create(turn: Turn, row: Referral, task: Resource) -> None:
     if not await _disclosed(turn, row):
         await _given_up(turn, row, task, "refused", REFUSED, UNSEEN)
         return
-    await turn.hold()
     found = await _standing(turn, task) if row.tries else None
     if found is None:
         asked = f"identifier={quote(f'{URL_SYSTEM}|{own_url(turn.base_url, row.task)}', safe='')}"
@@ -164,7 +163,6 @@ async def _update(turn: Turn, row: Referral, task: Resource) -> None:
     if said == row.work:
         await turn.noted(partners.sent(replace(row, done=row.wanted), _state(row, task), row.seen_us))
         return
-    await turn.hold()
     there = id_there(turn.partner, row.remote, "Task")
     remote = (await turn.server.get(f"Task/{there}")).resource
     check_same(remote, task, turn.base_url, there)
@@ -178,7 +176,6 @@ async def _update(turn: Turn, row: Referral, task: Resource) -> None:
         match = {"If-Match": f'W/"{version_of(remote)}"'}
         audited = turn.as_organization().audit("R", "partner-sent", f"Task/{row.task}")
         await turn.store.commit(Change(audit=[audited]))
-        await turn.hold()
         reply = await turn.server.request("PUT", f"Task/{there}", write_json(made), match)
         remote = reply.resource if reply.resource.get("resourceType") == "Task" else made
     status = str(remote.get("status"))

@@ -21,7 +21,7 @@ from service.workflow.partner_client import Away, Server, Sessions
 from service.workflow.partner_fetch import fetch
 from service.workflow.partner_poll import look
 from service.workflow.partner_push import push
-from service.workflow.partner_turn import LeaseLost, Turn, partner_retry_us
+from service.workflow.partner_turn import LeaseLost, Turn, holding, partner_retry_us
 
 POLL_S = 0.5
 STOP_S = 20.0
@@ -76,7 +76,7 @@ class Partners:
 
     async def _turn(self, one: Partner) -> None:
         marker = REQUEST_ID.set(f"partner-{one.name}")
-        turn = Turn(self.store, self.behaviour, one, Server(self.store, one, self._sessions))
+        turn = Turn(self.store, self.behaviour, one, Server(self.store, one, self._sessions, holding(self.store, one)))
         try:
             await self._worked(turn)
         except (LeaseLost, Unavailable):

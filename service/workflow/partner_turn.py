@@ -20,6 +20,16 @@ class LeaseLost(Exception):
     """Another worker has the partner now, or a person paused it: nothing more is sent."""
 
 
+def holding(store: Store, partner: Partner) -> Callable[[], Awaitable[None]]:
+    """What a Server calls before each request. Raises LeaseLost."""
+
+    async def hold() -> None:
+        if not await partners.holds(store, partner, store.clock.now_us()):
+            raise LeaseLost
+
+    return hold
+
+
 @dataclass(frozen=True)
 class Turn:
     """One worker's work with one partner, as long as it holds the lease."""
@@ -49,11 +59,6 @@ class Turn:
             scopes="system/*.rs", allows=lambda letter, _type: letter in "rs",
         )  # fmt: skip
         return Context(self.store, caller, self.now_us(), self.behaviour, request_id=f"partner-{self.partner.name}")
-
-    async def hold(self) -> None:
-        """Before each exchange. Raises LeaseLost."""
-        if not await partners.holds(self.store, self.partner, self.now_us()):
-            raise LeaseLost
 
     async def commit(self, decide: Callable[[Context], Awaitable[Change | None]]) -> bool:
         """Decides and commits, again where something moved meanwhile; False where there was nothing to do."""

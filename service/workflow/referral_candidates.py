@@ -35,7 +35,7 @@ async def completed(ctx: Context, task: Resource) -> tuple[Resource, list[Issue]
         issues.append(_rule("A referral without owner is offered to Organizations or PractitionerRoles."))
     if issues:
         return task, issues
-    more = []
+    more: list[str] = []
     for reference in named:
         found = await ctx.resource(reference) if reference.startswith("PractitionerRole/") else None
         organization = reference_of(found[0], "organization") if found else ""

@@ -5,13 +5,15 @@ Task; a breach (referral_breaches.py) writes extension enlace-overdue, which onl
 what it says is no longer so. Sources: facts/california.md C.4, facts/closed-loop.md 1.3.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from fhir_profiles import Resource
-from service.access.context import Context
-from service.search.dates import parse
+from service.access.context import Context, parse
+from service.search.dates import parse as parse_time
 from service.search.references import normal_reference
-from service.store.change import Job
+from service.store import clockless
+from service.store.change import Change, Job
 from service.workflow import timers
 from service.workflow.calaim_catalogue import ECM, service_of
 from service.workflow.parties import reference_of
@@ -20,6 +22,7 @@ from service.workflow.timer_kinds import fitting, kinds
 
 OVERDUE = "https://enlace.example.org/fhir/StructureDefinition/enlace-overdue"
 CLOSED = frozenset({"rejected", "cancelled", "failed", "completed", "entered-in-error"})
+FILLED_AT_ONCE = 200
 NEVER_RAN = frozenset({"", "draft", "entered-in-error"})
 ACKNOWLEDGE, CONTACT, CLOSE = "referral-acknowledge", "referral-first-contact", "referral-close"
 STALLED = ("referral-stalled", "referral-stalled-again")
@@ -108,7 +111,7 @@ async def moved(step: Step) -> None:
     else:
         return
     if begin:
-        await _begin(step, begin, reference)
+        await _begin(step.ctx, step.change, new, begin)
 
 
 def _end(step: Step, kind: str, reference: str) -> None:
@@ -116,8 +119,8 @@ def _end(step: Step, kind: str, reference: str) -> None:
     (timers.cancelled if never else timers.met)(step.ctx, step.change, kind, reference)
 
 
-async def _begin(step: Step, begin: list[str], reference: str) -> None:
-    ctx, task = step.ctx, step.new
+async def _begin(ctx: Context, change: Change, task: Resource, begin: Sequence[str]) -> None:
+    reference = f"Task/{task['id']}"
     patient = normal_reference(reference_of(task, "for"), ctx.settings.base_url) or ""
     services = await services_of(ctx, task)
     for code in begin:
@@ -128,14 +131,14 @@ async def _begin(step: Step, begin: list[str], reference: str) -> None:
         until_us = _end_of(task) if code == CLOSE else None
         # A stall is counted anew with each move; so is a day that was set anew.
         cause = f"{reference}|{ctx.store.next_id(ctx.now_us)}" if code in STALLED or until_us else reference
-        timers.start(ctx, step.change, code, reference, patient, ctx.now_us, cause=cause, row=row, until_us=until_us)
+        timers.start(ctx, change, code, reference, patient, ctx.now_us, cause=cause, row=row, until_us=until_us)
 
 
 def _end_of(task: Resource) -> int | None:
     """The moment until which it is to be done, where the requester set one."""
     end = ((task.get("restriction") or {}).get("period") or {}).get("end")
     try:
-        return parse(end)[1] if isinstance(end, str) else None
+        return parse_time(end)[1] if isinstance(end, str) else None
     except ValueError:
         return None
 
@@ -153,3 +156,19 @@ def kinds_of(request: Resource) -> frozenset[str]:
     if service is not None:
         codes |= {service.code, ECM if service.code == ECM else "cs"}
     return frozenset(codes)
+
+
+async def fill(ctx: Context, payload: dict[str, Any]) -> Change:
+    """Job referral.clocks: open referrals that have no clock yet (written by an import, or by a former release) get
+    theirs, from now on. {"after": id} goes on behind a Task.
+    """
+    change = Change()
+    found = await clockless.open_tasks(ctx.store, tuple(RUNNING), str(payload.get("after", "")), FILLED_AT_ONCE)
+    for one in found:
+        task = parse(one.body)
+        if is_referral(task, ctx.settings.base_url):
+            change.relied[f"Task/{one.fhir_id}"] = one.version
+            await _begin(ctx, change, task, running(task))
+    if len(found) == FILLED_AT_ONCE:
+        change.jobs.append(Job("referral.clocks", {"after": found[-1].fhir_id}))
+    return change

@@ -126,7 +126,7 @@ async def _open(ctx: Context, change: Change, request: str) -> bool:
 
 
 async def cascade(ctx: Context, payload: dict[str, Any]) -> Change:
-    """Job referral.cascade {"task"}: the open children of a Task that was taken back, and the requests made for them."""
+    """Job referral.cascade {"task"}: the open children of a Task that was taken back, and the requests for them."""
     reference, change = str(payload["task"]), Change()
     found = await ctx.resource(reference)
     if found is None or found[0].get("status") not in ("cancelled", "entered-in-error"):

@@ -140,7 +140,7 @@ GAVE_UP = frozenset({"rejected", "failed", "cancelled"})
 
 
 def ruled(rules: frozenset[str], statuses: frozenset[str]) -> tuple[str, str] | None:
-    """(status of the ServiceRequest, rule) by the statuses of all its Tasks; None: it stays its requester's to decide."""
+    """(status of the ServiceRequest, rule) by the statuses of all its Tasks; None: its requester decides."""
     if statuses & {*OPEN, "draft"}:
         return None
     if "completed" in statuses:

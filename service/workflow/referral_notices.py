@@ -177,7 +177,8 @@ async def refused(ctx: Context, patient: str, member: Resource) -> str:
 async def _provider(ctx: Context, task: Resource, language: str) -> tuple[str, str]:
     """Name and contact of who is to provide it: the HealthcareService asked for, else the owner."""
     request = await stored(ctx, named(ctx, task, "focus")) or {}
-    asked = [str(one.get("reference", "")) for one in request.get("performer") or ()]
+    asked = [str((one.get("valueReference") or {}).get("reference", "")) for one in task.get("input") or ()]
+    asked += [str(one.get("reference", "")) for one in request.get("performer") or ()]
     owner = named(ctx, task, "owner")
     for reference in (*(one for one in asked if one.startswith("HealthcareService/")), owner):
         found = await stored(ctx, reference) if reference else None

@@ -225,7 +225,9 @@ async def _fold(step: Step, parties: frozenset[str]) -> None:
     if (old.get("status"), step.new.get("status")) != ("requested", "in-progress") or "target" not in parties:
         return
     owner = await step.ctx.resource(await organization_of(step.ctx, reference_of(step.new, "owner")))
-    folds = any(one.get("url") == FOLD and one.get("valueBoolean") for one in (owner or ({}, 0))[0].get("extension", ()))
+    folds = any(
+        one.get("url") == FOLD and one.get("valueBoolean") for one in (owner or ({}, 0))[0].get("extension", ())
+    )
     if not folds:
         _refuse([_rule(_FOLDED, "Task.status")], "fold")
     step.new = {**step.new, "status": "accepted"}
@@ -265,7 +267,7 @@ async def _begun_issues(step: Step, status: str) -> list[Issue]:
 
 
 async def _parties(step: Step, task: Resource) -> frozenset[str]:
-    """Which sides of this referral the caller stands on. An open request is claimed by one of those it is offered to."""
+    """Which sides of this referral the caller stands on. An open one is claimed by those whom it is offered to."""
     if step.ctx.restriction.unrestricted:
         return EITHER
     sides = set()

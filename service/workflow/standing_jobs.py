@@ -18,7 +18,9 @@ STANDING: dict[str, int] = {
     "notice.morning": 60 * MINUTE_US,
     "referral.facts": 10 * MINUTE_US,
     "adt.stale": DAY_US,
+    "referral.clocks": DAY_US,
     "adt.purge": DAY_US,
+    "directory.stale": DAY_US,
 }
 """kind of job (a row of worker.HANDLERS) -> how often, microseconds; days begin at midnight UTC"""
 

@@ -54,6 +54,7 @@ def _table() -> dict[tuple[str, str], tuple[tuple[StepFunction, ...], tuple[Step
         tcs_definition,
         timers,
         transitional_care,
+        unmet_needs,
         warm_handoff,
     )
 
@@ -78,6 +79,7 @@ def _table() -> dict[tuple[str, str], tuple[tuple[StepFunction, ...], tuple[Step
                 closed_loop.completed,
             ),
             (
+                unmet_needs.task_opened,
                 referral_facts.recorded,
                 referral_chains.moved,
                 referral_clocks.moved,
@@ -93,6 +95,7 @@ def _table() -> dict[tuple[str, str], tuple[tuple[StepFunction, ...], tuple[Step
             (
                 emergency_reviews.check_untouched,
                 partner_arrivals.check_waiting,
+                partner_arrivals.say_what_was_done,
                 referral_clocks.keep_overdue,
                 referrals.check_transition,
                 referral_chains.check_update,

@@ -24,6 +24,7 @@ FOLDERS = (
     "naming_systems",
     "operation_definitions",
     "plan_definitions",
+    "measures",
 )
 TREES = ("service", "mappers", "fhir_profiles", "adt_listener", "openapi")
 PLANNED = {
@@ -276,6 +277,7 @@ def test_extensions_of_the_plan_file_mapper_match_their_definitions() -> None:
         "service-cost",
         "unmet-need",
         "verified",
+        "replies-by-link",
     ):
         found.pop(f"{BASE}StructureDefinition/enlace-{name}", None)  # no plan file says so
     used = set()

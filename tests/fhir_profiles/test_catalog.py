@@ -14,7 +14,7 @@ from fhir_profiles.catalog import HERE, CatalogError, Step, build, catalog
 ISSUE_TYPES = """Patient RelatedPerson Practitioner PractitionerRole Organization Location HealthcareService CareTeam
 EpisodeOfCare Encounter Condition Observation Goal CarePlan ServiceRequest Task Consent Communication Procedure Coverage
 Group Questionnaire QuestionnaireResponse DocumentReference Provenance AuditEvent RiskAssessment List
-Subscription PlanDefinition""".split()
+Subscription PlanDefinition Measure MeasureReport""".split()
 
 DEMANDED = {  # US Core 7 and SDOHCC 3 servers: ../shared/facts/closed-loop.md 1.7 and 2.2
     "Task": "code patient requester status focus owner output",

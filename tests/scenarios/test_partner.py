@@ -1,9 +1,11 @@
-"""A referral over two servers: a county's Enlace refers to the Enlace of a food bank; each knows the other by HTTP alone.
+"""A referral over two servers: a county's Enlace refers to that of a food bank; they know each other by HTTP alone.
 
 The county pushes its Task, the food bank's service fetches the request and the member with a client of its own, its
 people work there, and the county sees what became of it. Both are killed on the way.
 """
 
+import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -62,8 +64,6 @@ def meet(here: Side, there: Side, name: str, folder: Path, *facts: str, role: st
         "client", "add", name, "--organization", organization, "--role", role, "--jwks", str(keys),
         "--scope", scope, "--purpose", "TREAT", "--json",
     )  # fmt: skip
-    import json
-
     base = there.service.base
     here.service.cli(
         "partners", "add", name, "--base-url", f"{base}/fhir", "--token-url", f"{base}/auth/token",
@@ -78,17 +78,19 @@ def pair(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     tokens = [write_world(url) for url in urls]
     (folder / "county-home").mkdir()
     (folder / "bank-home").mkdir()
-    with running(urls[1], folder / "bank-home", three=False) as bank:
-        with running(urls[0], folder / "county-home", three=False, ENLACE_EGRESS_ALLOW=port(bank)) as county:
-            bank.use(ENLACE_EGRESS_ALLOW=port(county))
-            bank.terminate()
-            bank.start()
-            made = Pair(Side(county, tokens[0]), Side(bank, tokens[1]))
-            meet(made.county, made.bank, "food-bank", folder, "--organization", CBO, "--owner-there", CBO,
-                 role="ecm-provider", organization=NORTH)  # fmt: skip
-            meet(made.bank, made.county, "county", folder, "--organization", NORTH, "--direction", "pull",
-                 role="cbo", organization=CBO)  # fmt: skip
-            yield made
+    with (
+        running(urls[1], folder / "bank-home", three=False) as bank,
+        running(urls[0], folder / "county-home", three=False, ENLACE_EGRESS_ALLOW=port(bank)) as county,
+    ):
+        bank.use(ENLACE_EGRESS_ALLOW=port(county))
+        bank.terminate()
+        bank.start()
+        made = Pair(Side(county, tokens[0]), Side(bank, tokens[1]))
+        meet(made.county, made.bank, "food-bank", folder, "--organization", CBO, "--owner-there", CBO,
+             role="ecm-provider", organization=NORTH)  # fmt: skip
+        meet(made.bank, made.county, "county", folder, "--organization", NORTH, "--direction", "pull",
+             role="cbo", organization=CBO)  # fmt: skip
+        yield made
 
 
 def opened(county: Side, note: str) -> str:
@@ -164,7 +166,7 @@ def test_the_loop_closes_over_two_servers(pair: Pair) -> None:
     arrived(pair, task, "completed")
     with pair.county.http("north") as http:
         closed = http.get(f"/Task/{task}").json()
-        assert closed["output"][0]["valueReference"]
+        assert closed["output"][1]["valueCodeableConcept"] == {"text": "Two boxes"}
         history = http.get(f"/Task/{task}/_history").json()["entry"]
     seen = [entry["resource"]["status"] for entry in reversed(history)]
     assert [one for n, one in enumerate(seen) if n == 0 or seen[n - 1] != one] == [
@@ -187,6 +189,7 @@ def test_what_the_county_cancels_the_food_bank_sees(pair: Pair) -> None:
     assert theirs["id"] == there(pair, task)[0]["id"]
 
 
+@pytest.mark.skipif(not os.environ.get("ENLACE_TEST_DEEP"), reason="Half a minute of waiting for leases of the killed.")
 def test_both_are_killed_and_nothing_is_lost_or_doubled(pair: Pair) -> None:
     pair.bank.service.kill()
     tasks = [opened(pair.county, f"Meal {number}") for number in range(3)]

@@ -93,6 +93,9 @@ def asked(row: FhirRow, rtype: str) -> Asked:
             return Asked(f"{url}?eventsSinceNumber=1", {"resourceType": "Parameters"})
         case (("$snooze" | "$reassign" | "$outcome"), _):
             return Asked(url, {"resourceType": "Parameters", "parameter": [_ALERT[row.interaction]]})
+        case "$no-service", _:
+            why = {"name": "reason", "valueCode": "no-capacity"}
+            return Asked(url, {"resourceType": "Parameters", "parameter": [why]})
         case "$hand-off", _:
             people = [{"name": "participant", "valueReference": {"reference": one}} for one in ("Patient/a", ECM1)]
             taken = {"name": "accepted-by", "valueReference": {"reference": ECM1}}
@@ -132,6 +135,7 @@ FHIR = {
     "$check-eligibility /{type}/{id}/$check-eligibility": "404 404 404",
     "$break-glass /{type}/{id}/$break-glass": "403 403 403",
     "$hand-off /{type}/{id}/$hand-off": "404 404 403",
+    "$no-service /{type}/{id}/$no-service": "404 403 403",
     "$refer /{type}/{id}/$refer": "404 404 403",
     "$disclosures /{type}/{id}/$disclosures": "404 403 403",
     "$forward /{type}/{id}/$forward": "404 403 403",
@@ -181,7 +185,8 @@ FHIR = {
 ENTRY = {"wrong scope": "403", "foreign": "404", "cbo": "404", "hospital": "404"}
 OF_PERSON = frozenset({"$notification-preferences", "$notices", "$in-hospital"})
 OF_ALERT = frozenset({"$acknowledge", "$snooze", "$reassign", "$not-my-member", "$outcome"})
-OF_TASK = frozenset({"$hand-off"})
+OF_REQUEST = frozenset({"$check-eligibility", "$no-service"})
+OF_TASK = frozenset({"$hand-off", "$authorize"})
 OF_SUBSCRIPTION = frozenset(
     f"${name}"
     for name in (
@@ -220,6 +225,7 @@ async def test_g08_fhir_routes(row: FhirRow, secret: Store, app: FastAPI, bearer
     some = "Practitioner" if row.interaction in OF_PERSON else some
     some = "Communication" if row.interaction in OF_ALERT else some
     some = "Task" if row.interaction in OF_TASK else some
+    some = "ServiceRequest" if row.interaction in OF_REQUEST else some
     types = [some]
     if os.environ.get("ENLACE_TEST_DEEP"):
         types += [t for t, entry in catalog().types.items() if "{type}" in row.path and served(row, entry)]
@@ -253,6 +259,8 @@ SAME = {
     "GET /docs/{name}": 404, "GET /notices/part2": 200, "GET /healthz": 200, "GET /readyz": 200, "GET /metrics": 200,
     "POST /auth/token": 415, "POST /auth/introspect": 415, "POST /auth/revoke": 415, "GET /auth/jwks": 200,
     "GET /.well-known/openid-configuration": 200, "GET /fhir/.well-known/smart-configuration": 200,
+    "GET /r/{code}": 404, "POST /r/{code}/code": 404, "POST /r/{code}/open": 404, "POST /r/{code}/answer": 404,
+    "POST /r/{code}/leave": 404, "GET /r/{code}/sheet": 404,
     "GET /members/{id}/disclosures": 303,
     "GET /members/{id}/disclosures.csv": 303,
     "GET /fhir/metadata": 200, "GET /fhir/metadata/": 200,

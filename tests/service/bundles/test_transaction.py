@@ -205,11 +205,11 @@ async def test_a_referral_is_completed_with_its_request(world: Store, app_client
     """Each is judged as the other will be: the open Task holds nothing back that closes in the same transaction."""
     client = await app_client()
     closed = {**(await client.get("/Task/a")).json(), "status": "cancelled", "statusReason": {"text": "moved away"}}
-    revoked = {**(await client.get("/ServiceRequest/a")).json(), "status": "revoked"}
-    alone = await post(client, "transaction", entry("PUT", "ServiceRequest/a", revoked))
+    done = {**(await client.get("/ServiceRequest/a")).json(), "status": "completed"}
+    alone = await post(client, "transaction", entry("PUT", "ServiceRequest/a", done))
     assert alone.status_code == 422
     together = (
-        entry("PUT", "ServiceRequest/a", revoked),
+        entry("PUT", "ServiceRequest/a", done),
         entry("PUT", "Task/a", closed, ifMatch='W/"1"'),
     )
     assert (await post(client, "transaction", *together)).status_code == 200
@@ -220,9 +220,9 @@ async def test_a_referral_is_completed_with_its_request(world: Store, app_client
 async def test_a_request_is_not_closed_while_a_referral_of_it_opens(world: Store, app_client: AppClient) -> None:
     client = await app_client()
     await put(world, request("ServiceRequest/y", "Patient/a", ECM1), source=ECM1)
-    revoked = {**(await client.get("/ServiceRequest/y")).json(), "status": "revoked"}
+    done = {**(await client.get("/ServiceRequest/y")).json(), "status": "completed"}
     opened = without_id(task("Task/y", "Patient/a", "ServiceRequest/y", ECM1, CBO1))
-    answer = await post(client, "transaction", entry("PUT", "ServiceRequest/y", revoked), entry("POST", "Task", opened))
+    answer = await post(client, "transaction", entry("PUT", "ServiceRequest/y", done), entry("POST", "Task", opened))
     assert answer.status_code == 422
     assert {place for _, place in issues(answer)} == {
         "Bundle.entry[0].resource.status",
@@ -306,15 +306,15 @@ async def test_patches_are_entries_too(world: Store, app_client: AppClient) -> N
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 async def test_patches_see_each_other_in_any_order(world: Store, app_client: AppClient, order: tuple[int, int]) -> None:
     client = await app_client()
-    revoke = _patch({"path": "/status", "value": "revoked"})
+    complete = _patch({"path": "/status", "value": "completed"})
     cancel = _patch({"path": "/status", "value": "cancelled"}, {"path": "/statusReason", "value": {"text": "moved"}})
-    assert (await post(client, "transaction", entry("PATCH", "ServiceRequest/a", revoke))).status_code == 422
+    assert (await post(client, "transaction", entry("PATCH", "ServiceRequest/a", complete))).status_code == 422
     entries = (
-        entry("PATCH", "ServiceRequest/a", revoke),
+        entry("PATCH", "ServiceRequest/a", complete),
         entry("PATCH", "Task/a", cancel, ifMatch='W/"1"'),
     )
     parts = await _rejoined(client, *(entries[n] for n in order))
-    assert {one["resource"]["status"] for one in parts} == {"revoked", "cancelled"}
+    assert {one["resource"]["status"] for one in parts} == {"completed", "cancelled"}
 
 
 def _patch(*operations: Json) -> Json:

@@ -139,7 +139,7 @@ class Desk:
 
     def link(self, number: int = -1) -> str:
         """The path of the link in the newest mail that holds one."""
-        found = [m for one in self.email.got for m in re.findall(r"http://enlace\.test(/r/[A-Z0-9-]+)", one.text)]
+        found = [m for one in self.email.got for m in re.findall(r"https?://[^/\s]+(/r/[A-Z0-9-]+)", one.text)]
         return str(found[number])
 
     def code(self) -> str:

@@ -118,7 +118,7 @@ class World:
         return settled
 
 
-@settings(max_examples=3000 if DEEP else 150, deadline=None)
+@settings(max_examples=3000 if DEEP else 60, deadline=None)
 @given(st.data())
 def test_the_parent_follows_from_the_children_alone(data: st.DataObject) -> None:
     several = data.draw(st.integers(1, 4))

@@ -1,4 +1,4 @@
-"""The closed-loop status and the reason for closure stand on every step of an ECM or CS referral, each with its date."""
+"""The closed-loop status and the reason for closure stand on each step of an ECM or CS referral, with their dates."""
 
 from typing import Any
 
@@ -10,7 +10,6 @@ from tests.service.conftest import AppClient
 from tests.service.workflow.calaim_world import advance, code_of, coded, moved, opened
 from tests.service.world import CBO1, ECM1, PLAN1, make, put, ref, request, task
 
-CS = "https://enlace.example.org/fhir/CodeSystem/cs-service"
 OUTPUT = {"output": [{"type": {"text": "x"}, "valueString": "done"}]}
 WHY_TEXT = {"statusReason": {"text": "why"}}
 

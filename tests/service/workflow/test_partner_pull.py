@@ -17,7 +17,7 @@ from service.store.engine import Store
 from tests.frozen_clock import FrozenClock
 from tests.service.conftest import AppClient
 from tests.service.workflow.partner_world import HOUR, THERE, FakePartner, add_partner, row, worker
-from tests.service.world import CBO1, change_of, make, patient
+from tests.service.world import CBO1, SUD, change_of, make, patient
 
 POSTGRESQL_IN_DEEP = True
 Resource = dict[str, Any]
@@ -149,12 +149,33 @@ def done() -> list[Resource]:
     return [{"type": {"text": "resulting-activity"}, "valueString": "Two boxes."}]
 
 
+async def test_the_codes_of_what_was_done_stand_in_the_task(
+    world: Store, app_client: AppClient, there: FakePartner
+) -> None:
+    fhir_id = (await sent(app_client)).json()["id"]
+    await worker(world, there).drain()
+    cbo = await app_client("cbo", CBO1)
+    mine = (await cbo.get(f"/Task/{fhir_id}")).json()
+    output = []
+    for text, more in (("Boxes", {}), ("Counselling", {"meta": SUD})):
+        body = {"resourceType": "Procedure", "status": "completed", "code": {"text": text}, "subject": mine["for"]}
+        made = (await cbo.post("/Procedure", json={**body, **more})).json()
+        output.append({"type": {"text": "x"}, "valueReference": {"reference": f"Procedure/{made['id']}"}})
+    for step in ({"status": "accepted"}, {"status": "completed", "output": output}):
+        answer = await cbo.put(f"/Task/{fhir_id}", json=mine | step, headers={"If-Match": answer_tag(mine)})
+        mine = answer.json()
+    seen = (await (await clinic(app_client)).get(f"/Task/{fhir_id}")).json()
+    assert [one.get("valueCodeableConcept") for one in seen["output"]] == [None, None, {"text": "Boxes"}]
+
+
 async def test_the_same_person_twice_is_one_record(world: Store, app_client: AppClient, there: FakePartner) -> None:
     first = (await sent(app_client)).json()["id"]
     await worker(world, there).drain()
     there.put({**recorded("ServiceRequest"), "id": "1002"})
     there.put({**recorded("Patient"), "telecom": [{"system": "phone", "value": "(555) 555-0202"}]})
-    second = (await sent(app_client, identifier=[{"value": "other"}], focus={"reference": f"{THERE}/ServiceRequest/1002"})).json()["id"]
+    second = (
+        await sent(app_client, identifier=[{"value": "other"}], focus={"reference": f"{THERE}/ServiceRequest/1002"})
+    ).json()["id"]
     await worker(world, there).drain()
     one, two = await stands(world, f"Task/{first}"), await stands(world, f"Task/{second}")
     assert one["for"] == two["for"] and one["focus"] != two["focus"]

@@ -40,8 +40,14 @@ def rows(**more: Any) -> set[str]:
 
 def test_a_candidate_has_a_row_while_the_referral_is_requested_and_nobodys() -> None:
     assert rows() == {CANDIDATE}
-    for more in ({"status": "draft"}, {"status": "accepted"}, {"owner": ref(CBO2)}, {"focus": ref("Condition/a")},
-                 {"restriction": {"recipient": [ref("Practitioner/x"), ref("Patient/a")]}}, {"status": "rejected"}):
+    for more in (
+        {"status": "draft"},
+        {"status": "accepted"},
+        {"owner": ref(CBO2)},
+        {"focus": ref("Condition/a")},
+        {"restriction": {"recipient": [ref("Practitioner/x"), ref("Patient/a")]}},
+        {"status": "rejected"},
+    ):
         assert rows(**more) == set(), more  # fmt: skip
     assert rows(owner=ref(CBO1)) == {"task-owner"}
     assert rows(restriction={"recipient": [ref(f"{BASE}/{CBO1}")]}) == set()  # absolute: not below an unknown base

@@ -1,19 +1,22 @@
 """Clocks of a referral: which run, what their breach writes once, what ends them, and that a mark moves nothing."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from fhir_profiles.validate import validate
 from service.store import timers as rows
+from service.store.change import Change, Job, Stale
 from service.store.engine import Store
-from service.workflow import timers
-from service.workflow.referral_clocks import OVERDUE, running
+from service.workflow import follow_ups, referral_clocks, timers
+from service.workflow.referral_clocks import OVERDUE, overdue_of, running
 from service.workflow.timer_kinds import TimersError, fitting, kinds, kinds_of
 from tests.scenarios.adt_truth import resources
 from tests.service.conftest import AppClient
-from tests.service.workflow.referral_world import DAY, DONE, HOUR, WHY, pass_by, referral
-from tests.service.world import CBO1, ECM1, make, put, ref
+from tests.service.workflow.referral_world import DAY, DONE, HOUR, WHY, drain, pass_by, referral
+from tests.service.workflow.tcs_world import context
+from tests.service.world import CBO1, ECM1, change_of, make, put, ref
 
 POSTGRESQL_IN_DEEP = True
 ALL = ["acknowledge", "close", "stalled", "stalled-again"]
@@ -154,11 +157,11 @@ async def test_no_breach_where_the_member_died_or_the_task_is_over(world: Store,
     [clock] = await rows.listed(world, "referral-acknowledge", "running", 9)
     await one.step("rejected", **WHY)
     world.clock.advance(9 * DAY)  # type: ignore[attr-defined]
-    again = await timers.fire(context_of(world), {"timer": clock.dedupe})
+    again = await timers.fire(context(world), {"timer": clock.dedupe})
     assert not again.writes
     two = await referral(world, app_client)
     patient = (await resources(world, "Patient"))["a"]
-    await world.commit(change(world, patient | {"deceasedBoolean": True}))
+    await world.commit(change_of(world, patient | {"deceasedBoolean": True}, expect=1))
     await pass_by(world, 40 * DAY)
     assert await two.overdue() == [] and not await two.told("referral-overdue") and not await two.items()
 
@@ -171,18 +174,62 @@ async def test_what_it_says_of_labelled_referrals_bears_the_label(world: Store, 
     assert "SUD" in str(item["meta"]) and "SUD" in str(message["meta"])
 
 
-def context_of(store: Store) -> Any:
-    from tests.service.workflow.tcs_world import context
-
-    return context(store)
-
-
-def change(store: Store, resource: Any) -> Any:
-    from tests.service.world import change_of
-
-    return change_of(store, resource, expect=1)
-
-
 async def test_other_tasks_have_no_clocks(world: Store) -> None:
     await put(world, make("Task/x", status="requested", intent="order", focus=ref("CarePlan/x"), owner=ref(ECM1)))
     assert await rows.listed(world, "", "", 9) == []
+
+
+async def test_referrals_that_came_without_clocks_get_theirs_from_now_on(
+    world: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(referral_clocks, "FILLED_AT_ONCE", 1)
+    for _ in range(2):
+        await world.commit(Change(jobs=[Job("referral.clocks", {})]))
+        await drain(world)
+    found = await rows.listed(world, "", "", 99)
+    assert sorted({one.subject for one in found}) == ["Task/a", "Task/b"] and len(found) == 8
+    assert {one.start_us for one in found} == {world.clock.now_us()}
+
+
+async def test_a_move_and_a_breach_at_once(world: Store, app_client: AppClient) -> None:
+    """Whatever commits first, a referral that was accepted is not marked as waiting for it."""
+    one = await referral(world, app_client)
+    [clock] = await rows.listed(world, "referral-acknowledge", "running", 9)
+    world.clock.advance(5 * DAY)  # type: ignore[attr-defined]
+    decided = [await timers.fire(context(world), {"timer": clock.dedupe}) for _ in range(2)]
+    assert all(len(change.writes) == 3 for change in decided)
+    await one.step("accepted")
+    for change in decided:
+        with pytest.raises(Stale):
+            await world.commit(change)
+    assert await one.overdue() == [] and not await one.items() and not await one.told("referral-overdue")
+
+
+async def test_of_two_workers_one_tells(world: Store, app_client: AppClient) -> None:
+    one = await referral(world, app_client)
+    [clock] = await rows.listed(world, "referral-acknowledge", "running", 9)
+    world.clock.advance(5 * DAY)  # type: ignore[attr-defined]
+    decided = [await timers.fire(context(world), {"timer": clock.dedupe}) for _ in range(2)]
+    done = await asyncio.gather(*(world.commit(change) for change in decided), return_exceptions=True)
+    assert sum(isinstance(outcome, Stale) for outcome in done) == 1
+    assert (await one.task())["meta"]["versionId"] == "2" and len(await one.items()) == 1
+
+
+async def test_a_promise_that_a_client_writes_has_its_clock(world: Store, app_client: AppClient) -> None:
+    one = await referral(world, app_client)
+    code = {"coding": [{"system": follow_ups.SYSTEM, "code": follow_ups.PROMISED}]}
+    body = {"resourceType": "Task", "status": "requested", "intent": "order", "code": code, "owner": ref(ECM1)}
+    body |= {"for": ref("Patient/a"), "requester": ref(ECM1), "focus": ref(one.reference)}
+    ecm = await one.ecm()
+    answer = await ecm.post("/Task", json=body | {"restriction": {"period": {"end": "2026-03-10"}}})
+    assert answer.status_code == 201, answer.text
+    [first] = await rows.listed(world, "referral-follow-up", "running", 9)
+    moved = answer.json() | {"restriction": {"period": {"end": "2026-03-12"}}}
+    put_ = await ecm.put(f"/Task/{moved['id']}", json=moved, headers={"If-Match": 'W/"1"'})
+    assert put_.status_code == 200, put_.text
+    [later] = await rows.listed(world, "referral-follow-up", "running", 9)
+    assert later.due_us > first.due_us
+    await pass_by(world, 30 * DAY)
+    assert overdue_of((await resources(world, "Task"))[moved["id"]]) == ["follow-up"]
+    [message] = [m for m in await one.told("referral-overdue") if m["about"] == [ref(f"Task/{moved['id']}")]]
+    assert message["recipient"] == [ref(ECM1)]

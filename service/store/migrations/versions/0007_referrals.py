@@ -1,4 +1,4 @@
-"""Referrals: what happened to each, partners' servers, links for organizations without software, places of services,
+"""Referrals: what happened to each, partners' servers, links for organizations without software,
 what of a capped service is used. All new tables, so a former version goes on beside it.
 """
 
@@ -159,8 +159,6 @@ def _links() -> None:
 
 
 def _services() -> None:
-    _table("service_place", ("location",), {"location": INT8, "lat": INT8, "lon": INT8})
-    op.create_index("service_place_where", "service_place", ["lat", "lon"])
     _table(
         "service_use",
         ("task",),
