@@ -22,7 +22,7 @@ ALWAYS = (
 """TOO_LARGE: the URL has a limit, whatever the interaction."""
 MINIMAL = " Empty with `return=minimal`."
 VERSION_HEADERS = ("ETag", "Last-Modified", "X-Request-Id")
-ON_BOTH = frozenset({"$validate", "$status", "$get-ws-binding-token"})
+ON_BOTH = frozenset({"$validate", "$status", "$evaluate-measure", "$get-ws-binding-token"})
 """Operations that stand on a type and on a resource."""
 OWN_EXAMPLES = {"transaction": "TransactionResponse", "$status": STATUS, "$events": EVENTS}
 """Of Bundles of what is no resource of the type."""

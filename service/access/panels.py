@@ -116,14 +116,25 @@ def _members(resource: Resource) -> Iterator[Party]:
 
 def _task_parties(resource: Resource) -> Iterator[Party]:
     """The requester hears of what names it; only the other party has something to fulfil."""
-    owner, requester = (_reference(resource.get(element)) for element in ("owner", "requester"))
+    owner, requester = owned_for(resource) or _reference(resource.get("owner")), _reference(resource.get("requester"))
     if owner and owner != requester:
         yield owner, "task-owner"
     if requester:
         yield requester, "task-requester"
     for candidate in candidates(resource):
-        if candidate != requester:
+        if candidate not in (owner, requester):
             yield candidate, CANDIDATE
+
+
+OWNED_FOR = "https://enlace.example.org/fhir/StructureDefinition/enlace-owner-organization"
+"""On Task.owner that is a PractitionerRole: the Organization for which it owns it (workflow/referral_candidates.py)."""
+
+
+def owned_for(resource: Resource) -> str | None:
+    """The Organization of an owner that is a PractitionerRole, as written."""
+    owner = resource.get("owner")
+    listed = (owner.get("extension") or ()) if isinstance(owner, dict) else ()
+    return next((_reference(one.get("valueReference")) for one in listed if one.get("url") == OWNED_FOR), None)
 
 
 CANDIDATE = "task-candidate"
@@ -131,7 +142,10 @@ CANDIDATE = "task-candidate"
 
 
 def candidates(resource: Resource) -> list[str]:
-    """To whom a referral is offered, as written: only while it is requested and nobody's."""
+    """To whom a referral is offered, as written: only while it is requested and nobody's; or whose a role owns it."""
+    mine = owned_for(resource) if resource.get("resourceType") == "Task" else None
+    if mine:
+        return [mine]
     about = _reference(resource.get("focus")) or ""
     if resource.get("resourceType") != "Task" or resource.get("status") != "requested" or "owner" in resource:
         return []

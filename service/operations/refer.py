@@ -24,9 +24,8 @@ from service.operations.parameters import parts, value_of
 from service.search.references import normal_reference
 from service.store import epochs, tasks
 from service.store.change import Change, Committed
-from service.workflow.parties import reference_of
+from service.workflow.parties import organization_of, reference_of
 from service.workflow.referral_law import MOST_CANDIDATES, OPEN
-from service.workflow.referrals import organization_of
 
 MOST_TARGETS = 20
 MOST_NOTE = 2000

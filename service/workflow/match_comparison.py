@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from fhir_profiles import Resource
-from mappers.hl7v2.event import AdtEvent, Patient
+from mappers.hl7v2.event import Patient
 from service.access.context import Context
 from service.store import stay_rows, waiting_terms
 from service.store.reviews import Review
 from service.workflow.match_evidence import CIN_SYSTEM, identifiers
 from service.workflow.patient_likeness import person
+from service.workflow.stay_world import message_of
 
 Row = dict[str, str]
 
@@ -28,7 +29,7 @@ async def compared(ctx: Context, review: Review) -> tuple[list[Row], list[str]]:
         if found is not None:
             records[reference] = found[0]
     told = next((row for row in rows if row.inbox_id == review.inbox_id), rows[-1] if rows else None)
-    columns = {"message": facts(AdtEvent.from_json(told.event).patient)} if told else {}
+    columns = {"message": facts(message_of(told).event.patient)} if told else {}
     columns |= {reference: facts(person(record), record) for reference, record in records.items()}
     names = list(dict.fromkeys(name for column in columns.values() for name in column))
     return [{"fact": name} | {c: column.get(name, "") for c, column in columns.items()} for name in names], [*records]

@@ -18,3 +18,11 @@ async def acts_for(ctx: Context, reference: str) -> bool:
         found = await ctx.resource(reference)
         return found is not None and reference_of(found[0], "organization") == ctx.caller.organization
     return False
+
+
+async def organization_of(ctx: Context, reference: str) -> str:
+    """The Organization that a reference names, itself or by a PractitionerRole; "" for another."""
+    if reference.startswith("PractitionerRole/"):
+        found = await ctx.resource(reference)
+        return reference_of(found[0], "organization") if found else ""
+    return reference if reference.startswith("Organization/") else ""

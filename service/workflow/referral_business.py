@@ -59,6 +59,15 @@ def code_of(task: Resource) -> str:
     return next((str(one.get("code", "")) for one in codings if one.get("system") == SYSTEM), "")
 
 
+def without_code(task: Resource) -> Resource:
+    """The Task without its BSeR code; other codings and the text of businessStatus stay."""
+    status = dict(task["businessStatus"])
+    status["coding"] = [one for one in status["coding"] if one.get("system") != SYSTEM]
+    kept = {name: value for name, value in status.items() if value}
+    rest = {name: value for name, value in task.items() if name != "businessStatus"}
+    return {**rest, "businessStatus": kept} if kept else rest
+
+
 def issues(old: Resource | None, new: Resource, parties: frozenset[str]) -> list[Issue]:
     """What is wrong with the businessStatus of a new version. A code that goes away is nobody's business."""
     was, code = code_of(old or {}), code_of(new)

@@ -7,12 +7,14 @@ accepts in one step, by If-Match; the others are told by 412, once, and see it n
 
 from fhir_profiles import Resource
 from service.access.context import Context, parse
+from service.access.panels import OWNED_FOR
 from service.errors import Category, FhirError, Issue
 from service.search.references import normal_reference
 from service.search.restriction import EVERYTHING
 from service.store import read
-from service.workflow.parties import acts_for, reference_of
+from service.workflow.parties import acts_for, organization_of, reference_of
 from service.workflow.referral_law import MOST_CANDIDATES
+from service.workflow.steps import Step
 
 _TAKEN = "Another organization has taken this referral: it is no longer open, and nothing of yours was written."
 _OFFERED = ("Organization", "PractitionerRole")
@@ -46,6 +48,28 @@ async def completed(ctx: Context, task: Resource) -> tuple[Resource, list[Issue]
     restriction = task["restriction"]
     offered = [*restriction["recipient"], *({"reference": one} for one in more)]
     return {**task, "restriction": {**restriction, "recipient": offered}}, []
+
+
+async def owned(step: Step) -> None:
+    """A PractitionerRole owns a referral for its Organization, which is noted beside it: rights are organizations'.
+
+    As it was when the Task got its owner; whatever a client writes there is not looked at.
+    """
+    task, ctx = step.new, step.ctx
+    owner = task.get("owner")
+    if not isinstance(owner, dict):
+        return
+    reference, before = reference_of(task, "owner"), (step.old or {}).get("owner") or {}
+    rest = [one for one in owner.get("extension") or () if one.get("url") != OWNED_FOR]
+    if before.get("reference") == reference:
+        rest += [one for one in before.get("extension") or () if one.get("url") == OWNED_FOR]
+    elif (normal_reference(reference, ctx.settings.base_url) or "").startswith("PractitionerRole/"):
+        organization = await organization_of(ctx, normal_reference(reference, ctx.settings.base_url) or "")
+        rest += [{"url": OWNED_FOR, "valueReference": {"reference": organization}}] if organization else []
+    made = {name: value for name, value in owner.items() if name != "extension"}
+    made = {**made, "extension": rest} if rest else made
+    if made != owner:
+        step.new = {**task, "owner": made}
 
 
 def _rule(text: str) -> Issue:

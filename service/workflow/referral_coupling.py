@@ -12,7 +12,7 @@ from service.clock import instant
 from service.store import epochs, tasks
 from service.store.change import Change, Job
 from service.workflow.derived import put
-from service.workflow.parties import reference_of
+from service.workflow.parties import organization_of, reference_of
 from service.workflow.referral_law import (
     COUPLED,
     FILLER,
@@ -25,7 +25,7 @@ from service.workflow.referral_law import (
     Coupled,
     ruled,
 )
-from service.workflow.referrals import focus_of, is_referral, organization_of
+from service.workflow.referrals import focus_of, is_referral
 from service.workflow.steps import Step
 
 # --- after a write: what is to be looked at ------------------------------------------------------------------------

@@ -19,9 +19,10 @@ from service.workflow.parties import reference_of
 from service.workflow.steps import Step
 
 SDOH_CODES = "http://hl7.org/fhir/us/sdoh-clinicalcare/CodeSystem/SDOHCC-CodeSystemTemporaryCodes"
-OURS = "https://enlace.example.org/fhir/CodeSystem"
-SERVICES, CLOSURE = f"{OURS}/cs-service", f"{OURS}/clr-closure-reason"
-FOLLOW_UP, ANSWERS = f"{OURS}/follow-up", f"{OURS}/follow-up-answer"
+SERVICES = "https://enlace.example.org/fhir/CodeSystem/cs-service"
+CLOSURE = "https://enlace.example.org/fhir/CodeSystem/clr-closure-reason"
+FOLLOW_UP = "https://enlace.example.org/fhir/CodeSystem/follow-up"
+ANSWERS = "https://enlace.example.org/fhir/CodeSystem/follow-up-answer"
 PROMISED = "referral-follow-up"
 ASKED = ("used-service", "still-receiving")
 """Answers of a promised follow-up that measures count; a No is told as "no-" and the code."""

@@ -11,7 +11,7 @@ from service.search.references import normal_reference
 from service.search.restriction import EVERYTHING
 from service.store import read, tasks
 from service.workflow import patient_tasks, referral_business, referral_candidates
-from service.workflow.parties import acts_for, reference_of
+from service.workflow.parties import acts_for, organization_of, reference_of
 from service.workflow.referral_law import (
     ALLOWED,
     BEGUN,
@@ -30,7 +30,9 @@ from service.workflow.referral_law import (
 )
 from service.workflow.steps import Step
 
-__all__ = ["EITHER", "FIRST", "FIXED", "OPEN", "REQUESTER", "SOURCE", "TARGET", "TERMINAL", "TRANSITIONS"]
+__all__ = [
+    "EITHER", "FIRST", "FIXED", "OPEN", "REQUESTER", "SOURCE", "TARGET", "TERMINAL", "TRANSITIONS", "organization_of"
+]  # fmt: skip
 
 _NOT_YOURS = (
     "Only the requester of a ServiceRequest refers it: forward the Task that you own ($forward), or create a "
@@ -72,6 +74,7 @@ async def check_new_task(step: Step) -> None:
         await _check_requester(step, None)
         return
     _received(step, "")
+    await referral_candidates.owned(step)
     issues = await _offer(step, None)
     task = step.new
     issues += [
@@ -180,6 +183,7 @@ async def check_transition(step: Step) -> None:
         return
     status_old = str(old.get("status"))
     _received(step, status_old)
+    await referral_candidates.owned(step)
     parties = await _parties(step, old)
     await _fold(step, parties)
     issues = await _offer(step, old)
@@ -214,7 +218,7 @@ def _business(step: Step, old: Resource, parties: frozenset[str]) -> list[Issue]
     """What the service itself writes drops a BSeR code that no longer fits; people are asked to."""
     found = referral_business.issues(old, step.new, parties)
     if found and step.ctx.restriction.unrestricted:
-        step.new = {name: value for name, value in step.new.items() if name != "businessStatus"}
+        step.new = referral_business.without_code(step.new)
         return []
     return found
 
@@ -234,14 +238,6 @@ async def _fold(step: Step, parties: frozenset[str]) -> None:
     from service.workflow.referral_coupling import fold_job
 
     step.change.jobs.append(fold_job(step.new))
-
-
-async def organization_of(ctx: Context, reference: str) -> str:
-    """The Organization that a reference names, itself or by a PractitionerRole; "" for another."""
-    if reference.startswith("PractitionerRole/"):
-        found = await ctx.resource(reference)
-        return reference_of(found[0], "organization") if found else ""
-    return reference if reference.startswith("Organization/") else ""
 
 
 async def _begun_issues(step: Step, status: str) -> list[Issue]:

@@ -271,6 +271,7 @@ def test_extensions_of_the_plan_file_mapper_match_their_definitions() -> None:
         "hl7v2-segment",
         "closed-by-timeout",
         "overdue",
+        "status-date",
         "accepted-by",
         "eligible-age",
         "hsds",

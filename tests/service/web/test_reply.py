@@ -14,7 +14,7 @@ from service.store.engine import Store
 from service.web.reply_words import catalogue
 from service.workflow import reply_links as law
 from tests.frozen_clock import FrozenClock
-from tests.service.web.browsing import text_of
+from tests.service.web.browsing import Browser, text_of
 from tests.service.web.county import put
 from tests.service.web.replying import ADDRESS, OTHER, PANTRY, PHI, Desk, Phone, links, people_of
 
@@ -433,3 +433,32 @@ def test_both_languages_say_the_same() -> None:
     for key, text in english.items():
         assert set(re.findall(r"\{[a-z]+\}", text)) == set(re.findall(r"\{[a-z]+\}", spanish[key])), key
         assert text != spanish[key], key
+
+
+# --- for who referred ------------------------------------------------------------------------------------------------
+
+
+async def test_who_referred_prints_the_sheet_and_makes_a_new_link(desk: Desk, ana: Browser, clock: FrozenClock) -> None:
+    task = await desk.refer()
+    await desk.work()
+    await ana.sign_in()
+    ana.app.state.enlace.behaviour = desk.behaviour
+    sheet = await ana.get(f"/referrals/{task['id']}/sheet")
+    assert f"http://enlace.test{desk.link()}" in sheet.text and "Rosita Quill" in text_of(sheet)
+    clock.advance(MINUTE)
+    answer = await ana.press(sheet, "Make a new link")
+    assert answer.status_code == 303
+    await desk.work()
+    assert len(desk.email.got) == 2
+    assert desk.link() in (await ana.get(answer.headers["location"])).text
+    assert (await ana.press(sheet, "Make a new link", csrf="x")).status_code == 403
+
+
+async def test_others_see_no_sheet(desk: Desk, ana: Browser) -> None:
+    task = await desk.refer()
+    assert (await ana.get(f"/referrals/{task['id']}/sheet")).status_code == 303
+    await ana.sign_in("Ben Okafor")
+    assert (await ana.get(f"/referrals/{task['id']}/sheet")).status_code == 404
+    page = await ana.get("/")
+    token = re.findall(r'name="csrf" value="([^"]+)"', page.text)[0]
+    assert (await ana.post(f"/referrals/{task['id']}/link", data={"csrf": token})).status_code == 404

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.access.panels import CANDIDATE, panel_rows
+from service.access.panels import CANDIDATE, OWNED_FOR, panel_rows
 from service.search.keys import Keys
 from service.store.engine import Store
 from tests.service.conftest import AppClient
@@ -133,6 +133,30 @@ async def test_a_role_is_offered_it_as_its_organization(world: Store, app_client
     for offered in ("Practitioner/lcm-1", "Patient/a"):
         wrong = await ecm.post("/Task", json=posted(an_open_task(offered)))
         assert wrong.status_code == 422 and "Task.restriction.recipient" in wrong.text
+
+
+async def test_a_role_owns_it_for_its_organization(world: Store, app_client: AppClient) -> None:
+    """SDOHCC lets a PractitionerRole own a Task: its organization sees the referral and answers it."""
+    await put(world, request("ServiceRequest/o", "Patient/a", ECM1), source=ECM1)
+    await put(world, make("PractitionerRole/r", organization=ref(CBO2)), source=CBO2)
+    ecm, cbo = await app_client(), await app_client("cbo", CBO2)
+    forged = [{"url": OWNED_FOR, "valueReference": ref("Organization/ecm-2")}]
+    owner = ref("PractitionerRole/r", extension=forged)
+    made = await ecm.post("/Task", json=posted(an_open_task(owner=owner)))
+    assert made.status_code == 201, made.text
+    assert made.json()["owner"]["extension"][0]["valueReference"] == ref(CBO2)
+    path = f"/Task/{made.json()['id']}"
+    seen = await cbo.get(path)
+    assert seen.status_code == (await cbo.get("/ServiceRequest/o")).status_code == 200
+    assert (await cbo.get("/Patient/a")).json()["meta"]["tag"][0]["code"] == "SUBSETTED"
+    for number, status in ((1, "accepted"), (2, "in-progress")):
+        body = seen.json() | {"status": status, "owner": ref("PractitionerRole/r", extension=forged)}
+        answer = await cbo.put(path, json=body, headers={"If-Match": f'W/"{number}"'})
+        assert answer.status_code == 200 and answer.json()["owner"] == made.json()["owner"]
+    assert (await (await app_client("ecm-provider", ECM2)).get(path)).status_code == 404
+    await put(world, make("Task/plain", **{k: v for k, v in an_open_task().items() if k not in ("id", "resourceType")},
+              owner=ref("PractitionerRole/r")), source=ECM1)  # fmt: skip
+    assert (await cbo.get("/Task/plain")).status_code == 404  # what was stored before keeps its former view
 
 
 async def test_the_requester_offers_it_to_others(world: Store, app_client: AppClient, pool: str) -> None:
