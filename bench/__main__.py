@@ -15,7 +15,18 @@ from statistics import median
 
 import psutil
 
-from bench import adt, deliveries, guards, http_rounds, matching, matching_members, measures, messages, overload
+from bench import (
+    adt,
+    deliveries,
+    directory,
+    guards,
+    http_rounds,
+    matching,
+    matching_members,
+    measures,
+    messages,
+    overload,
+)
 from bench.county import County, build
 from bench.processes import service, static_server
 from bench.results import Row, table
@@ -36,6 +47,7 @@ PARTS = (
     "delivery",
     "members",
     "measures",
+    "directory",
 )
 START_S, IDLE_MB = 3.0, 200.0
 
@@ -57,6 +69,8 @@ class Counts:
     adt_s: float = 60.0
     roster: int = 50_000
     whose: int = 5_000
+    services: int = 50_000
+    directory_searches: int = 200
     referrals: int = 1_000_000
 
 
@@ -74,6 +88,8 @@ QUICK = Counts(
     adt_s=5.0,
     roster=5_000,
     whose=1_000,
+    services=5_000,
+    directory_searches=50,
     referrals=100_000,
 )
 
@@ -162,6 +178,8 @@ def measure(name: str, counts: Counts, parts: set[str], only: str) -> list[Row]:
             rows += matching_members.measure(url, server_of, members=counts.roster, messages=counts.whose)
         if "measures" in parts:
             rows += measures.measure(url, referrals=counts.referrals)
+        if "directory" in parts:
+            rows += directory.measure(url, server_of, services=counts.services, searches=counts.directory_searches)
     return rows
 
 

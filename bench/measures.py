@@ -15,7 +15,7 @@ from service.workflow.measure_evaluation import Question, evaluate
 
 YEARS, DAY_US = 3, 86_400_000_000
 FIRST_US = 1_672_531_200_000_000  # 2023-01-01
-PAGE = 25_000
+PAGE = 10_000
 ASKED = ("referrals-made", "service-received", "days-to-accept")
 _COLUMNS = (
     "id, task, request, parent, kind, at_us, was, status, business, reason, need, service, patient, requester, owner, "
@@ -81,10 +81,10 @@ async def _page(store: Store, first: int, last: int, total: int) -> None:
             f"'{was}', '{status}', '', '{reason}', 'need-' || (n.i % 9), "
             "CASE WHEN n.i % 4 = 0 THEN '' ELSE 'service-' || (n.i % 15) END, "
             f"'Patient/p' || {member}, 'Organization/r' || (n.i % 40), 'Organization/o' || (n.i % 400), "
-            f"'Organization/plan-' || (n.i % 4), {member} * {width} - 9223372036854775807, 0, 0"
+            f"'Organization/plan-' || (n.i % 4), ({member} - {members // 2}) * {width}, 0, 0"
         )
         await _insert(store, f"referral_event ({_COLUMNS})", numbers, values, share)
-    values = f"n.i * {width} - 9223372036854775807, {vid_at(FIRST_US)}, 'race-' || (n.i % 6), 'e-' || (n.i % 3), "
+    values = f"(n.i - {members // 2}) * {width}, {vid_at(FIRST_US)}, 'race-' || (n.i % 6), 'e-' || (n.i % 3), "
     values += "'l-' || (n.i % 8)"
     await _insert(store, "member_trait (member, vid, race, ethnicity, language)", numbers, values, f"n.i < {members}")
 

@@ -215,9 +215,7 @@ def _parameter(rtype: str, code: str, compiled: dict[str, Any]) -> SearchParamet
     paths = tuple(_path(path) for path in row.get("paths", ()))
     groups = tuple(_group(group) for group in row.get("groups", ()))
     targets = tuple(row.get("targets", ()))
-    return SearchParameter(
-        code, row["type"], paths, row["canonical"], targets, (code,), groups, row.get("derived", "")
-    )
+    return SearchParameter(code, row["type"], paths, row["canonical"], targets, (code,), groups, row.get("derived", ""))
 
 
 def _steps(row: list[Any]) -> tuple[Step, ...]:

@@ -111,7 +111,7 @@ def _told(imported: "Imported", name: str) -> str:
     lines += [f"{one['severity'].capitalize()}: {one['message']}" for one in imported.report["file"]]
     issues = sorted(imported.issues, key=lambda issue: issue.severity)
     for one in issues[:SHOWN_ISSUES]:
-        lines.append(f"{one.row}, {one.column}: {one.severity} {one.rule}: {one.message}")
+        lines.append(f"Record {one.row}, {one.column}: {one.severity} {one.rule}: {one.message}")
     if len(issues) > SHOWN_ISSUES:
         lines.append(f"{len(issues) - SHOWN_ISSUES:,} more findings: --errors FILE writes all, --json prints all.")
     words = {"done": "was imported", "dry-run": "was checked only: nothing was stored", "failed": "was not imported"}

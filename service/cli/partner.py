@@ -13,6 +13,7 @@ from service.clock import instant
 
 if TYPE_CHECKING:
     from service.settings import Settings
+    from service.store.change import AuditRow
     from service.store.engine import Store
     from service.store.partners import Partner
 
@@ -54,7 +55,7 @@ def add(
             await check(store, one, f"{settings.base_url}/fhir", settings.egress_allow)
         except BadPartner as error:
             return list(error.problems)
-        await _commit(store, "C", "partner-add", name, partners.put(one))
+        await _commit(store, act("partner-add", f"partner/{name}", action="C"), partners.put(one))
         return []
 
     problems = operator.run(work)
@@ -194,16 +195,16 @@ def _set(name: str, state: str, *more: Any) -> None:
 
         if await partners.partner(store, name) is None:
             return None
-        await _commit(store, "U", "partner-state", name, partners.stands(name, state), *more)
+        audit = act("partner-state", f"partner/{name}", action="U")
+        await _commit(store, audit, partners.stands(name, state), *more)
         return True
 
     _known(name, operator.run(work))
 
 
-async def _commit(store: "Store", action: str, kind: str, name: str, *statements: Any) -> None:
+async def _commit(store: "Store", audit: "AuditRow", *statements: Any) -> None:
     from service.store.change import Change
 
-    audit = act(kind, f"partner/{name}", action=action)
     await store.commit(Change(statements=list(statements), audit=[audit]))
 
 

@@ -136,7 +136,7 @@ async def run(ctx: Context, fhir_id: str, asked: Asked) -> Decision:
     if service is None:
         raise FhirError(Category.RULE, [Issue(_NO_SERVICE, "Task.focus", "business-rule")], reason="authorization")
     decided = await decided_task(ctx, task, service, asked)
-    return await replaced(ctx, check_structure(decided, "Task"), found, Preconditions(), kind="authorization")
+    return await replaced(ctx, check_structure(decided, "Task"), found, Preconditions(), "authorization")
 
 
 async def decided_task(ctx: Context, task: Resource, service: Service, asked: Asked) -> Resource:

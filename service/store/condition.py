@@ -127,6 +127,15 @@ async def subscriptions(place: Place) -> Subscriptions:
     return Subscriptions(counts.get("active", 0), counts.get("error", 0), min(late, default=None))
 
 
+async def partners(place: Place) -> tuple[list[tuple[str, int, str]], int]:
+    """Partners' servers that cannot be used: (name, since when, why); and how many referrals need a person."""
+    failing = await place.fetch(
+        "SELECT name, failing_since_us, error FROM referral_partner WHERE state = 'failing' ORDER BY name"
+    )
+    waiting = await place.fetch("SELECT count(*) FROM partner_referral WHERE state IN ('refused', 'failed')")
+    return [(str(name), int(since or 0), str(error)) for name, since, error in failing], int(waiting[0][0])
+
+
 async def inbox_counts(place: Place, states: tuple[str, ...]) -> dict[str, int]:
     """How many messages are in these states; by the index over states, since `applied` are many."""
     return {

@@ -20,7 +20,7 @@ class Action:
     """to: the status that follows. said: words of the thanks, "" where a page of its own says them.
 
     reason: text of statusReason; closure: its code. note: what is written into Task.note. asks: the organization's own
-    words are the reason, and so needed.
+    words are the reason, and so needed. A decline closes nothing (C.1), so it has no closure.
     """
 
     code: str
@@ -43,7 +43,6 @@ ACTIONS = (
         "rejected",
         "",
         "The member is not eligible for our service",
-        "not-eligible",
         group="decline",
     ),
     Action("not-offered", ("requested",), "rejected", "", "We do not offer this service", group="decline"),

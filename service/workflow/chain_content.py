@@ -134,20 +134,19 @@ def _business(
     if wished in OPEN and referral_business.code_of(old) == referral_business.ASKED:
         return new
     found = below.get(leading(parts, wished))
-    status = found.task.get("businessStatus") if found is not None and found.plain else None
-    status = status or _unsaid(old.get("businessStatus") or {})
+    said = (found.task.get("businessStatus") if found is not None and found.plain else None) or {}
+    status = _joined(old.get("businessStatus") or {}, said)
     rest = {name: value for name, value in new.items() if name != "businessStatus"}
     return {**rest, "businessStatus": status} if status else rest
 
 
-def _unsaid(status: Resource) -> Resource:
-    """A businessStatus without its BSeR code; {} where nothing is left."""
-    codings = status.get("coding") or []
-    kept = [one for one in codings if one.get("system") != referral_business.SYSTEM]
-    if len(kept) == len(codings):
-        return status
-    rest = {name: value for name, value in status.items() if name != "coding"}
-    return {**rest, "coding": kept} if kept else {}
+def _joined(own: Resource, said: Resource) -> Resource:
+    """What the child says, beside the parent's codings of other systems: such as what the plan authorized."""
+    theirs = said.get("coding") or []
+    systems = {one.get("system") for one in theirs} | {referral_business.SYSTEM}
+    codings = [*(one for one in own.get("coding") or () if one.get("system") not in systems), *theirs]
+    rest = {name: value for name, value in (said or own).items() if name != "coding"}
+    return {**({"coding": codings} if codings else {}), **rest}
 
 
 def cleared(old: Resource, new: Resource, now: str) -> Resource | None:

@@ -34,6 +34,7 @@ FOLLOW_UP = "https://enlace.example.org/fhir/CodeSystem/follow-up"
 DAY_US = 86_400_000_000
 AFTER_CLOSE_US = 30 * DAY_US
 LONGEST_US = 730 * DAY_US
+OPEN = ("requested", "accepted", "in-progress", "on-hold")
 OVER = frozenset({"rejected", "cancelled", "failed", "completed", "entered-in-error"})
 INVITE = "reply.invite"
 
@@ -101,9 +102,12 @@ async def invite(ctx: Context, payload: dict[str, Any]) -> Change:
     return change
 
 
-async def _open_task(ctx: Context, payload: dict[str, Any]) -> tuple[Resource, int] | None:
+async def _open_task(
+    ctx: Context, payload: dict[str, Any], statuses: tuple[str, ...] = ("requested",)
+) -> tuple[Resource, int] | None:
+    """With its version, where it is in one of these."""
     found = await ctx.resource(f"Task/{payload['task']}")
-    return found if found is not None and found[0].get("status") == "requested" else None
+    return found if found is not None and found[0].get("status") in statuses else None
 
 
 async def renew(ctx: Context, change: Change, task: Resource, organization: str) -> Link | None:
@@ -167,7 +171,7 @@ def _for_appointments(point: Resource) -> bool:
 
 async def call(ctx: Context, payload: dict[str, Any]) -> Change:
     """reply.phone: a Task for who referred, since no message reaches the organization. Once for each referral."""
-    change, task = Change(), await _open_task(ctx, payload)
+    change, task = Change(), await _open_task(ctx, payload, OPEN)
     organization = str(payload["organization"])
     if task is None or organization not in targets_of(ctx, task[0]):
         return change
@@ -184,8 +188,8 @@ async def call(ctx: Context, payload: dict[str, Any]) -> Change:
         "intent": "order",
         "priority": task[0].get("priority", "routine"),
         "code": {"coding": [{"system": FOLLOW_UP, "code": "call-about-referral"}], "text": "Call about a referral"},
-        "description": f"Call {name} about this referral: no e-mail or text message reaches it. Then ask your operator "
-        "to enter an address and to make a new link.",
+        "description": f"Call {name} about this referral: no e-mail or text message reaches it. Once it has an address "
+        f"in the directory, make a new link at /referrals/{task[0]['id']}/sheet.",
         "focus": {"reference": f"Task/{task[0]['id']}"},
         "for": task[0]["for"],
         "authoredOn": date_time(ctx.now_us),

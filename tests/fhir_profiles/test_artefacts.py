@@ -214,6 +214,7 @@ AUDITED = {
     "_audit": 1,
     "_row": 1,
     "_answered": 1,
+    "replaced": 4,
     "_audit_refusal": 1,
     "row": 1,
 }
@@ -271,6 +272,7 @@ def test_extensions_of_the_plan_file_mapper_match_their_definitions() -> None:
         "hl7v2-segment",
         "closed-by-timeout",
         "overdue",
+        "mirrored-status",
         "status-date",
         "accepted-by",
         "eligible-age",

@@ -89,7 +89,7 @@ def clause(r: Random, rtype: str, depth: int = 2) -> tuple[str, str]:
         return r.choice(("_id", "_id:not", "_lastUpdated", "_security", "_tag:not", "_list", "_profile:missing")), (
             r.choice((*IDS, "gt2026", "SUD", "h1", "true"))
         )
-    code = r.choice(sorted(set(entry.search) - {"near"}))
+    code = r.choice(sorted(c for c, p in entry.search.items() if p.type != "special"))
     suffix, value = _value(r, entry.search[code], depth)
     return code + suffix, r.choice(("true", "false")) if suffix.endswith(":missing") else value
 

@@ -96,6 +96,9 @@ def asked(row: FhirRow, rtype: str) -> Asked:
         case "$no-service", _:
             why = {"name": "reason", "valueCode": "no-capacity"}
             return Asked(url, {"resourceType": "Parameters", "parameter": [why]})
+        case "$forward", _:
+            to = {"name": "target", "valueReference": {"reference": ECM1}}
+            return Asked(url, {"resourceType": "Parameters", "parameter": [to]})
         case "$hand-off", _:
             people = [{"name": "participant", "valueReference": {"reference": one}} for one in ("Patient/a", ECM1)]
             taken = {"name": "accepted-by", "valueReference": {"reference": ECM1}}
@@ -139,6 +142,8 @@ FHIR = {
     "$refer /{type}/{id}/$refer": "404 404 403",
     "$disclosures /{type}/{id}/$disclosures": "404 403 403",
     "$forward /{type}/{id}/$forward": "404 403 403",
+    "$evaluate-measure /{type}/$evaluate-measure": "400 400 403",  # no period is named; whose numbers: its own tests
+    "$evaluate-measure /{type}/{id}/$evaluate-measure": "400 400 403",
     "$explain-access /$explain-access": "404 404 404",
     "$match /{type}/$match": "200 200 200",
     "$process-message /$process-message": "403 403 400",  # only hospitals send; what was sent is no notification
@@ -186,7 +191,7 @@ ENTRY = {"wrong scope": "403", "foreign": "404", "cbo": "404", "hospital": "404"
 OF_PERSON = frozenset({"$notification-preferences", "$notices", "$in-hospital"})
 OF_ALERT = frozenset({"$acknowledge", "$snooze", "$reassign", "$not-my-member", "$outcome"})
 OF_REQUEST = frozenset({"$check-eligibility", "$no-service"})
-OF_TASK = frozenset({"$hand-off", "$authorize"})
+OF_TASK = frozenset({"$forward", "$hand-off", "$authorize"})
 OF_SUBSCRIPTION = frozenset(
     f"${name}"
     for name in (
@@ -225,6 +230,7 @@ async def test_g08_fhir_routes(row: FhirRow, secret: Store, app: FastAPI, bearer
     some = "Practitioner" if row.interaction in OF_PERSON else some
     some = "Communication" if row.interaction in OF_ALERT else some
     some = "Task" if row.interaction in OF_TASK else some
+    some = "Measure" if row.interaction == "$evaluate-measure" else some
     some = "ServiceRequest" if row.interaction in OF_REQUEST else some
     types = [some]
     if os.environ.get("ENLACE_TEST_DEEP"):

@@ -69,7 +69,7 @@ async def test_findings_go_to_a_file(enlace: Enlace, tmp_path: Path) -> None:
     source, findings = tmp_path / "in.json", tmp_path / "findings.csv"
     source.write_bytes(write_json([plain(1), {**plain(2), "status": "open"}]))
     told = await enlace("import", str(source), "--errors", str(findings))
-    assert told.exit_code == 0 and "1 of 5 rejected" in told.output
+    assert told.exit_code == 0 and "1 of 6 rejected" in told.output
     assert b"service.status" in findings.read_bytes()
 
 

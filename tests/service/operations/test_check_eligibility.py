@@ -11,6 +11,7 @@ from tests.service.conftest import AppClient
 from tests.service.workflow.calaim_world import coded, opened
 from tests.service.world import CBO1, ECM1, ECM2, PLAN1, PLAN2, SUD, condition, coverage, make, put, ref, request
 
+POSTGRESQL_IN_DEEP = True
 PROGRAM = "https://enlace.example.org/fhir/CodeSystem/overlap-program"
 ICD = "http://hl7.org/fhir/sid/icd-10-cm"
 

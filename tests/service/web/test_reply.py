@@ -15,7 +15,7 @@ from service.web.reply_words import catalogue
 from service.workflow import reply_links as law
 from tests.frozen_clock import FrozenClock
 from tests.service.web.browsing import Browser, text_of
-from tests.service.web.county import put
+from tests.service.web.county import patient, put
 from tests.service.web.replying import ADDRESS, OTHER, PANTRY, PHI, Desk, Phone, links, people_of
 
 POSTGRESQL_IN_DEEP = True
@@ -99,7 +99,7 @@ async def test_done_is_one_change(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
     ("button", "status", "reason", "code"),
     [
         ("No free place now", "rejected", "We are at capacity", ""),
-        ("Not eligible", "rejected", "The member is not eligible for our service", "not-eligible"),
+        ("Not eligible", "rejected", "The member is not eligible for our service", ""),
         ("Another reason, as written", "rejected", "Closed for repairs", ""),
     ],
 )
@@ -216,7 +216,7 @@ async def test_an_organization_that_ended_answers_no_more(desk: Desk) -> None:
 
 async def test_unknown_links_and_forms_of_others(desk: Desk) -> None:
     phone, page = await desk.inside()
-    for path in ("/r/ABCD-EFGH-JKMN-PQRS-TUVW", "/r/x", "/r/%00", "/r/" + "A" * 400):
+    for path in ("/r/ABCD-EFGH-JKMN-PQRS-TVWX", "/r/x", "/r/%00", "/r/" + "A" * 400):
         answer = await phone.get(path)
         assert answer.status_code == 404 and "five groups of four" in text_of(answer)
     foreign = await phone.press(page, "Accept", csrf="0" * 64)
@@ -355,7 +355,7 @@ async def test_a_code_that_is_late_is_not_sent(desk: Desk, clock: FrozenClock) -
 
 async def test_guessing_links_is_slowed(desk: Desk) -> None:
     stranger = desk.browser()
-    answers = [(await stranger.get(f"/r/ABCD-EFGH-JKMN-PQRS-TUV{last}")).status_code for last in "23456789ABCD"]
+    answers = [(await stranger.get(f"/r/ABCD-EFGH-JKMN-PQRS-TVW{last}")).status_code for last in "23456789ABCD"]
     assert answers == [404] * 10 + [429] * 2
 
 
@@ -457,8 +457,11 @@ async def test_who_referred_prints_the_sheet_and_makes_a_new_link(desk: Desk, an
 async def test_others_see_no_sheet(desk: Desk, ana: Browser) -> None:
     task = await desk.refer()
     assert (await ana.get(f"/referrals/{task['id']}/sheet")).status_code == 303
-    await ana.sign_in("Ben Okafor")
-    assert (await ana.get(f"/referrals/{task['id']}/sheet")).status_code == 404
-    page = await ana.get("/")
+    foreign = {**task, "id": "foreign", "for": {"reference": "Patient/nobody"}, "requester": {"reference": OTHER}}
+    await put(desk.store, patient("nobody", "No", "Body"), foreign)
+    await ana.sign_in()
+    page = await ana.get(f"/referrals/{task['id']}/sheet")
     token = re.findall(r'name="csrf" value="([^"]+)"', page.text)[0]
-    assert (await ana.post(f"/referrals/{task['id']}/link", data={"csrf": token})).status_code == 404
+    for fhir_id in ("foreign", "unknown"):
+        assert (await ana.get(f"/referrals/{fhir_id}/sheet")).status_code == 404
+        assert (await ana.post(f"/referrals/{fhir_id}/link", data={"csrf": token})).status_code == 404

@@ -89,7 +89,7 @@ async def test_contrast_targets_and_width(chromium: Any, desk: Desk) -> None:
     await desk.refer()
     await desk.work()
     page = await phone(chromium, desk, scripts=True)
-    await page.goto("/r/ABCD-EFGH-JKMN-PQRS-TUVW")
+    await page.goto("/r/ABCD-EFGH-JKMN-PQRS-TVWX")
     assert await page.evaluate(MEASURE) == []
     await page.goto(desk.link())
     assert await page.evaluate(MEASURE) == []

@@ -130,7 +130,9 @@ class History:
     async def move(self) -> None:
         """One legal step of one Task, or something else that happens."""
         rng = self.rng
-        name = rng.choice(sorted(self.tasks))
+        names = sorted(self.tasks)
+        names = [name for name in names if self.tasks[name]["status"] in STEPS] if rng.random() < 0.8 else names
+        name = rng.choice(names or sorted(self.tasks))
         old = self.tasks[name]
         steps = STEPS.get(old["status"], ())
         if not steps:

@@ -36,6 +36,7 @@ from tests.service.world import (
     task,
 )
 
+POSTGRESQL_IN_DEEP = True
 PROGRAM = "https://enlace.example.org/fhir/CodeSystem/overlap-program"
 DAY = 86_400
 

@@ -110,7 +110,10 @@ async def test_warnings(store: Store) -> None:
     service = plain(1) | {"schedules": [{"id": "s", "byday": "MO", "valid_to": "2026-03-06"}]}
     service["service_at_locations"].append({"id": "at", "location_id": "nowhere"})
     imported = await take(store, write_json([service]))
-    assert [(one.rule, one.severity) for one in imported.issues] == [("ended", "warning"), ("unknown-location", "warning")]
+    assert [(one.rule, one.severity) for one in imported.issues] == [
+        ("ended", "warning"),
+        ("unknown-location", "warning"),
+    ]
     assert counts(imported) == (3, 0, 0, 0)
 
 

@@ -8,15 +8,17 @@ import pytest
 
 from service.access.context import Context
 from service.caller import Caller, Role, system_caller
+from service.store.change import ABSENT, Change
 from service.store.engine import Store
 from service.store.measures import Period
-from service.workflow import measure_evaluation, measure_fill, measure_scope
+from service.workflow import measure_evaluation, measure_fill, measure_scope, referral_facts
 from service.workflow.measure_definitions import CALCULATIONS, shipped, strata
 from service.workflow.measure_evaluation import Question, evaluate
 from service.workflow.measure_report import csv_text, report
 from tests.service.workflow.measure_world import (
     CLOSED,
     DAY,
+    NEEDS,
     OWNERS,
     PLANS,
     REQUESTERS,
@@ -27,10 +29,12 @@ from tests.service.workflow.measure_world import (
     half_up,
     nearest_rank,
     oracle,
+    request,
+    task,
 )
-from tests.service.world import BASE
+from tests.service.world import BASE, SUD
 
-REFERRALS, MOVES = (60, 180) if os.environ.get("ENLACE_TEST_DEEP") else (30, 80)
+REFERRALS, MOVES = (60, 180) if os.environ.get("ENLACE_TEST_DEEP") else (24, 60)
 MONTHS = 1
 OPERATOR = system_caller("")
 Cells = dict[tuple[str, str], tuple[tuple[int, ...], int | None]]
@@ -211,3 +215,60 @@ async def test_an_old_database_is_told_to_be_behind(store: Store, history: Histo
 
 def test_organizations_are_the_strata_with_names():
     assert set(measure_evaluation.ORGANIZATIONS) == {"plan", "requester", "owner"}
+
+
+async def test_unmet_needs_last_until_a_referral_opens_or_the_request_ends(store: Store, clock: Any):
+    history = History(store, seed=3)
+    await history.begin()
+    ctx = Context(store, OPERATOR, store.clock.now_us())
+
+    async def told(name: str, reason: str = "no-provider") -> int:
+        clock.advance(DAY)
+        ctx.now_us = clock.now_us()
+        asked = request(name, "Patient/p1", REQUESTERS[0], NEEDS[0], "")
+        reference = f"ServiceRequest/{name}"
+        change = Change(writes=[ctx.write(asked, history.versions.get(reference, ABSENT))])
+        await referral_facts.unmet(ctx, change, asked, reason)
+        await store.commit(change)
+        history.versions[reference] = history.versions.get(reference, 0) + 1
+        return ctx.now_us
+
+    async def numbers(at: int, start: int = 0) -> tuple[int, ...]:
+        found = await ask(store, "unmet-needs", Period(start, clock.now_us() + 1, at))
+        return cells(found, "requests")["", ""][0]
+
+    first, second = await told("u1"), await told("u2")
+    third = await told("u3", "waiting-list")
+    clock.advance(DAY)
+    await history.write(task("u1", "Patient/p1", REQUESTERS[0], OWNERS[0], "u1"))
+    opened = clock.now_us()
+    clock.advance(DAY)
+    ended = request("u2", "Patient/p1", REQUESTERS[0], NEEDS[0], "") | {"status": "revoked"}
+    await history.write(ended)
+    revoked = clock.now_us()
+    again = await told("u1", "no-capacity")
+    clock.advance(DAY)
+    seen = [await numbers(at) for at in (first - 1, first, second, third, opened, revoked, again)]
+    assert seen == [(0, 0, 0), (1, 1, 1), (2, 2, 2), (3, 3, 3), (3, 3, 2), (3, 3, 1), (3, 3, 2)]
+    assert await numbers(again, third) == (2, 2, 2), "of this period only what was told in it"
+    found = await ask(store, "unmet-needs", Period(0, clock.now_us(), again), stratifiers=("reason",))
+    assert {at[1]: counts[0] for at, (counts, _) in cells(found, "requests").items() if at[0]} == {
+        "no-capacity": 1,
+        "no-provider": 1,
+        "waiting-list": 1,
+    }
+    plan = await ask(store, "unmet-needs", Period(0, clock.now_us(), again), WHO["plan"][0])
+    other = await ask(store, "unmet-needs", Period(0, clock.now_us(), again), caller(Role.MCP, PLANS[0]))
+    assert [cells(one, "requests")["", ""][0][0] for one in (plan, other)] == [3, 0]
+
+
+async def test_a_plan_that_is_no_party_does_not_count_what_is_labelled(store: Store, clock: Any):
+    history = History(store, seed=5)
+    await history.begin()
+    await history.write(request("s1", "Patient/p1", REQUESTERS[0], NEEDS[0], ""))
+    await history.write(task("s1", "Patient/p1", REQUESTERS[0], OWNERS[0], "s1", meta=SUD))
+    clock.advance(DAY)
+    period = Period(0, clock.now_us(), clock.now_us() - 1)
+    asked = (WHO["plan"][0], WHO["ecm-provider"][0], caller(Role.CBO, OWNERS[0]), OPERATOR)
+    found = [cells(await ask(store, "referrals-made", period, who), "referrals")["", ""][0][0] for who in asked]
+    assert found == [0, 1, 1, 1]

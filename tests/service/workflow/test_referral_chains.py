@@ -29,7 +29,7 @@ from tests.service.workflow.chain_world import (
     stored,
     system,
 )
-from tests.service.world import ECM1, put, ref, request, task
+from tests.service.world import ECM1, PLAN1, put, ref, request, task
 
 POSTGRESQL_IN_DEEP = True
 Clients = dict[str, httpx.AsyncClient]
@@ -260,3 +260,30 @@ async def test_a_chain_has_an_end(world: Store, who: Clients) -> None:
         parent, focus = f"Task/l{level}", f"ServiceRequest/l{level}"
     answer = await who["platform"].post(f"/{parent}/$forward", json=parameters(FOOD))
     assert answer.status_code == 422 and "at most 8 levels" in answer.text
+
+
+async def test_the_plans_task_shows_what_its_providers_says(world: Store, app_client: AppClient) -> None:
+    """The closed-loop status of DHCS (closed_loop.py) goes up with the state, and nothing is written twice for it."""
+    systems = "https://enlace.example.org/fhir/CodeSystem"
+    code = {"coding": [{"system": f"{systems}/cs-service", "code": "recuperative-care"}]}
+    await chain_world(world)
+    await put(
+        world,
+        request("ServiceRequest/cs", "Patient/a", ECM1, code=code),
+        task("Task/cs", "Patient/a", "ServiceRequest/cs", ECM1, PLAN1),
+        source=ECM1,
+    )
+    plan, food = await app_client("mcp", PLAN1), await app_client("cbo", FOOD)
+    await move(plan, "Task/cs", "accepted", businessStatus={"coding": [{"system": "urn:own", "code": "kept"}]})
+    (child,) = await forward(plan, FOOD, parent="Task/cs")
+    passed = []
+    for status in ("accepted", "in-progress", "completed"):
+        await move(food, f"Task/{child['id']}", status)
+        await drain(world)
+        parent = await stored(world, "Task/cs")
+        said = {one["system"].rpartition("/")[2]: one["code"] for one in parent["businessStatus"]["coding"]}
+        assert said["urn:own"] == "kept" and parent["status"] == status
+        passed.append(said["clr-referral-status"])
+        change = await mirror(system(world), {"task": "Task/cs"})
+        assert not change.writes, (status, [one.resource for one in change.writes], parent)
+    assert passed == ["accepted", "outreach-initiated", "referral-loop-closed"]

@@ -16,8 +16,9 @@ from service.workflow.referral_notices import EVENTS, REASONS, event_of
 from tests.scenarios.adt_truth import resources
 from tests.service.conftest import AppClient
 from tests.service.notify.notice_world import World
+from tests.service.workflow.calaim_world import asked, moved, parameters
 from tests.service.workflow.referral_world import WHY, drain, referral
-from tests.service.world import CBO1, ECM1, PLAN1, SUD, change_of, patient, put, ref, request, task
+from tests.service.world import CBO1, CBO2, ECM1, PLAN1, SUD, change_of, patient, put, ref, request, task
 
 POSTGRESQL_IN_DEEP = True
 MAIL = {"system": "email", "value": "member@home.example", "rank": 1}
@@ -133,7 +134,7 @@ async def test_a_decline_is_told_and_closes_nothing(world: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("member", "asked", "reason"),
+    ("member", "prohibits", "reason"),
     [
         ({"extension": [{"url": DO_NOT_CONTACT, "valueBoolean": True}]}, {}, "do-not-contact"),
         ({}, {"orderDetail": [{"coding": [{"system": SDOHCC_CODES, "code": PROHIBITED}]}]}, "do-not-contact"),
@@ -143,10 +144,10 @@ async def test_a_decline_is_told_and_closes_nothing(world: Store) -> None:
     ],
 )
 async def test_what_is_not_sent_is_kept_with_its_reason(
-    world: Store, member: dict[str, Any], asked: dict[str, Any], reason: str
+    world: Store, member: dict[str, Any], prohibits: dict[str, Any], reason: str
 ) -> None:
     await county(world, **member)
-    await put(world, request("ServiceRequest/other", "Patient/a", ECM1, **asked), source=ECM1)
+    await put(world, request("ServiceRequest/other", "Patient/a", ECM1, **prohibits), source=ECM1)
     await becomes(world, "plan", decided="approved")
     [notice] = await by(world, "Patient/a")
     assert notice["status"] == "not-done" and "sent" not in notice
@@ -205,3 +206,36 @@ def test_contacts_of_the_directory() -> None:
     ]
     assert contact_of({"name": "N", "telecom": points}, "en", 1_772_955_000_000_000) == ("N", "4, 3")
     assert contact_of({}, "es", 0) == ("Un proveedor", texts()["es"]["no-contact"])
+
+
+async def test_a_decline_is_rerouted_and_everybody_hears_of_it(world: Store, app_client: AppClient) -> None:
+    """C.8 number 11, over HTTP: authorized, declined for capacity, taken on by another, done."""
+    await county(world)
+    ecm, plan = await app_client("ecm-provider", ECM1), await app_client("mcp", PLAN1)
+    number = await asked(world, app_client, "meals-supportive-food")
+    said = parameters(outcome="approved", number="A-1", period={"start": "2026-03-09", "end": "2026-09-08"})
+    assert (await plan.post(f"/Task/{number}/$authorize", json=said)).status_code == 200
+    children = []
+    for owner, status in ((CBO1, "rejected"), (CBO2, "accepted")):
+        target = {"name": "target", "valueReference": ref(owner)}
+        sent = await plan.post(f"/Task/{number}/$forward", json={"resourceType": "Parameters", "parameter": [target]})
+        assert sent.status_code in (200, 201), sent.text
+        await drain(world)
+        tasks = (await resources(world, "Task")).values()
+        parts = [one for one in tasks if one.get("partOf") == [ref(f"Task/{number}")]]
+        [child] = [one for one in parts if one["owner"]["reference"] == owner]
+        children.append(child["id"])
+        why = {"statusReason": {"text": "No room before May"}} if status == "rejected" else {}
+        answer = await moved(await app_client("cbo", owner), child["id"], status=status, **why)
+        assert answer.status_code == 200, answer.text
+        await drain(world)
+    told = [one["category"][0]["text"] for one in await by(world, ECM1)]
+    assert sorted(told) == ["assigned", "authorized", "declined"]
+    assert sorted(one["category"][0]["text"] for one in await by(world, "Patient/a")) == ["assigned", "authorized"]
+    [declined] = [one for one in await by(world, ECM1) if one["category"][0]["text"] == "declined"]
+    assert "No room before May" in declined["payload"][0]["contentString"]
+    last = await moved(await app_client("cbo", CBO2), children[1], status="in-progress")
+    assert last.status_code == 200, last.text
+    await drain(world)
+    assert (await ecm.get(f"/Task/{number}")).json()["status"] == "in-progress"
+    assert len(await by(world, ECM1)) == 3
