@@ -25,6 +25,7 @@ from service.store.change import (
     ClaimTaken,
     Committed,
     Stale,
+    Statement,
     Write,
     Written,
 )
@@ -56,13 +57,22 @@ class _Plan:
     new_heads: Rows = field(default_factory=list)
     moved_heads: Rows = field(default_factory=list)
     panel_sources: list[int] = field(default_factory=list)
-    runs: dict[str, Rows] = field(default_factory=dict)
+    runs: list[tuple[str, Rows]] = field(default_factory=list)
     ended: Rows = field(default_factory=list)
     job_ids: dict[int, list[int]] = field(default_factory=dict)
     rules: dict[int, int] = field(default_factory=dict)
 
     def add(self, table: str, row: tuple[Any, ...]) -> None:
         self.rows.setdefault(table, []).append(row)
+
+    def run(self, statements: Iterable[Statement]) -> None:
+        """Those of one Change, in their order; what other Changes of the group run by the same text runs along."""
+        at = 0
+        for one in statements:
+            at = next((n for n in range(at, len(self.runs)) if self.runs[n][0] == one.sql), len(self.runs))
+            if at == len(self.runs):
+                self.runs.append((one.sql, []))
+            self.runs[at][1].append(one.params)
 
 
 def group(
@@ -240,8 +250,7 @@ def _plan_change(
         plan.add("job", job_row)
     for lease in change.leases:
         plan.ended.append((lease.state, lease.error, lease.job_id))
-    for statement in change.statements:
-        plan.runs.setdefault(statement.sql, []).append(statement.params)
+    plan.run(change.statements)
     wrote = _attributed(change.audit, plan.written.get(number, ())) if change.writes else {}
     for place, row in enumerate(change.audit):
         _plan_audit(_with_writes(row, wrote[place]) if place in wrote else row, plan, keys, slot, now_us)
@@ -294,7 +303,7 @@ def _plan_reindex(write: Write, plan: _Plan, vid: int) -> None:
     plan.old_vids.append(vid)
     _plan_index(write, plan, vid)
     kept = array("q", write.index.keys).tobytes()
-    plan.runs.setdefault("UPDATE version SET keys = ? WHERE vid = ?", []).append((kept, vid))
+    plan.run([Statement("UPDATE version SET keys = ? WHERE vid = ?", (kept, vid))])
 
 
 def _attributed(audit: Sequence[AuditRow], written: Iterable[Written]) -> dict[int, list[int]]:
@@ -377,7 +386,7 @@ def _write(plan: _Plan, slot: Slot, bumped: Iterable[int], now_us: int) -> Gener
         if planned:
             ordered = sorted(planned) if table.startswith(("ix", "ref", "panel")) else planned
             yield Insert(table, ordered, _ONCE.get(table, ""))
-    for sql, params in plan.runs.items():
+    for sql, params in plan.runs:
         yield Run(sql, params)
     epochs = [(subject, 1) for subject in sorted(bumped)]
     if epochs:

@@ -33,6 +33,22 @@ def bad_parameter() -> Change:
     return Change(statements=[Statement("UPDATE job SET due_us = ? WHERE id = ?", (b"no number", object()))])
 
 
+async def test_the_statements_of_a_change_run_in_its_order(store: Store) -> None:
+    """Whatever the others of the group run, and in which order."""
+    made = "INSERT INTO meta (name, value) VALUES (?, ?)"
+    more = {letter: f"UPDATE meta SET value = value || '{letter}' WHERE name = ?" for letter in "bc"}
+
+    def change(number: int) -> Change:
+        name, order = f"order-{number}", "bcb" if number % 2 else "cbc"
+        return Change(
+            statements=[Statement(made, (name, "a")), *(Statement(more[letter], (name,)) for letter in order)]
+        )
+
+    assert all(isinstance(one, Committed) for one in await gathered(store, *(change(n) for n in range(12))))
+    rows = await store.fetch("SELECT name, value FROM meta WHERE name LIKE 'order-%'")
+    assert {name: value for name, value in rows} == {f"order-{n}": "abcb" if n % 2 else "acbc" for n in range(12)}
+
+
 async def test_a_commit_after_the_end_is_refused(database_url: str) -> None:
     """Work that outlives the time it was given must not wait for ever."""
     store = await open_store(database_url)
