@@ -72,7 +72,7 @@ async def _page(store: Store, first: int, last: int, total: int) -> None:
     """Referrals [first, last) with their events, and the members that they are of."""
     members, step = max(total // 10, 1), YEARS * 365 * DAY_US // total
     width = 2**64 // members
-    numbers = f"WITH RECURSIVE n(i) AS (VALUES ({first}) UNION ALL {_NEXT} < {last - 1})"
+    numbers = f"WITH RECURSIVE n(i) AS (VALUES (CAST({first} AS BIGINT)) UNION ALL {_NEXT} < {last - 1})"
     member = f"((n.i * 7919) % {members})"
     for place, (kind, was, status, reason, days, share) in enumerate(_KINDS):
         at = f"{FIRST_US} + n.i * {step} + ({days} * 24 + (n.i * 31) % ({days} * 12 + 1)) * 3600000000"

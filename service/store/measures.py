@@ -90,6 +90,14 @@ def _led(store: Store, part: Part) -> str:
     return " INDEXED BY referral_event_member" if part is not None and store.db.name == "sqlite" else ""
 
 
+def _story(store: Store) -> str:
+    """The events of each referral, looked up one by one: PostgreSQL would read the whole table for each range."""
+    if store.db.name == "sqlite":
+        return "CROSS JOIN referral_event e ON e.task = o.task AND e.at_us <= ?"
+    story = "SELECT * FROM referral_event x WHERE x.task = o.task AND x.at_us <= ? OFFSET 0"
+    return f"CROSS JOIN LATERAL ({story}) e"
+
+
 def _quoted(values: Sequence[str]) -> str:
     return ", ".join(f"'{value}'" for value in values)
 
@@ -126,7 +134,6 @@ def _allowed(whose: Whose, owner: str, labelled: str) -> tuple[Sql, Sql]:
 
 def _facts(store: Store, whose: Whose, period: Period, part: Part, wanted: Sequence[str], unfit: Sequence[str]) -> Sql:
     """One row for each referral opened in the period: f."""
-    cross = "CROSS " if store.db.name == "sqlite" else ""
     told = "e.kind IN ('opened', 'moved')"
     labelled = "MAX(CASE WHEN e.labels <> 0 THEN 1 ELSE 0 END)"
     (seen, seen_params), (whole, whole_params) = _allowed(whose, "MAX(e.owner)", labelled)
@@ -146,7 +153,7 @@ def _facts(store: Store, whose: Whose, period: Period, part: Part, wanted: Seque
         "MAX(CASE WHEN e.kind = 'follow-up' AND e.reason = 'still-receiving' THEN e.at_us END) AS still, "
         "MAX(CASE WHEN e.kind = 'follow-up' AND e.reason IN ('still-receiving', 'no-still-receiving') "
         f"THEN e.at_us END) AS asked{chosen} "
-        f"FROM referral_event o{_led(store, part)} {cross}JOIN referral_event e ON e.task = o.task AND e.at_us <= ? "
+        f"FROM referral_event o{_led(store, part)} {_story(store)} "
         f"WHERE o.kind = 'opened' AND o.at_us >= ? AND o.at_us < ?{members} GROUP BY {order}, o.id "
         f"HAVING MAX(CASE WHEN {told} AND e.status = 'entered-in-error' THEN 1 ELSE 0 END) = 0 AND {seen})"
     )

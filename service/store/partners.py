@@ -114,7 +114,8 @@ async def claim(store: Store, now_us: int) -> list[Partner]:
     """The partners with something to do now that no other worker has. Their lease is this worker's from here on."""
     due = (
         "SELECT p.name FROM referral_partner p WHERE p.state <> 'paused' AND p.lease_us <= ? AND p.retry_us <= ? AND "
-        "((p.due_us <= ? AND EXISTS (SELECT 1 FROM partner_referral o WHERE o.partner = p.name AND o.state = 'sent')) "
+        "((p.due_us <= ? AND EXISTS (SELECT 1 FROM partner_referral o WHERE o.partner = p.name AND o.remote <> '' "
+        "AND o.state IN ('sent', 'refused'))) "
         "OR EXISTS (SELECT 1 FROM partner_referral r WHERE r.partner = p.name AND r.state IN ('to-send', 'to-fetch') "
         "AND r.due_us <= ?))"
     )
@@ -191,7 +192,7 @@ async def watched(store: Store, name: str, after: str, before_us: int) -> list[R
     """What stands on the partner's server and was not looked at since, by Task.id."""
     rows = await store.fetch(
         f"SELECT {_REFERRAL} FROM partner_referral WHERE partner = ? AND way = 'out' AND remote <> '' "
-        "AND state IN ('sent', 'to-send') AND task > ? AND seen_us < ? ORDER BY task LIMIT ?",
+        "AND state IN ('sent', 'to-send', 'refused') AND task > ? AND seen_us < ? ORDER BY task LIMIT ?",
         (name, after, before_us, MOST),
     )
     return [Referral(*row) for row in rows]

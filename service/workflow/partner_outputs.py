@@ -75,7 +75,9 @@ async def _copy(turn: Turn, task: Resource, remote: Resource, url: str) -> Resou
         return None
     try:
         found = (await turn.server.get(path)).resource
-    except Declined:
+    except Declined as error:
+        if error.status >= 500:
+            raise Odd("garbage") from None  # the server's bad moment: the next look asks again
         return None
     if found.get("resourceType") != "Procedure" or f"Procedure/{found.get('id')}" != path:
         raise Odd("other-id")

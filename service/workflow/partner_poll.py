@@ -49,12 +49,10 @@ async def _taken(turn: Turn, row: Referral, remote: Resource | None) -> None:
             if error.status in GONE:
                 await set_aside(turn, row, "gone-there", row.remote_version)
             else:
-                await turn.noted(partners.seen(row.task, row.remote_version, row.remote_status, turn.now_us(),
-                                               error=error.reason))  # fmt: skip
+                await _not_now(turn, row, error.reason)
             return
         except Odd as error:
-            await turn.noted(partners.seen(row.task, row.remote_version, row.remote_status, turn.now_us(),
-                                           error=error.reason))  # fmt: skip
+            await _not_now(turn, row, error.reason)
             return
     version = version_of(remote)
     if version == row.remote_version:
@@ -68,7 +66,14 @@ async def _taken(turn: Turn, row: Referral, remote: Resource | None) -> None:
         check_same(remote, parse(task.body), turn.base_url, id_there(turn.partner, row.remote, "Task"))
         await settle(turn, row, remote)
     except Odd as error:
-        await set_aside(turn, row, error.reason, version)
+        if error.lasting:
+            await set_aside(turn, row, error.reason, version)
+        else:  # looked at again the next time
+            await _not_now(turn, row, error.reason)
+
+
+async def _not_now(turn: Turn, row: Referral, why: str) -> None:
+    await turn.noted(partners.seen(row.task, row.remote_version, row.remote_status, turn.now_us(), error=why))
 
 
 async def set_aside(turn: Turn, row: Referral, why: str, version: str) -> None:

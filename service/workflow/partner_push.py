@@ -42,11 +42,15 @@ UNSEEN = "not-visible"
 async def push(turn: Turn, row: Referral) -> None:
     """Sends what is to be sent of one Task; its row says what came of it. Raises Away, LeaseLost."""
     task = await _task(turn, row.task)
-    if task is None or (not row.remote and task.get("status") not in OPEN):
-        await turn.noted(partners.ended(row.task, "closed", "", row.wanted))  # withdrawn before it was ever sent
+    withdrawn = task is None or (not row.remote and task.get("status") not in OPEN)
+    if task is None or (withdrawn and not row.tries):
+        await turn.noted(partners.ended(row.task, "closed", "", row.wanted))  # before it was ever sent
         return
     try:
-        await (_update(turn, row, task) if row.remote else _create(turn, row, task))
+        if withdrawn:
+            await _find(turn, row, task)
+        else:
+            await (_update(turn, row, task) if row.remote else _create(turn, row, task))
     except Odd as error:
         if error.lasting:
             await _given_up(turn, row, task, "failed", CONFLICT, error.reason)
@@ -85,11 +89,21 @@ async def _create(turn: Turn, row: Referral, task: Resource) -> None:
         await _given_up(turn, row, task, "refused", REFUSED, UNSEEN)
         return
     found = await _standing(turn, task) if row.tries else None
+    new = found is None
     if found is None:
         asked = f"identifier={quote(f'{URL_SYSTEM}|{own_url(turn.base_url, row.task)}', safe='')}"
         reply = await turn.server.request("POST", "Task", write_json(body), {"If-None-Exist": asked})
-        found = await _created(turn, task, reply)
-    await _record(turn, row, task, found)
+        found, new = await _created(turn, task, reply), reply.status == 201
+    await _record(turn, row, task, found, new)
+
+
+async def _find(turn: Turn, row: Referral, task: Resource) -> None:
+    """Withdrawn after an attempt whose end is not known: what it made there, if anything, is withdrawn there, too."""
+    found = await _standing(turn, task)
+    if found is None:
+        await turn.noted(partners.ended(row.task, "closed", "", row.wanted))
+    else:
+        await _record(turn, row, task, found, False)
 
 
 async def _disclosed(turn: Turn, row: Referral) -> bool:
@@ -141,16 +155,19 @@ async def _created(turn: Turn, task: Resource, reply: Reply) -> Resource:
     return resource
 
 
-async def _record(turn: Turn, row: Referral, task: Resource, found: Resource) -> None:
-    """remote_version stays "" so that the next look takes whatever the partner did meanwhile."""
+async def _record(turn: Turn, row: Referral, task: Resource, found: Resource, new: bool) -> None:
+    """remote_version stays "" so that the next look takes whatever the partner did meanwhile.
+
+    new: just created, so that it says what the Task says here; else that is compared at once.
+    """
     made = replace(
         row,
         remote=f"{turn.partner.base_url}/Task/{found['id']}",
         remote_version="",
         remote_status="requested",
-        work=text_of({"wish": digest(wish(task))}),
+        work=text_of({"wish": digest(wish(task))}) if new else "",
         error="",
-        done=row.wanted,
+        done=row.wanted if new else row.wanted - 1,
     )
     await turn.noted(partners.sent(made, "sent", 0))
 

@@ -16,6 +16,7 @@ from service.store import clockless
 from service.store.change import Change, Job
 from service.workflow import timers
 from service.workflow.calaim_catalogue import ECM, service_of
+from service.workflow.calaim_tasks import is_plan_task
 from service.workflow.parties import reference_of
 from service.workflow.steps import Step
 from service.workflow.timer_kinds import fitting, kinds
@@ -26,6 +27,8 @@ FILLED_AT_ONCE = 200
 NEVER_RAN = frozenset({"", "draft", "entered-in-error"})
 ACKNOWLEDGE, CONTACT, CLOSE = "referral-acknowledge", "referral-first-contact", "referral-close"
 STALLED = ("referral-stalled", "referral-stalled-again")
+OF_PROVIDERS = frozenset({ACKNOWLEDGE, CONTACT})
+"""Not of a plan's own Task about a CalAIM service: its answer is the authorization, which has a clock of its own."""
 RUNNING: dict[str, tuple[str, ...]] = {
     "requested": (ACKNOWLEDGE, CLOSE, *STALLED),
     "accepted": (CONTACT, CLOSE, *STALLED),
@@ -123,6 +126,8 @@ async def _begin(ctx: Context, change: Change, task: Resource, begin: Sequence[s
     reference = f"Task/{task['id']}"
     patient = normal_reference(reference_of(task, "for"), ctx.settings.base_url) or ""
     services = await services_of(ctx, task)
+    if services & {ECM, "cs"} and await is_plan_task(ctx, task):
+        begin = [code for code in begin if code not in OF_PROVIDERS]
     for code in begin:
         row = kinds().get(code)
         if row is None:  # an installation took it out of its table

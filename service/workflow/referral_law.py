@@ -7,7 +7,6 @@ Source: SDOHCC 3.0.0 referral state machine, ../shared/facts/closed-loop.md 1.3;
 from typing import NamedTuple
 
 SOURCE = "http://hl7.org/fhir/us/sdoh-clinicalcare"
-BASE = "https://enlace.example.org/fhir/StructureDefinition"
 REASONS = "https://enlace.example.org/fhir/CodeSystem/referral-rule"
 """Codes of statusReason where a rule moved a Task."""
 
@@ -129,12 +128,12 @@ FILLER = {
     "completed": {"active": "completed"},
 }
 """Status of a ServiceRequest -> what it makes of those that are basedOn it (facts 1.3, right column)."""
-HELD_BY = f"{BASE}/enlace-held-by"
+HELD_BY = "https://enlace.example.org/fhir/StructureDefinition/enlace-held-by"
 """On a ServiceRequest that a rule put on hold: which other one did, so that it goes on with that one."""
 
-RULE = f"{BASE}/enlace-referral-rule"
+RULE = "https://enlace.example.org/fhir/StructureDefinition/enlace-referral-rule"
 """On an Organization: what becomes of its ServiceRequests without a person."""
-FOLD = f"{BASE}/enlace-referral-fold"
+FOLD = "https://enlace.example.org/fhir/StructureDefinition/enlace-referral-fold"
 """On an Organization: its software goes from requested to in-progress; both steps are written."""
 GAVE_UP = frozenset({"rejected", "failed", "cancelled"})
 

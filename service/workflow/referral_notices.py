@@ -153,8 +153,7 @@ async def _notice(
     if sender.startswith("Organization/"):
         made["sender"] = {"reference": sender}
     if event == "not-authorized":
-        papers = [o["valueReference"] for o in outputs(task, NOTICE_OF_ACTION) if o.get("valueReference")]
-        made["payload"] += [{"contentReference": dict(paper)} for paper in papers]
+        made["payload"] += _letters(task)
     reason = await refused(ctx, patient, member) if to == MEMBER else ""
     if reason:
         code, text = REASONS[reason]
@@ -162,6 +161,12 @@ async def _notice(
     else:
         made["sent"] = date_time(ctx.now_us)
     return made
+
+
+def _letters(task: Resource) -> list[Resource]:
+    """The plan's notice of action."""
+    papers = [one["valueReference"] for one in outputs(task, NOTICE_OF_ACTION) if one.get("valueReference")]
+    return [{"contentReference": dict(paper)} for paper in papers]
 
 
 async def refused(ctx: Context, patient: str, member: Resource) -> str:

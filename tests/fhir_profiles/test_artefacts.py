@@ -281,6 +281,10 @@ def test_extensions_of_the_plan_file_mapper_match_their_definitions() -> None:
         "unmet-need",
         "verified",
         "replies-by-link",
+        "referral-rule",
+        "referral-fold",
+        "held-by",
+        "owner-organization",
     ):
         found.pop(f"{BASE}StructureDefinition/enlace-{name}", None)  # no plan file says so
     used = set()

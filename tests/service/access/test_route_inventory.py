@@ -190,7 +190,7 @@ FHIR = {
 ENTRY = {"wrong scope": "403", "foreign": "404", "cbo": "404", "hospital": "404"}
 OF_PERSON = frozenset({"$notification-preferences", "$notices", "$in-hospital"})
 OF_ALERT = frozenset({"$acknowledge", "$snooze", "$reassign", "$not-my-member", "$outcome"})
-OF_REQUEST = frozenset({"$check-eligibility", "$no-service"})
+OF_REQUEST = frozenset({"$check-eligibility", "$no-service", "$refer"})
 OF_TASK = frozenset({"$forward", "$hand-off", "$authorize"})
 OF_SUBSCRIPTION = frozenset(
     f"${name}"

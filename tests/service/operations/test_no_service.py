@@ -13,6 +13,7 @@ from service.workflow.unmet_needs import URL
 from tests.service.conftest import AppClient
 from tests.service.world import CBO1, ECM1, request, task
 
+POSTGRESQL_IN_DEEP = True
 pytestmark = pytest.mark.asyncio
 WHY = {"name": "reason", "valueCode": "no-capacity"}
 SEARCHED = {"name": "searched", "valueString": "food within 10 miles"}

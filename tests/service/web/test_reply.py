@@ -145,6 +145,30 @@ async def test_what_is_missing_is_said_and_nothing_changes(desk: Desk) -> None:
     assert (await desk.task(link.task))["status"] == "accepted"
 
 
+SUPPORT = {"coding": [{"system": "https://enlace.example.org/fhir/CodeSystem/cs-service", "code": "housing-deposits"}]}
+
+
+@pytest.mark.parametrize(
+    ("buttons", "business"),
+    [
+        (("Accept", "Done"), "referral-loop-closed"),
+        (("Not eligible",), "declined"),
+        (("Accept", "Another reason"), "referral-loop-closed"),
+    ],
+)
+async def test_a_community_support_keeps_its_closed_loop_status(
+    desk: Desk, buttons: tuple[str, ...], business: str
+) -> None:
+    task = await desk.refer(request={"code": {**SUPPORT, "text": "Housing deposits"}})
+    phone, page = await desk.inside(task)
+    for button in buttons:
+        typed = {"on": "2026-03-06"} if button == "Done" else {"words-end": "The program ended"}
+        page = await phone.pressed(page, button, **typed)
+        assert page.status_code == 200
+    status = (await desk.task(task["id"]))["businessStatus"]["coding"]
+    assert [one["code"] for one in status] == [business]
+
+
 # --- odd states ------------------------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from tests.service.conftest import AppClient
 from tests.service.search.test_directory import place, service
 from tests.service.world import CBO1, CBO2, put
 
+POSTGRESQL_IN_DEEP = True
 DAY_US = 86_400_000_000
 
 

@@ -20,6 +20,7 @@ from service.workflow.directory_import import Imported, import_package
 from tests.mappers.hsds.made_up import plain, records
 from tests.service.conftest import AppClient
 
+POSTGRESQL_IN_DEEP = True
 MANY = 10_000 if os.environ.get("ENLACE_TEST_DEEP") else 120
 
 

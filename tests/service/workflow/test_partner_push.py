@@ -149,6 +149,40 @@ async def test_what_was_withdrawn_before_it_was_sent_is_never_sent(
     assert not there.tasks() and (await row(world, fhir_id)).state == "closed"
 
 
+async def test_what_was_withdrawn_after_a_kill_is_withdrawn_there_too(
+    world: Store, app_client: AppClient, clock: FrozenClock, there: FakePartner
+) -> None:
+    there.killed_after = "POST"
+    fhir_id = await opened(app_client)
+    killed = worker(world, there)
+    await killed._begin()
+    await asyncio.gather(*killed._turns, return_exceptions=True)
+    await withdraw(app_client, fhir_id)
+    await look(world, clock, there)
+    (sent,) = there.tasks()
+    assert sent["status"] == "cancelled" and (await row(world, fhir_id)).state == "closed"
+
+
+async def test_a_refused_note_ends_no_referral(
+    world: Store, app_client: AppClient, clock: FrozenClock, there: FakePartner
+) -> None:
+    def refuses(method: str, _url: str, answer: Any) -> Any:
+        return there._json(422, {"resourceType": "OperationOutcome"}) if method == "PUT" else answer
+
+    fhir_id = await opened(app_client)
+    await worker(world, there).drain()
+    there.spoil = refuses
+    http = await app_client("ecm-provider", ECM1)
+    stands = await http.get(f"/Task/{fhir_id}")
+    body = stands.json() | {"note": [{"text": "Call first."}]}
+    assert (await http.put(f"/Task/{fhir_id}", json=body, headers={"If-Match": stands.headers["etag"]})).is_success
+    await look(world, clock, there)
+    assert (await row(world, fhir_id)).state == "refused"
+    there.moves("accepted")
+    await look(world, clock, there)
+    assert (await here(world, fhir_id))["status"] == "accepted"
+
+
 async def withdraw(app_client: AppClient, fhir_id: str, status: str = "cancelled") -> None:
     http = await app_client("ecm-provider", ECM1)
     stands = await http.get(f"/Task/{fhir_id}")

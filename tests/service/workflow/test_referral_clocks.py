@@ -14,9 +14,10 @@ from service.workflow.referral_clocks import OVERDUE, overdue_of, running
 from service.workflow.timer_kinds import TimersError, fitting, kinds, kinds_of
 from tests.scenarios.adt_truth import resources
 from tests.service.conftest import AppClient
+from tests.service.workflow.calaim_world import asked
 from tests.service.workflow.referral_world import DAY, DONE, HOUR, WHY, drain, pass_by, referral
 from tests.service.workflow.tcs_world import context
-from tests.service.world import CBO1, ECM1, change_of, make, put, ref
+from tests.service.world import CBO1, ECM1, PLAN1, change_of, make, put, ref
 
 POSTGRESQL_IN_DEEP = True
 ALL = ["acknowledge", "close", "stalled", "stalled-again"]
@@ -85,8 +86,8 @@ async def test_a_breach_is_marked_and_told_once(world: Store, app_client: AppCli
     assert (await (await one.ecm()).get(f"/Task/{item['id']}")).status_code == 200
     assert (await (await one.cbo()).get(f"/Task/{item['id']}")).status_code == 404
     assert (await (await one.cbo()).get(f"/Communication/{message['id']}")).status_code == 200
-    for asked, total in (("acknowledge", 1), ("close", 0), ("acknowledge,close", 1)):
-        found = (await (await one.ecm()).get(f"/Task?overdue={asked}&_total=accurate")).json()
+    for code, total in (("acknowledge", 1), ("close", 0), ("acknowledge,close", 1)):
+        found = (await (await one.ecm()).get(f"/Task?overdue={code}&_total=accurate")).json()
         assert found["total"] == total
     assert "stalled" in await one.clocks(), "the mark is no move"
 
@@ -233,3 +234,14 @@ async def test_a_promise_that_a_client_writes_has_its_clock(world: Store, app_cl
     assert overdue_of((await resources(world, "Task"))[moved["id"]]) == ["follow-up"]
     [message] = [m for m in await one.told("referral-overdue") if m["about"] == [ref(f"Task/{moved['id']}")]]
     assert message["recipient"] == [ref(ECM1)]
+
+
+@pytest.mark.parametrize(
+    ("service", "owner", "waits"), [("housing-deposits", PLAN1, False), ("housing-deposits", CBO1, True)]
+)
+async def test_a_plan_that_decides_has_its_own_clock(
+    world: Store, app_client: AppClient, service: str, owner: str, waits: bool
+) -> None:
+    number = await asked(world, app_client, service, owner)
+    found = [one.kind for one in await rows.listed(world, "", "running", 99) if one.subject == f"Task/{number}"]
+    assert ("referral-acknowledge" in found) is waits and "referral-stalled" in found
