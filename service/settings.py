@@ -4,7 +4,6 @@ Source: contract.md "Settings", decisions.md 26 and 36. pydantic-settings ignore
 0.3 s to import), so the environment is compared by hand here and pydantic checks the values.
 """
 
-import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -29,12 +28,13 @@ from service.key_files import (
     make_key,
 )
 from service.setting_forms import FORMS
+from service.setting_names import PREFIX, unknown
+from service.setting_names import variable as variable
 from service.setting_urls import default_password, hostname, login, stays_near
 
 if TYPE_CHECKING:
     import ssl
 
-PREFIX = "ENLACE_"
 IGNORED = "ENLACE_TEST_"
 """Names that steer the tests; the service never reads them."""
 
@@ -178,8 +178,8 @@ class Settings(BaseModel):
     )
     measure_small_cell: Annotated[int, Field(ge=0, le=1000)] = Field(
         11,
-        description="Counts from 1 up to below this are not shown in measures to others than the operator, nor what they "
-        "could be worked out from. 0: all are shown.",
+        description="Counts from 1 up to below this are not shown in measures to others than the operator, nor what "
+        "they could be worked out from. 0: all are shown.",
     )
     unmatched_days: Annotated[int, Field(ge=0, le=3650)] = Field(
         30,
@@ -310,7 +310,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         if given.upper().startswith(IGNORED):
             continue
         if given not in known:
-            problems.append(_unknown(given, known))
+            problems.append(unknown(given, known))
         elif environ[given].strip():
             values[known[given]] = environ[given].strip()
     try:
@@ -320,11 +320,6 @@ def load(environ: Mapping[str, str]) -> Settings:
     if problems:
         raise SettingsError(problems)
     return settings
-
-
-def variable(field: str) -> str:
-    """Name of the environment variable of a field."""
-    return PREFIX + field.upper()
 
 
 def describe() -> list[tuple[str, str, str]]:
@@ -341,12 +336,6 @@ def _shown(default: object) -> str:
     return "" if default in (None, (), "") else str(default)
 
 
-def _unknown(given: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(given.upper(), list(known), n=1, cutoff=0.7)
-    remedy = f"did you mean {near[0]}?" if near else "remove it, or see docs/settings.md."
-    return f"{_printable(given)} is not a setting of Enlace: {remedy}"
-
-
 def _bad_value(item: dict[str, Any]) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "literal_error":
@@ -355,10 +344,6 @@ def _bad_value(item: dict[str, Any]) -> str:
         message = "must be a whole number"
     message = message.replace("Input should be", "must be")
     return f"{variable(str(item['loc'][0]))} has a bad value: it {message}."
-
-
-def _printable(name: str) -> str:
-    return "".join(c if c.isascii() and (c.isalnum() or c == "_") else "?" for c in name[:64])
 
 
 def _production_problems(settings: Settings) -> Iterable[str]:

@@ -104,6 +104,9 @@ BATCH = 50
 TRIES = 16
 POLL_S = 1.0
 KEEP_US = 7 * 86_400_000_000
+UNKNOWN_S = 300
+"""So long waits a job of a kind that this release does not know: during an upgrade a worker of the next one takes it,
+before eight attempts have made it dead."""
 
 
 class WorkerLost(Exception):
@@ -262,7 +265,7 @@ class Worker:
             if job.kind in GIVEN_UP:
                 statements.append(GIVEN_UP[job.kind](job.payload, job.id, name))
         else:
-            delay_s = min(2**job.attempts, 300)
+            delay_s = min(2**job.attempts, 300) if job.kind in HANDLERS else UNKNOWN_S
             log(
                 JOB_FAILED,
                 job=job.id,

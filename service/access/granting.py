@@ -15,6 +15,7 @@ from service.access.panels import CANDIDATE, SELF
 from service.caller import Role
 from service.errors import Category, FhirError, Issue
 from service.search.dates import MAX_US
+from service.search.references import normal_reference
 from service.search.values import patient_of
 from service.store import epochs, panels
 from service.store.change import ABSENT, Change, PanelRow, Stale, Write
@@ -29,18 +30,33 @@ _RECORD = {"Task": "a view"}
 _TO_FULFIL = ("task-owner", CANDIDATE)
 
 
-def is_referral(resource: Resource) -> bool:
-    """A Task about a ServiceRequest, whose own requester referred the member (workflow/referrals.py)."""
+def is_referral(resource: Resource, base_url: str) -> bool:
+    """A Task about a ServiceRequest here, whose own requester refers the member: workflow/referrals.py sees to it.
+
+    One on another server is nobody's here: who fulfils a Task would hand the member on under it.
+    """
     about = resource.get("focus")
-    return isinstance(about, dict) and "ServiceRequest/" in str(about.get("reference", ""))
+    written = str(about.get("reference", "")) if isinstance(about, dict) else ""
+    return (normal_reference(written, base_url) or "").startswith("ServiceRequest/")
 
 
 async def _without_own(
-    ctx: Context, rows: Sequence[PanelRow], former: Sequence[Given], selves: frozenset[int], source: int
+    ctx: Context,
+    rows: Sequence[PanelRow],
+    former: Sequence[Given],
+    selves: frozenset[int],
+    source: int,
+    has: set[int],
 ) -> tuple[PanelRow, ...]:
-    """A Task that is no referral keeps nobody's own view: who has the member by Tasks alone gives itself no row."""
+    """A Task that is no referral keeps nobody's own view: who has the member by Tasks alone gives itself no row.
+
+    has: gets the patient whom it may give, so that this is asked once.
+    """
     own = [row for row in gained(rows, former) if row.subject in selves]
-    if not own or await may_give(ctx, "Task", own[0].patient, source, by_task=False):
+    if not own:
+        return tuple(rows)
+    if await may_give(ctx, "Task", own[0].patient, source, by_task=False):
+        has.add(own[0].patient)
         return tuple(rows)
     return tuple(row for row in rows if row not in own)
 
@@ -49,12 +65,13 @@ async def granted(ctx: Context, write: Write) -> Write:
     """The Write with the panel rows that the caller may give; 403 where it gains rows that it may not give."""
     if ctx.restriction.unrestricted or not write.panel:
         return write
-    source, by_task = ctx.store.keys.resource(write.reference), is_referral(write.resource or {})
+    source, by_task = ctx.store.keys.resource(write.reference), is_referral(write.resource or {}, ctx.settings.base_url)
     former = await panels.given(ctx.store, source) if write.expect != ABSENT else []
     selves = _selves(ctx) if write.rtype == "Task" else frozenset()
     wanted = given_by(write.panel, former, selves, ctx.now_us)
+    has: set[int] = set()
     if write.rtype == "Task" and not by_task:
-        wanted = await _without_own(ctx, wanted, former, selves, source)
+        wanted = await _without_own(ctx, wanted, former, selves, source, has)
     itself = by_itself(wanted, former, ctx.organization_key, ctx.now_us, plan=ctx.caller.role is Role.MCP)
     claimed = [replace(asked, role=kept.role) for asked, kept in zip(wanted, itself, strict=True)]
     gains = {row.patient for row in gained(claimed, former)}
@@ -62,7 +79,7 @@ async def granted(ctx: Context, write: Write) -> Write:
         return replace(write, panel=wanted)
     if wanted and await _wrote(ctx, write.rtype, wanted[0].patient):
         return replace(write, panel=wanted)
-    for patient in gains:
+    for patient in gains - has:
         if await may_give(ctx, write.rtype, patient, source, by_task=by_task):
             continue
         text = _REFUSED.format(what=_RECORD.get(write.rtype, "the record"))
@@ -111,10 +128,12 @@ def gained(rows: Sequence[PanelRow], former: Sequence[Given]) -> list[PanelRow]:
 def given_by(
     rows: Sequence[PanelRow], former: Sequence[Given], selves: frozenset[int], now_us: int
 ) -> tuple[PanelRow, ...]:
-    """Nobody gives itself a Task to fulfil; the days after an end are counted from the first end, and only once."""
+    """Nobody gives itself a Task to fulfil, but for one that it was offered; the days after an end are counted from the
+    first end, and only once."""
     kept = []
     for row in rows:
-        had = [one for one in former if (one.subject, one.role) == (row.subject, row.role)]
+        roles = (row.role, CANDIDATE) if row.role == "task-owner" else (row.role,)
+        had = [one for one in former if one.subject == row.subject and one.role in roles]
         over = row.end_us <= now_us
         if not had and (over or (row.role in _TO_FULFIL and row.subject in selves)):
             continue

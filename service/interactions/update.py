@@ -133,7 +133,7 @@ async def replaced(
     """The Change of a structurally sound new version. kind: update or patch, for the audit row."""
     rtype = resource["resourceType"]
     old = parse(current.body)
-    author = await store_read.source_org(ctx.store, current.key)
+    author = current.source_org
     others = author != ctx.organization_key and not ctx.restriction.unrestricted
     if others and rtype not in SHARED and not is_own_entry(ctx.caller, old):
         text = f"Only the organization that wrote this {rtype} may change it."

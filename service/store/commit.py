@@ -30,8 +30,9 @@ from service.store.change import (
     Written,
 )
 from service.store.credentials import DIRECTORY
+from service.store.index_removal import drop_index
 from service.store.slots import Slot, updated_us
-from service.store.steps import Collision, DeleteIn, DeletePairs, FetchIn, Insert, Outcome, Rows, Run, Step
+from service.store.steps import Collision, DeleteIn, FetchIn, Insert, Outcome, Rows, Run, Step
 
 OPS = {True: 1, False: 2}
 
@@ -378,7 +379,7 @@ def _write(plan: _Plan, slot: Slot, bumped: Iterable[int], now_us: int) -> Gener
         # Before the new jobs: one that has the dedupe of a job that ends here is its successor and no repeat of it.
         yield Run("UPDATE job SET state = ?, last_error = ?, dedupe = NULL, lease = 0 WHERE id = ?", plan.ended)
     if plan.old_vids:
-        yield from _drop_index(plan.old_vids)
+        yield from drop_index(plan.old_vids)
     if plan.panel_sources:
         yield DeleteIn("panel", "source", sorted(plan.panel_sources))
     for table in _ORDER:
@@ -391,17 +392,3 @@ def _write(plan: _Plan, slot: Slot, bumped: Iterable[int], now_us: int) -> Gener
     epochs = [(subject, 1) for subject in sorted(bumped)]
     if epochs:
         yield Insert("access_epoch", epochs, "ON CONFLICT (subject) DO UPDATE SET epoch = access_epoch.epoch + 1")
-
-
-def _drop_index(vids: list[int]) -> Generator[Step, Rows, None]:
-    """Takes the former versions out of the index, exactly: their keys were kept with them."""
-    ordered = sorted(vids)
-    pairs: list[tuple[int, int]] = []
-    for vid, kept in (yield FetchIn("version", "vid, keys", "vid", ordered)):
-        old = array("q")
-        old.frombytes(kept or b"")
-        pairs += [(key, vid) for key in old]
-    if pairs:
-        yield DeletePairs(sorted(pairs))
-    for table in ("ix_date", "ix_str", "ix_num", "ref"):
-        yield DeleteIn(table, "vid", ordered)

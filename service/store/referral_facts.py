@@ -83,8 +83,11 @@ def _row(event: Event, number: int, at: str) -> tuple[str, list[Any]]:
 
 def put(keys: Keys, event: Event, number: int, now_us: int) -> Statement:
     """The event, of the version of `source` that stands when the Change is committed: it must be written with it."""
-    chosen, params = _row(event, number, f"(CASE WHEN {AT} < {int(now_us)} THEN {int(now_us)} ELSE {AT} END)")
-    return Statement(f"{_INTO}SELECT {chosen} FROM resource r WHERE r.key = ?", (*params, keys.resource(event.source)))
+    chosen, params = _row(event, number, "r.at_us")
+    # The time is a parameter: a text of its own for each event would be planned anew, by either database.
+    at = f"CASE WHEN {AT} < CAST(? AS BIGINT) THEN CAST(? AS BIGINT) ELSE {AT} END AS at_us"
+    source = f"(SELECT r.vid, r.labels, r.patient, {at} FROM resource r WHERE r.key = ?) r"
+    return Statement(f"{_INTO}SELECT {chosen} FROM {source}", (*params, now_us, now_us, keys.resource(event.source)))
 
 
 def put_of(event: Event, number: int, vid: int) -> Statement:

@@ -85,15 +85,6 @@ def cancelled(kind: str, subject: str, at_us: int) -> Statement:
     )
 
 
-def superseded(kind: str, subject: str, dedupe: str, at_us: int) -> Statement:
-    """As cancelled(), but for the one that takes their place: a commit does not keep the order of unlike statements."""
-    return Statement(
-        "UPDATE timer SET state = 'cancelled', ended_us = ? WHERE kind = ? AND subject = ? AND dedupe <> ? "
-        "AND state = 'running'",
-        (at_us, kind, subject, dedupe),
-    )
-
-
 REVIEW = "match_review/"
 """Subject of the timer of a review of a match, with its number."""
 

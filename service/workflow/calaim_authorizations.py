@@ -48,7 +48,7 @@ async def check(step: Step) -> None:
     now = authorization_of(step.new)
     if now == was:
         return
-    service = await service_of_task(step.ctx, step.new)
+    service = await service_of_task(step.ctx, step.new, step.stored)
     if service is None:
         return
     if not await is_plan_task(step.ctx, {**step.new, "businessStatus": old.get("businessStatus")}):
@@ -101,14 +101,21 @@ def _issues(service: Service, task: Resource, was: Authorization, now: Authoriza
     return found + (_approval(service, status, now) if now.outcome in APPROVED else [])
 
 
+_IN_EXTENSION = "parameter {} of $authorize (in the Task: extension enlace-authorization)"
+_COUNTED = {"minutes": ("hours", "20 h"), "cents": ("dollars", "1500 USD")}
+"""Unit of a cap -> (its name for people, an example)"""
+
+
 def _approval(service: Service, status: str, now: Authorization) -> list[Issue]:
     found = []
     if status in ("draft", "requested"):
         found.append(_issue("What is approved is accepted: set status accepted with it.", "status"))
     if not now.number:
-        found.append(_issue("An approval has a number: extension enlace-authorization.", "extension", "required"))
+        text = f"An approval has a number: {_IN_EXTENSION.format('number')}."
+        found.append(_issue(text, "extension", "required"))
     if now.start_us == MIN_US or now.end_us == MAX_US or now.start_us >= now.end_us:
-        found.append(_issue("An approval has a period with its first and its last day.", "extension", "required"))
+        text = f"An approval has a period with its first and its last day: {_IN_EXTENSION.format('period')}."
+        found.append(_issue(text, "extension", "required"))
     unit = needs_quantity(service.caps)
     if unit:
         try:
@@ -116,7 +123,9 @@ def _approval(service: Service, status: str, now: Authorization) -> list[Issue]:
                 raise Inexact("say how much")
             units_of(now.quantity, now.unit, unit)
         except Inexact as error:
-            text = f"{service.title} has a cap in {unit}: output authorized-quantity, {error}."
+            of, such = _COUNTED[unit]
+            text = f"{service.title} has a cap in {of}: {error}: parameter quantity, such as {such}, of $authorize "
+            text += "(in the Task: output authorized-quantity)."
             found.append(_issue(text, "output", "required"))
     return found
 
@@ -206,11 +215,11 @@ async def _streamlined(step: Step, service: Service, was: Authorization) -> list
 
 async def followed(step: Step) -> None:
     """After a write of a Task: clocks, what is used of caps, facts for measures, and the work of a decline."""
-    service = await service_of_task(step.ctx, step.new)
+    service = await service_of_task(step.ctx, step.new, step.stored)
     if service is None:
         return
     ctx, change, old, new = step.ctx, step.change, step.old or {}, step.new
-    if not await is_plan_task(ctx, new):
+    if not await is_plan_task(ctx, new, step.stored):
         _provider_task(step)
         return
     was, now = authorization_of(old), authorization_of(new)

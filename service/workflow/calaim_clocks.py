@@ -6,7 +6,6 @@ Rows of timers.json; facts/california.md B.1, C.4. They start and end in the Cha
 from fhir_profiles import Resource
 from service.access.context import Context
 from service.search.dates import MAX_US, MIN_US
-from service.store import timers as rows
 from service.store.change import Change
 from service.workflow import timers
 from service.workflow.calaim_caps import DAY_US
@@ -98,6 +97,6 @@ def _start(
 ) -> None:
     """Nothing where an installation took the kind out of its table."""
     if kind in kinds():
-        timer = timers.start(ctx, change, kind, reference, patient, start_us, cause=cause, until_us=until_us)
-        if cause:
-            change.statements.append(rows.superseded(kind, reference, timer.dedupe, ctx.now_us))
+        if cause:  # it takes the place of the former one
+            timers.cancelled(ctx, change, kind, reference)
+        timers.start(ctx, change, kind, reference, patient, start_us, cause=cause, until_us=until_us)

@@ -2,7 +2,7 @@
 
 facts/california.md B.3, R42: looked at when a service is asked for and on each feed that names a program (Observation
 Program Enrollment Status, EpisodeOfCare, Coverage). The rules: property `rule` of code system overlap-program, and
-`overlaps` of the catalogue. A program that stands in labelled data is not named: who may read it finds it.
+`overlaps` of the catalogue. Of a program that stands in labelled data only those hear who may see such data.
 """
 
 import json
@@ -76,7 +76,7 @@ async def look(ctx: Context, payload: dict[str, Any]) -> Change:
     patient, change = str(payload["patient"]), Change()
     wanted = ("Observation", "EpisodeOfCare", "Coverage", "ServiceRequest")
     rows = [(parse(body), labels) for body, labels in await offers.records_of(ctx.store, patient, wanted, MOST)]
-    hidden = {f"{one['resourceType']}/{one['id']}": bool(labels) for one, labels in rows}
+    hidden = {f"{one['resourceType']}/{one['id']}": labels for one, labels in rows}
     records: dict[str, list[Resource]] = {}
     for one, _ in rows:
         records.setdefault(one["resourceType"], []).append(one)
@@ -89,7 +89,7 @@ async def look(ctx: Context, payload: dict[str, Any]) -> Change:
             rule = rule_of(program, service)
             if rule in _WORDS:
                 name = f"{source['resourceType']}/{source['id']}"
-                secret = hidden.get(name, False)
+                secret = hidden.get(name, 0)
                 title = "Another program" if secret else rules()[program][1]
                 text = _WORDS[rule].format(program=title, service=service.title)
                 await opened(
@@ -102,10 +102,18 @@ async def look(ctx: Context, payload: dict[str, Any]) -> Change:
                     text=text,
                     reason=reference,
                     focus="" if secret else name,
+                    labels=secret,
+                    author=await _author(ctx, name) if secret else None,
                 )
         if service.code == ECM and reason:
             await _elsewhere(ctx, change, records, starter, owner)
     return change
+
+
+async def _author(ctx: Context, name: str) -> int | None:
+    """Whose record it is: what is said about it is labelled as it is, and hidden from all but its author alike."""
+    found = await ctx.head(name)
+    return found.source_org if found is not None else None
 
 
 def _asked(records: Mapping[str, list[Resource]]) -> list[tuple[Service, str, Resource]]:

@@ -10,7 +10,7 @@ from fhir_profiles import Resource
 from fhir_profiles.terminology import code_systems
 from service.access.context import Context, parse
 from service.search.references import normal_reference
-from service.store import offers, tasks
+from service.store import epochs, offers, tasks
 from service.store.change import Change
 from service.workflow.calaim_catalogue import CS_SYSTEM, ECM, EPISODE_SYSTEM, Service, services_of
 from service.workflow.calaim_tasks import CLOSED, OUTPUTS, named, service_of_task, stored
@@ -31,6 +31,8 @@ async def ask(ctx: Context, payload: dict[str, Any]) -> Change:
     if task is None or service is None:
         return change
     request = named(ctx, task, "focus")
+    subject = tasks.subject(ctx.store, request)
+    change.epochs[subject] = await epochs.epoch(ctx.store, subject)  # before looking: another one opened meanwhile
     siblings = [parse(body) for _, body in await tasks.focused(ctx.store, request)]
     if any(one.get("status") not in (*CLOSED, "draft") or one.get("status") == "completed" for one in siblings):
         for one in siblings:

@@ -4,7 +4,7 @@ The plan's Task (owner: the member's plan) is the request for authorization; tho
 its children. facts/california.md C.1.
 """
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -28,6 +28,8 @@ DECIDED = frozenset({*APPROVED, "denied", "withdrawn"})
 STREAMLINED = ("streamlined-active", "streamlined-expired")
 QUANTITY, NOTICE, EXCEPTION = "authorized-quantity", "notice-of-action", "cap-exception"
 CLOSED = frozenset({"rejected", "cancelled", "failed", "completed", "entered-in-error"})
+Look = Callable[[str], Awaitable[Resource | None]]
+"""As stored(), of who has read it already (steps.Step.stored)."""
 MOST_STEPS = 4
 """So many requests up a chain the service is looked for."""
 
@@ -60,13 +62,13 @@ def named(ctx: Context, resource: Resource, element: str) -> str:
     return normal_reference(reference_of(resource, element), ctx.settings.base_url) or ""
 
 
-async def service_of_task(ctx: Context, task: Resource) -> Service | None:
+async def service_of_task(ctx: Context, task: Resource, look: Look | None = None) -> Service | None:
     """Of the ServiceRequest in focus, or of one that it is based on."""
     reference = named(ctx, task, "focus")
     for _ in range(MOST_STEPS):
         if not reference.startswith("ServiceRequest/"):
             return None
-        request = await stored(ctx, reference)
+        request = await (look(reference) if look else stored(ctx, reference))
         if request is None:
             return None
         service = service_of(request)
@@ -83,7 +85,7 @@ def _based(request: Resource) -> list[Any]:
     return [one for one in request.get("basedOn") or () if isinstance(one, dict)]
 
 
-async def is_plan_task(ctx: Context, task: Resource) -> bool:
+async def is_plan_task(ctx: Context, task: Resource, look: Look | None = None) -> bool:
     """Its owner pays for the member, or is a payer by the directory; or a plan has decided on it already."""
     owner = named(ctx, task, "owner")
     if not owner.startswith("Organization/"):
@@ -92,7 +94,7 @@ async def is_plan_task(ctx: Context, task: Resource) -> bool:
         return True
     if owner in await stays.responsible(ctx.store, named(ctx, task, "for"), "payor", ctx.now_us):
         return True
-    organization = await stored(ctx, owner) or {}
+    organization = await (look(owner) if look else stored(ctx, owner)) or {}
     codings = [c for one in organization.get("type") or () for c in one.get("coding") or ()]
     return any(c.get("system") == ORGANIZATION_TYPES and c.get("code") in ("pay", "ins") for c in codings)
 

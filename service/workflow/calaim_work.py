@@ -9,6 +9,7 @@ from typing import Any
 
 from fhir_profiles import Resource
 from service.access.context import Context
+from service.access.labels import stamped
 from service.clock import instant
 from service.store import stays
 from service.store.change import ABSENT, Change
@@ -35,8 +36,14 @@ async def opened(
     reason: str = "",
     focus: str = "",
     inputs: Sequence[dict[str, Any]] = (),
+    labels: int = 0,
+    author: int | None = None,
 ) -> None:
-    """Adds the Task to the Change; nothing where it is there already, whatever became of it. cause: makes its id."""
+    """Adds the Task to the Change; nothing where it is there already, whatever became of it. cause: makes its id.
+
+    labels: of what it tells of. author: key of the organization in whose name it is, the owner where none is given. As
+    its own requester the owner gets no view of a member whom it does not have.
+    """
     fhir_id = _PREFIX[code] + derived_id(code, *cause)
     if not owner or await stored(ctx, f"Task/{fhir_id}") is not None:
         return
@@ -52,6 +59,7 @@ async def opened(
         "for": {"reference": patient, **_display(member)},
         "authoredOn": instant(ctx.now_us),
         "lastModified": instant(ctx.now_us),
+        "requester": {"reference": owner},
         "owner": {"reference": owner},
     }
     if focus:
@@ -60,7 +68,8 @@ async def opened(
         task["reasonReference"] = {"reference": reason}
     if inputs:
         task["input"] = list(inputs)
-    await derived.put(ctx, change, task, ABSENT, f"calaim-{code}", source_org=ctx.store.keys.resource(owner))
+    author = ctx.store.keys.resource(owner) if author is None else author
+    await derived.put(ctx, change, stamped(task, labels), ABSENT, f"calaim-{code}", source_org=author)
 
 
 async def done(ctx: Context, change: Change, code: str, cause: Sequence[str]) -> None:

@@ -78,11 +78,13 @@ def _noted(plan: Resource, task: Resource, planned: list[str], base_url: str, *,
 
 
 def _add(activity: dict[str, Any], task: Resource, now_us: int, words: bool) -> None:
+    """words: also what the Task says, and whose it was; else references alone, which each reader's rights open or not.
+    """
     note = _note(task, words)
     if any(one.get("text") == note for one in activity.get("progress") or ()):
         return
     progress: dict[str, Any] = {"time": date_time(now_us), "text": note}
-    if reference_of(task, "owner").startswith(("Organization/", "Practitioner/")):
+    if words and reference_of(task, "owner").startswith(("Organization/", "Practitioner/")):
         progress["authorReference"] = {"reference": reference_of(task, "owner")}
     activity["progress"] = [*(activity.get("progress") or ()), progress]
     outputs = task.get("output") or ()
@@ -90,7 +92,8 @@ def _add(activity: dict[str, Any], task: Resource, now_us: int, words: bool) -> 
     made = [o["valueReference"] for o in outputs if o.get("valueReference", {}).get("reference")]
     new = [one for one in made if one["reference"] not in known and not one["reference"].startswith(NOT_OUTCOMES)]
     if new:
-        activity["outcomeReference"] = [*(activity.get("outcomeReference") or ()), *map(dict, new)]
+        bare = [dict(one) if words else {"reference": one["reference"]} for one in new]
+        activity["outcomeReference"] = [*(activity.get("outcomeReference") or ()), *bare]
     concepts = [o["valueCodeableConcept"] for o in outputs if words and o.get("valueCodeableConcept")]
     coded = [one for one in concepts if one not in (activity.get("outcomeCodeableConcept") or ())]
     if coded:

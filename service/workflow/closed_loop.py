@@ -64,10 +64,10 @@ DISPLAYS = {
 
 async def completed(step: Step) -> None:
     """Before a write of a Task: status and reason of the closed loop, their dates; 422 where a client's do not fit."""
-    service = await service_of_task(step.ctx, step.new)
+    service = await service_of_task(step.ctx, step.new, step.stored)
     if service is None or not service.closed_loop or step.new.get("status") in UNCHANGED:
         return
-    plan = await is_plan_task(step.ctx, step.new)
+    plan = await is_plan_task(step.ctx, step.new, step.stored)
     old, new = step.old or {}, dict(step.new)
     status, issues = str(new.get("status")), list[Issue]()
     _set(step, new, "businessStatus", STATUS, (PLAN if plan else PROVIDER).get(status, ("",)), issues)

@@ -4,12 +4,15 @@ What a job decides (a mirrored state, a cascade, a rule of an organization) goes
 type, its timers, facts and notices need no second way in.
 """
 
+from dataclasses import replace
+
 from fhir_profiles import Resource
-from service.access.context import Context, Pending
+from service.access.context import Context, Pending, parse
+from service.access.granting import given_by
 from service.access.labels import carried
 from service.search.values import patient_of
-from service.store import read
-from service.store.change import ABSENT, Change
+from service.store import panels
+from service.store.change import ABSENT, Change, Write
 from service.workflow.steps import Step, run_after, run_before
 
 
@@ -29,17 +32,27 @@ async def put(
     rtype, reference = resource["resourceType"], f"{resource['resourceType']}/{resource['id']}"
     old = None
     if version != ABSENT:
-        found, standing = await ctx.head(reference), await ctx.resource(reference)
-        old = standing[0] if standing else None
-        source_org = await read.source_org(ctx.store, found.key) if found is not None else source_org
+        found, pending = await ctx.head(reference), ctx.pending.get(reference)
+        stored = parse(found.body) if found is not None and pending is None else None
+        old = pending.resource if pending is not None else stored
+        source_org = found.source_org if found is not None else source_org
         resource = carried(old, resource) if old is not None else resource
     step = Step(ctx, "create" if old is None else "update", resource, old, change)
     await run_before(step)
     change.writes[:] = [one for one in change.writes if one.reference != reference]
-    change.writes.append(ctx.write(step.new, version, source_org=source_org))
+    write = ctx.write(step.new, version, source_org=source_org)
+    change.writes.append(write if old is None or rtype != "Task" else await _giving_no_more(ctx, write))
     ctx.pending[reference] = Pending(step.new, version)
     await run_after(step)
     patient = patient_of(step.new, rtype, ctx.settings.base_url)
     action = "C" if old is None else "U"
     change.audit.append(ctx.audit(action, "derived", reference, (patient,) if patient else (), reason=rule))
     return step.new
+
+
+async def _giving_no_more(ctx: Context, write: Write) -> Write:
+    """A Task that a rule writes on gives its member to whom it did before, no longer: a right that its own writer was
+    not given would else come with the next rule."""
+    former = await panels.given(ctx.store, ctx.store.keys.resource(write.reference))
+    everybody = frozenset(row.subject for row in write.panel)
+    return replace(write, panel=given_by(write.panel, former, everybody, ctx.now_us))

@@ -1,5 +1,7 @@
 """Services of the directory by a search, for the service's own work: the same parameters as GET /HealthcareService."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from fhir_profiles import Resource
@@ -19,7 +21,14 @@ class NotAsked(Exception):
 
 
 async def entries(ctx: Context, params: list[tuple[str, str]], rtype: str = "HealthcareService") -> list[Resource]:
-    """One page of a search that no caller's rights narrow. Raises NotAsked."""
+    """The first page of a search that no caller's rights narrow. Raises NotAsked."""
+    return (await page(ctx, params, rtype=rtype))[0]
+
+
+async def page(
+    ctx: Context, params: list[tuple[str, str]], after: Sequence[Any] | None = None, rtype: str = "HealthcareService"
+) -> tuple[list[Resource], tuple[Any, ...] | None]:
+    """As entries(), behind a position; and the position behind which there are more, or None."""
     try:
         criteria = query.parse(
             rtype,
@@ -30,10 +39,11 @@ async def entries(ctx: Context, params: list[tuple[str, str]], rtype: str = "Hea
             base_url=ctx.settings.base_url,
             may=ALL,
         )
-        page = await find.search(ctx.store, criteria, EVERYTHING, include_restriction=EVERYTHING)
+        criteria = replace(criteria, after=tuple(after) if after else None)
+        found = await find.search(ctx.store, criteria, EVERYTHING, include_restriction=EVERYTHING)
     except FhirError as error:
         raise NotAsked(" ".join(issue.diagnostics for issue in error.issues)) from None
-    return [parse(one.body) for one in page.matches]
+    return [parse(one.body) for one in found.matches], found.next
 
 
 async def services(

@@ -5,21 +5,23 @@ The organization writes its entry with a new enlace-verified date and completes 
 """
 
 from dataclasses import replace
+from typing import Any
 
 from fhir_profiles import Resource
 from service.access.context import Context
 from service.clock import instant
 from service.store import tasks
-from service.store.change import ABSENT, Change, Claim, ClaimTaken, Job
+from service.store.change import ABSENT, Change, Job, Stale
 from service.workflow import derived
-from service.workflow.directory_find import entries, told
+from service.workflow.directory_find import entries, page, told
+from service.workflow.stay_identity import derived_id
 
 SYSTEM = "https://enlace.example.org/fhir/CodeSystem/review-task"
 CODE = "verify-entry"
 DAYS = 180
 """After so long without a look an entry is stale: half a year, in which telephone numbers and hours change."""
 MOST = 200
-"""Services asked about in one job; the others at the next one."""
+"""Services asked about in a day, the longest unverified first; and looked at in one job."""
 DAY_US = 86_400_000_000
 DUE_US = 30 * DAY_US
 OPEN = ("requested", "accepted", "in-progress", "on-hold")
@@ -35,10 +37,14 @@ async def services(ctx: Context, days: int, limit: int, *, untouched: bool = Fal
 
     untouched: only those that were not written in that time either.
     """
+    return [told(one) for one in await entries(ctx, _query(ctx, days, limit, untouched=untouched))]
+
+
+def _query(ctx: Context, days: int, limit: int, *, untouched: bool) -> list[tuple[str, str]]:
     asked = [("active", "true"), ("stale", str(days)), ("_sort", "verified"), ("_count", str(min(limit, 200)))]
     if untouched:
         asked.append(("_lastUpdated", f"lt{instant(ctx.now_us - days * DAY_US)}"))
-    return [told(one) for one in await entries(ctx, asked)]
+    return asked
 
 
 async def ask(ctx: Context, found: list[dict[str, str]]) -> set[str]:
@@ -51,22 +57,38 @@ async def ask(ctx: Context, found: list[dict[str, str]]) -> set[str]:
         try:
             if change.writes:
                 await ctx.store.commit(change)
-        except ClaimTaken:
+        except Stale:
             pass  # somebody asked at this moment
         asked.add(one["service"])
     return asked
 
 
-async def look(ctx: Context, _payload: dict[str, object]) -> Change:
-    """The job by the clock: one job for each service to ask about, so that each stands for itself."""
-    found = await services(ctx, DAYS, MOST, untouched=True)
-    jobs = [
-        Job("directory.ask", dict(one), ordering_key=one["service"], dedupe=f"ask {one['service']}") for one in found
-    ]
+async def look(ctx: Context, payload: dict[str, Any]) -> Change:
+    """The job by the clock: one job for each service to ask about, so that each stands for itself. {"after", "left"}:
+    goes on behind a page, past those who were asked and do nothing: they would else keep all others from being asked.
+    """
+    left = int(payload.get("left", MOST))
+    found, then = await page(ctx, _query(ctx, DAYS, MOST, untouched=True), payload.get("after"))
+    new = [told(one) for one in found]
+    new = [one for one in new if one["organization"].startswith("Organization/") and not await _asked(ctx, one)][:left]
+    jobs = [Job("directory.ask", dict(one), ordering_key=one["service"], dedupe=f"ask {one['service']}") for one in new]
+    if then is not None and left > len(new):
+        jobs.append(Job("directory.stale", {"after": list(then), "left": left - len(new)}))
     return Change(jobs=jobs)
 
 
-async def ask_one(ctx: Context, payload: dict[str, object]) -> Change:
+async def _asked(ctx: Context, one: dict[str, str]) -> bool:
+    """Once in 30 days, whatever became of it, and not while a Task about it is open."""
+    if await ctx.resource(f"Task/{_id_of(ctx, one)}") is not None:
+        return True
+    return bool(await tasks.about(ctx.store, one["service"], OPEN))
+
+
+def _id_of(ctx: Context, one: dict[str, str]) -> str:
+    return "ve-" + derived_id(CODE, one["service"], str(ctx.now_us // DUE_US))
+
+
+async def ask_one(ctx: Context, payload: dict[str, Any]) -> Change:
     one = {name: str(value) for name, value in payload.items()}
     return await _ask(ctx, one) if one["organization"].startswith("Organization/") else Change()
 
@@ -75,12 +97,8 @@ async def _ask(ctx: Context, one: dict[str, str]) -> Change:
     """Empty where the service is asked about already, or gone."""
     change = Change()
     service = await ctx.resource(one["service"])
-    if service is None or await tasks.about(ctx.store, one["service"], OPEN):
+    if service is None or await _asked(ctx, one):
         return change
-    slot = ctx.now_us // DUE_US
-    change.claims.append(
-        Claim(ctx.store.keys.of("verify-entry", one["service"], str(slot)), expires_us=ctx.now_us + DUE_US)
-    )
     # In its own name: a Task about no patient is seen by nobody else than its author.
     owner = ctx.store.keys.resource(one["organization"])
     await derived.put(ctx, change, task(ctx, one), ABSENT, RULE, source_org=owner)
@@ -91,7 +109,7 @@ def task(ctx: Context, one: dict[str, str]) -> Resource:
     now = instant(ctx.now_us)
     return {
         "resourceType": "Task",
-        "id": ctx.new_id(),
+        "id": _id_of(ctx, one),
         "status": "requested",
         "intent": "order",
         "priority": "routine",

@@ -154,10 +154,12 @@ async def changed(step: Step) -> None:
 def _clock(ctx: Context, change: Change, task: Resource, old: Resource) -> None:
     """timers.observed ends it with the Task."""
     due, reference = due_of(task), f"Task/{task['id']}"
-    if due is None or due == due_of(old) or KIND not in kinds():
+    if due == due_of(old) or task.get("status") in CLOSED or KIND not in kinds():
         return
     if due_of(old) is not None:
         timers.cancelled(ctx, change, KIND, reference)
+    if due is None:  # the day was taken out
+        return
     patient = normal_reference(reference_of(task, "for"), ctx.settings.base_url) or ""
     timers.start(ctx, change, KIND, reference, patient, ctx.now_us, cause=f"{reference}|{due}", until_us=due)
 

@@ -105,13 +105,17 @@ async def say_what_was_done(step: Step) -> None:
     task, ctx = step.new, step.ctx
     if task.get("status") != "completed" or (step.old or {}).get("status") == "completed":
         return
-    row = await partners.referral(ctx.store, str(task["id"]))
+    named = [
+        (one, normal_reference(reference_of(one, "valueReference"), ctx.settings.base_url) or "")
+        for one in task.get("output") or ()
+    ]
+    procedures = [(one, reference) for one, reference in named if reference.startswith("Procedure/")]
+    row = await partners.referral(ctx.store, str(task["id"])) if procedures else None
     if row is None or row.way != "in":
         return
     more: list[Resource] = []
-    for one in task.get("output") or ():
-        reference = normal_reference(reference_of(one, "valueReference"), ctx.settings.base_url) or ""
-        found = await ctx.head(reference) if reference.startswith("Procedure/") else None
+    for one, reference in procedures:
+        found = await ctx.head(reference)
         code = parse(found.body).get("code") if found is not None and not found.labels else None
         if code:
             more.append({"type": one["type"], "valueCodeableConcept": code})

@@ -50,6 +50,21 @@ async def completed(ctx: Context, task: Resource) -> tuple[Resource, list[Issue]
     return {**task, "restriction": {**restriction, "recipient": offered}}, []
 
 
+async def naming(ctx: Context, task: Resource, focus: str) -> list[Issue]:
+    """What of an open referral would tell its candidates who the member is; of them one alone is to learn that."""
+    if not recipients(task, ctx.settings.base_url):
+        return []
+    request = await ctx.resource(focus)
+    places = {"Task.for": task.get("for"), "ServiceRequest.subject": request[0].get("subject") if request else None}
+    text = "{} says who the member is, and all would read it to whom an open referral is offered: refer by a new "
+    text += "ServiceRequest and Task that leave display and identifier out."
+    return [
+        Issue(text.format(place), place, "business-rule")
+        for place, one in places.items()
+        if isinstance(one, dict) and ("display" in one or "identifier" in one)
+    ]
+
+
 async def owned(step: Step) -> None:
     """A PractitionerRole owns a referral for its Organization, which is noted beside it: rights are organizations'.
 

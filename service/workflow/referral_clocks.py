@@ -16,7 +16,7 @@ from service.store import clockless
 from service.store.change import Change, Job
 from service.workflow import timers
 from service.workflow.calaim_catalogue import ECM, service_of
-from service.workflow.calaim_tasks import is_plan_task
+from service.workflow.calaim_tasks import Look, is_plan_task, stored
 from service.workflow.parties import reference_of
 from service.workflow.steps import Step
 from service.workflow.timer_kinds import fitting, kinds
@@ -61,6 +61,11 @@ def running(task: Resource, before: tuple[str, ...] = ()) -> tuple[str, ...]:
     return tuple(one for one in found if one != CONTACT or not (held or business & CONTACTED))
 
 
+def may_run(task: Resource) -> tuple[str, ...]:
+    """As running(), of a Task as it stood: one on hold does not say whether there was a contact before."""
+    return running(task, (CONTACT,))
+
+
 def overdue_of(task: Resource) -> list[str]:
     return [str(e.get("valueCode")) for e in task.get("extension") or () if e.get("url") == OVERDUE]
 
@@ -80,7 +85,7 @@ def still_overdue(code: str, old: Resource, new: Resource) -> bool:
     if code == "stalled":
         return stands(old) == stands(new)
     kind = {"acknowledge": ACKNOWLEDGE, "first-contact": CONTACT, "close": CLOSE}.get(code)
-    return kind is None or kind in running(new, running(old))
+    return kind is None or kind in running(new, may_run(old))
 
 
 async def keep_overdue(step: Step) -> None:
@@ -101,7 +106,7 @@ async def moved(step: Step) -> None:
     reference = f"Task/{new['id']}"
     if set(overdue_of(old)) - set(overdue_of(new)):
         step.change.jobs.append(Job("referral.moved-on", {"task": reference}, dedupe=f"referral.moved-on/{reference}"))
-    before = running(old)
+    before = may_run(old)
     after = running(new, before)
     if stands(old) != stands(new):
         for kind in before:
@@ -114,7 +119,7 @@ async def moved(step: Step) -> None:
     else:
         return
     if begin:
-        await _begin(step.ctx, step.change, new, begin)
+        await _begin(step.ctx, step.change, new, begin, step.stored)
 
 
 def _end(step: Step, kind: str, reference: str) -> None:
@@ -122,11 +127,13 @@ def _end(step: Step, kind: str, reference: str) -> None:
     (timers.cancelled if never else timers.met)(step.ctx, step.change, kind, reference)
 
 
-async def _begin(ctx: Context, change: Change, task: Resource, begin: Sequence[str]) -> None:
+async def _begin(
+    ctx: Context, change: Change, task: Resource, begin: Sequence[str], look: Look | None = None
+) -> None:
     reference = f"Task/{task['id']}"
     patient = normal_reference(reference_of(task, "for"), ctx.settings.base_url) or ""
-    services = await services_of(ctx, task)
-    if services & {ECM, "cs"} and await is_plan_task(ctx, task):
+    services = await services_of(ctx, task, look)
+    if services & {ECM, "cs"} and await is_plan_task(ctx, task, look):
         begin = [code for code in begin if code not in OF_PROVIDERS]
     for code in begin:
         row = kinds().get(code)
@@ -148,10 +155,11 @@ def _end_of(task: Resource) -> int | None:
         return None
 
 
-async def services_of(ctx: Context, task: Resource) -> frozenset[str]:
+async def services_of(ctx: Context, task: Resource, look: Look | None = None) -> frozenset[str]:
     """Codes of the ServiceRequest in focus, and cs or ecm where it is one of them."""
-    found = await ctx.resource(normal_reference(reference_of(task, "focus"), ctx.settings.base_url) or "")
-    return kinds_of(found[0]) if found else frozenset()
+    focus = normal_reference(reference_of(task, "focus"), ctx.settings.base_url) or ""
+    found = await (look(focus) if look else stored(ctx, focus))
+    return kinds_of(found) if found else frozenset()
 
 
 def kinds_of(request: Resource) -> frozenset[str]:

@@ -46,7 +46,7 @@ class Seen:
 
 async def recorded(step: Step) -> None:
     """Step after a create or update: adds what the write says of a referral."""
-    seen = _now(step.ctx)
+    seen = Seen(step.stored, step.ctx.settings.base_url)
     for event in await events_of(seen, step.old, step.new):
         _add(step.ctx, step.change, event)
 

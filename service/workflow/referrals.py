@@ -104,7 +104,7 @@ async def _offer(step: Step, old: Resource | None) -> list[Issue]:
     if step.new.get("owner") or not offered or (old is not None and old.get("restriction") == offered):
         return []
     step.new, issues = await referral_candidates.completed(step.ctx, step.new)
-    return issues
+    return issues + await referral_candidates.naming(step.ctx, step.new, focus_of(step.new, step.ctx))
 
 
 def _received(step: Step, old: str) -> None:
@@ -139,8 +139,8 @@ async def _check_own_request(step: Step) -> None:
     own = ctx.pending.get(focus)
     if own is not None and own.resource is not None and own.version == 0:
         return
-    found = await ctx.resource(focus)
-    if found is None or await acts_for(ctx, reference_of(found[0], "requester")):
+    request = await step.stored(focus) if focus in step.change.relied else None  # _focus_issues: the caller sees it
+    if request is None or await acts_for(ctx, reference_of(request, "requester")):
         return
     head = await ctx.head(focus)
     if head is None or head.source_org not in ctx.restriction.own:
@@ -155,6 +155,7 @@ async def _focus_issues(step: Step) -> list[Issue]:
     if found is None:
         return []
     request, version = found
+    step.found[focus] = request
     step.change.relied[focus] = version
     step.change.bump_epochs.add(tasks.subject(ctx.store, focus))
     issues = []
@@ -251,7 +252,7 @@ async def _begun_issues(step: Step, status: str) -> list[Issue]:
         found = await read.head(ctx.store, "ServiceRequest", focus.partition("/")[2], EVERYTHING)
         if found is None or found.deleted:
             return []
-        request = parse(found.body)
+        request = step.found[focus] = parse(found.body)
         step.change.relied[focus] = found.version
     standing = request.get("status")
     if standing == "on-hold":

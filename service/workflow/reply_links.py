@@ -69,9 +69,9 @@ async def replies_by_link(ctx: Context, organization: str) -> bool:
     for extension in found[0].get("extension") or ():
         if extension.get("url") == BY_LINK:
             return bool(extension.get("valueBoolean"))
-    if await partners.of_organization(ctx.store, organization, ("push", "both")) is not None:
+    if any(_reads_tasks(scopes) for scopes in await stored.scopes_of(ctx.store, organization)):
         return False
-    return not any(_reads_tasks(scopes) for scopes in await stored.scopes_of(ctx.store, organization))
+    return await partners.of_organization(ctx.store, organization, ("push", "both")) is None
 
 
 def _reads_tasks(scopes: str) -> bool:

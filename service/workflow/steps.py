@@ -5,10 +5,12 @@ Both serve REST, pages, plan files and messages alike.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fhir_profiles import Resource
-from service.access.context import Context
+from service.access.context import Context, parse
+from service.search.restriction import EVERYTHING
+from service.store import read
 from service.store.change import Change
 
 
@@ -21,6 +23,19 @@ class Step:
     new: Resource
     old: Resource | None
     change: Change
+    found: dict[str, Resource | None] = field(default_factory=dict)
+    """What stored() has read, so that all functions of a write read a resource once."""
+
+    async def stored(self, reference: str) -> Resource | None:
+        """A resource as it will stand, whatever the caller may see: it decides, and is not shown."""
+        if (own := self.ctx.pending.get(reference)) is not None:
+            return own.resource
+        if reference not in self.found:
+            rtype, _, fhir_id = reference.partition("/")
+            named = bool(fhir_id) and "/" not in fhir_id
+            one = await read.head(self.ctx.store, rtype, fhir_id, EVERYTHING) if named else None
+            self.found[reference] = None if one is None or one.deleted else parse(one.body)
+        return self.found[reference]
 
 
 StepFunction = Callable[[Step], Awaitable[None]]

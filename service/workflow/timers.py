@@ -19,7 +19,10 @@ from service.workflow.steps import Step
 from service.workflow.timer_breaches import tell_lead, tell_plan
 from service.workflow.timer_kinds import HOUR_US, TimerKind, due_us, kinds, zone
 
-BATCH = 500
+BATCH = 200
+"""Breaches that are queued at a time: an alert that comes meanwhile waits for no more of them than these."""
+AGAIN_US = 2_000_000
+"""So soon more are queued where there are more: thousands may fall due in one minute, as after a standstill."""
 ENDED_TASK = frozenset({"rejected", "cancelled", "failed", "entered-in-error"})
 RETRY_US = HOUR_US
 
@@ -105,9 +108,12 @@ def _outcome(resource: Resource) -> str:
 
 
 async def due(ctx: Context, _payload: dict[str, Any]) -> Change:
-    """Queues the breach of each timer whose time is over; what more there is, in the next round."""
+    """Queues the breach of each timer whose time is over; what more there is, a moment later."""
     found = await rows.due(ctx.store, ctx.now_us, BATCH)
-    return Change(jobs=[Job("timer.fire", {"timer": one}, dedupe=f"timer.fire/{one}") for one in found])
+    jobs = [Job("timer.fire", {"timer": one}, dedupe=f"timer.fire/{one}") for one in found]
+    if len(found) == BATCH:
+        jobs.append(Job("timer.due", {}, dedupe="timer.due", due_us=ctx.now_us + AGAIN_US))
+    return Change(jobs=jobs)
 
 
 async def fire(ctx: Context, payload: dict[str, Any]) -> Change:

@@ -9,6 +9,7 @@ from fhir_profiles import Resource
 from fhir_profiles.terminology import code_systems
 from service.access.context import Context
 from service.clock import instant
+from service.store import tasks
 from service.store.change import Change, Job
 from service.workflow import derived
 from service.workflow.referral_law import OPEN
@@ -50,15 +51,16 @@ async def task_opened(step: Step) -> None:
     focus = focus_of(step.new, step.ctx)
     if not focus.startswith("ServiceRequest/") or step.new.get("status") not in OPEN:
         return
-    found = await step.ctx.resource(focus)
-    if found is not None and is_unmet(found[0]):
+    request = await step.stored(focus)
+    if request is not None and is_unmet(request):
         step.change.jobs.append(Job(MET, {"request": focus}, ordering_key=focus))
 
 
 async def met(ctx: Context, payload: dict[str, Any]) -> Change:
-    """The job: twice changes nothing."""
+    """The job: twice changes nothing; nor does one that comes late, where that referral has ended and the need was
+    told anew."""
     change, reference = Change(), str(payload["request"])
     found = await ctx.resource(reference)
-    if found is not None and is_unmet(found[0]):
+    if found is not None and is_unmet(found[0]) and await tasks.about(ctx.store, reference, OPEN):
         await derived.put(ctx, change, without(found[0]), found[1], RULE)
     return change

@@ -97,6 +97,10 @@ async def test_after_eight_attempts_it_waits_for_a_person(
 async def test_an_unknown_kind_ends_dead_and_stops_nobody(store: Store, worker: Worker, handled: list[Any],
                                                           clock: FrozenClock) -> None:  # fmt: skip
     await add(store, Job("y.unheard-of", {}), Job("x.do", {"n": 1}))
+    await worker.drain()
+    clock.advance(299 * SECOND)
+    await worker.drain()
+    assert (await jobs(store))[0][:2] == ("ready", 1), "left to a worker of the next release"
     for _ in range(10):
         await worker.drain()
         clock.advance(301 * SECOND)

@@ -54,6 +54,13 @@ FURNISHINGS = serving(
     sdoh="material-hardship",
     done="Donated mini-fridge delivered, plugged in and tried",
 )
+SUPPORTIVE_FOOD = serving(
+    FOOD_BANK,
+    "Medically supportive groceries",
+    cs="meals-supportive-food",
+    sdoh="food-insecurity",
+    done="Twelve weeks of groceries that fit the diet",
+)
 
 MORE_SERVICES = (
     ("quiet-harbor-stphh", STPHH),
@@ -63,5 +70,6 @@ MORE_SERVICES = (
     ("poppy-caregiver-center-support", CAREGIVER_SUPPORT),
     ("open-door-tenancy", TENANCY),
     ("harvest-table-furnishings", FURNISHINGS),
+    ("harvest-table-supportive-food", SUPPORTIVE_FOOD),
 )
 """(id of the HealthcareService, the service)"""

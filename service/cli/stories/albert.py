@@ -6,6 +6,8 @@ facts/california.md C.8 story 3: a community need that Medi-Cal does not pay for
 from service.cli.seed.directory import CBOS, ECM_PROVIDERS, HOSPITALS, LEAD_CARE_MANAGERS, PLANS
 from service.cli.stories import records as make
 from service.cli.stories.acts import achieved, hidden, plan_file, seen, viewed, write
+from service.cli.stories.community_support import outcome_in_plan, planned
+from service.cli.stories.hand_off import asked, introduced
 from service.cli.stories.referral import Service, closed, delivered, moved, not_without_output, refer
 from service.cli.stories.stage import Stage
 from service.cli.stories.story import Person, Story, StoryFailed, cbo, manager, plan, step
@@ -57,6 +59,7 @@ STORY = Story(
             f"{PANTRY.name} is around the corner and has a refrigerator. He asks.",
             refer("fridge", FRIDGE, PANTRY),
             _no_authorization,
+            planned("fridge"),
         ),
         step(
             PANTRY.name,
@@ -64,6 +67,11 @@ STORY = Story(
             viewed(cbo(PANTRY)),
             hidden(cbo(PANTRY), "diabetes", "the diagnosis"),
             hidden(cbo(PANTRY), "a1c", "the laboratory value"),
+        ),
+        step(
+            DEVON.name,
+            "He does not leave it at a form: he calls the food bank with Albert beside him.",
+            introduced("fridge", PANTRY, "They agreed on eight each morning."),
         ),
         step(PANTRY.name, "Yes, of course. It begins today.", moved("fridge", PANTRY, "accepted", "in-progress")),
         step(
@@ -77,7 +85,9 @@ STORY = Story(
             "He calls Albert to hear it from him, and measures again: the loop is closed by asking, not by a form.",
             write(DEVON, "call", make.attempt("telephone", "reached-follow-up", "He goes there each morning.")),
             write(DEVON, "a1c-2", make.a1c(8.1)),
+            asked("fridge"),
             closed("fridge"),
+            outcome_in_plan("fridge"),
             achieved("goal"),
         ),
     ),

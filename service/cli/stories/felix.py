@@ -20,13 +20,32 @@ from service.cli.seed.directory import (
 from service.cli.seed.parts import TERMINOLOGY, filled, own, ref
 from service.cli.stories import records as make
 from service.cli.stories.acts import achieved, hidden, plan_file, registered, viewed, write
+from service.cli.stories.community_support import (
+    ask_plan,
+    authorized,
+    declined,
+    handed_on,
+    outcome_in_plan,
+    planned,
+    timeline,
+    told,
+)
 from service.cli.stories.records import Make
-from service.cli.stories.referral import Service, closed, delivered, moved, refer
+from service.cli.stories.referral import Service, closed, delivered, moved
 from service.cli.stories.stage import Stage
 from service.cli.stories.story import Act, Person, Story, StoryFailed, cbo, manager, plan, step
 
 PA_NHIA, PLAN = manager(LEAD_CARE_MANAGERS[1]), plan(PLANS[1])
-KITCHEN, SAFE_STEPS = CBOS[2], CBOS[4]
+FOOD_BANK, KITCHEN, SAFE_STEPS = CBOS[0], CBOS[2], CBOS[4]
+DOLLARS = {"unit": "USD", "system": "urn:iso:std:iso:4217", "code": "USD"}
+HOURS = {"unit": "h", "system": "http://unitsofmeasure.org", "code": "h"}
+GRANTED: dict[str, dict[str, Any]] = {
+    "transition": {"days": 90, "quantity": {"value": 6200, **DOLLARS}},
+    "meals": {"days": 83},
+    "personal-care": {"days": 180},
+    "respite": {"days": 180, "quantity": {"value": 200, **HOURS}},
+}
+"""What the plan authorizes: for so many days, and how much where the service has a cap (facts/california.md B.8)."""
 
 HOME, CARE = "inadequate-housing", "sdoh-category-unspecified"
 SUPPORTS: dict[str, tuple[Party, Service, str]] = {
@@ -36,9 +55,9 @@ SUPPORTS: dict[str, tuple[Party, Service, str]] = {
         "Hospital bed and raised toilet seat in place before the day of the move.",
     ),
     "meals": (
-        KITCHEN,
+        FOOD_BANK,
         Service("Medically tailored meals", "food-insecurity", "meals-supportive-food", "diabetes"),
-        "Two meals a day, low in sugar, for twelve weeks.",
+        "Groceries low in sugar for two meals a day, for twelve weeks.",
     ),
     "personal-care": (
         HOME_HEALTH,
@@ -51,7 +70,7 @@ SUPPORTS: dict[str, tuple[Party, Service, str]] = {
         "Two afternoons a week at the center; Teresa sleeps, or sees her sister.",
     ),
 }
-"""Referral -> who does it, what is asked, what was done in the end."""
+"""Referral -> who does it in the end, what is asked, what was done."""
 
 
 def _stay(status: str) -> dict[str, Any]:
@@ -132,15 +151,39 @@ STORY = Story(
         ),
         step(
             PA_NHIA.name,
-            "Four Community Supports at once, each with another organization.",
-            *(refer(name, service, target) for name, (target, service, _) in SUPPORTS.items()),
+            "Four Community Supports at once, and each is part of his plan.",
+            *(ask_plan(name, service) for name, (_, service, _) in SUPPORTS.items()),
+            planned(*SUPPORTS),
         ),
         step(
-            f"{SAFE_STEPS.name} and {KITCHEN.name}",
+            PLAN.name,
+            "It authorizes all four on one day.",
+            *(authorized(name, f"CS{place}", **GRANTED[name]) for place, name in enumerate(SUPPORTS, 1)),
+        ),
+        step(
+            PLAN.name,
+            "Each goes to another organization.",
+            *(handed_on(name, KITCHEN if name == "meals" else target) for name, (target, _, _) in SUPPORTS.items()),
+        ),
+        step(
+            KITCHEN.name,
+            "The kitchen is full. It says so, and the plan is asked to find another.",
+            declined("meals", KITCHEN, "The kitchen is full until May"),
+            told("meals", "declined"),
+        ),
+        step(
+            PLAN.name,
+            "The food bank offers the same service. It is the same referral: nobody asks Felix anything again.",
+            handed_on("meals", FOOD_BANK),
+            hidden(cbo(KITCHEN), "task-meals-part", "who has it now"),
+        ),
+        step(
+            f"{SAFE_STEPS.name} and {FOOD_BANK.name}",
             "Two accept. Neither sees what the other was asked, nor his record.",
             moved("transition", SAFE_STEPS, "accepted"),
-            moved("meals", KITCHEN, "accepted"),
-            hidden(cbo(KITCHEN), "task-transition", "the other referrals"),
+            moved("meals", FOOD_BANK, "accepted", read="in-progress"),
+            told("meals", "assigned"),
+            hidden(cbo(FOOD_BANK), "task-transition-part", "the other referrals"),
             viewed(cbo(SAFE_STEPS)),
         ),
         step(
@@ -168,6 +211,8 @@ STORY = Story(
             PA_NHIA.name,
             "She closes the four loops; he sleeps in his own bed.",
             closed(*SUPPORTS),
+            outcome_in_plan(*SUPPORTS),
+            timeline("meals"),
             achieved("goal"),
         ),
     ),

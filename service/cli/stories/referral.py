@@ -1,6 +1,7 @@
 """A referral as its two parties live it: request and Task, seen, answered, delivered, closed (decisions.md 22).
 
-The names `request-x`, `task-x` and `done-x` stand for the ServiceRequest, Task and Procedure of the referral x.
+The names `request-x`, `task-x` and `done-x` stand for the ServiceRequest, Task and Procedure of the referral x. Where
+the plan handed it on (community_support.py), `request-x-part` and `task-x-part` are what its provider has.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ FULFILL = coded("http://hl7.org/fhir/CodeSystem/task-code", "fulfill")
 
 @dataclass(frozen=True)
 class Service:
-    """cs: code of cs-service, "" for what Medi-Cal does not pay for. need: name of a Condition of the story."""
+    """cs: code of cs-service, or ecm; "" for what Medi-Cal does not pay for. need: name of a Condition of the story."""
 
     words: str
     category: str
@@ -27,13 +28,14 @@ class Service:
 
 
 def request(s: Stage, service: Service, subject: Resource, requester: Resource, performer: Resource) -> Resource:
+    system = "episode-type" if service.cs == "ecm" else "cs-service"
     return filled(
         resourceType="ServiceRequest",
         status="active",
         intent="order",
         category=[coded(SDOH_CODES, service.category)],
         priority="routine",
-        code=own("cs-service", service.cs, service.words, service.words) if service.cs else {"text": service.words},
+        code=own(system, service.cs, service.words, service.words) if service.cs else {"text": service.words},
         subject=subject,
         authoredOn=s.now(),
         requester=requester,
@@ -78,18 +80,20 @@ def refer(name: str, service: Service, target: Organization) -> Act:
     return act
 
 
-def moved(name: str, target: Organization, *statuses: str, reason: str = "") -> Act:
-    """The community organization moves its Task through these statuses; the lead care manager reads the last."""
+def moved(name: str, target: Organization, *statuses: str, reason: str = "", read: str = "") -> Act:
+    """The community organization moves its Task through these statuses; the lead care manager reads the last, or `read`
+    where the plan's Task was further already: a referral that was declined once is not `accepted` a second time.
+    """
 
     async def act(s: Stage) -> None:
         for status in statuses:
             changes: dict[str, Any] = {"status": status, "businessStatus": _business(status)}
             if reason and status in ("on-hold", "rejected"):
                 changes["statusReason"] = {"text": reason}
-            await s.change(cbo(target), f"task-{name}", **changes)
-        await _read_as(s, s.lead, name, statuses[-1])
+            await s.change(cbo(target), f"task-{part_of(s, name)}", **changes)
+        await _read_as(s, s.lead, name, read or statuses[-1])
         said = f', and why: "{reason}"' if reason else ""
-        s.shown.saw(f"{s.lead.name} reads that the referral is {statuses[-1]}{said}.")
+        s.shown.saw(f"{s.lead.name} reads that the referral is {read or statuses[-1]}{said}.")
 
     return act
 
@@ -99,9 +103,21 @@ def _business(status: str) -> Resource:
     return own("clr-referral-status", words.get(status, "outreach-initiated"))
 
 
+def part_of(s: Stage, name: str) -> str:
+    """What the community organization has: the referral, or the plan's part of it."""
+    return f"{name}-part" if f"task-{name}-part" in s.made else name
+
+
 async def _read_as(s: Stage, party: Party, name: str, status: str) -> None:
-    found = await s.read(party, f"task-{name}")
-    if found["status"] != status:
+    """At once; of a referral that was handed on, when it was mirrored."""
+
+    async def stands() -> bool:
+        return bool((await s.read(party, f"task-{name}"))["status"] == status)
+
+    if part_of(s, name) != name:
+        await s.until(f"{party.name} should read a Task that is {status}", stands)
+    elif not await stands():
+        found = await s.read(party, f"task-{name}")
         raise StoryFailed(f"{party.name} should read a Task that is {status}, but it is {found['status']}")
 
 
@@ -109,10 +125,11 @@ def delivered(name: str, target: Organization, words: str) -> Act:
     """What was done as a Procedure, and the Task completed with it."""
 
     async def act(s: Stage) -> None:
-        current = await s.read(cbo(target), f"request-{name}")
+        theirs = part_of(s, name)
+        current = await s.read(cbo(target), f"request-{theirs}")
         procedure = filled(
             resourceType="Procedure",
-            basedOn=[s.to(f"request-{name}")],
+            basedOn=[s.to(f"request-{theirs}")],
             status="completed",
             category={"text": "Social service"},
             code=current["code"],
@@ -124,7 +141,7 @@ def delivered(name: str, target: Organization, words: str) -> Act:
         await s.create(cbo(target), f"done-{name}", procedure)
         output = {"type": {"coding": [SDOH_OUTPUT]}, "valueReference": s.to(f"done-{name}")}
         done: dict[str, Any] = {"status": "completed", "businessStatus": _business("completed"), "output": [output]}
-        await s.change(cbo(target), f"task-{name}", **done)
+        await s.change(cbo(target), f"task-{theirs}", **done)
         await _read_as(s, s.lead, name, "completed")
         await s.read(s.lead, f"done-{name}")
         s.shown.saw(f'{s.lead.name} reads what was done: "{words}"')

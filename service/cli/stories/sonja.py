@@ -27,16 +27,30 @@ from service.cli.stories.acts import (
     viewed,
     write,
 )
-from service.cli.stories.referral import Service, closed, delivered, moved, refer, request, task
+from service.cli.stories.community_support import (
+    ask_plan,
+    authorized,
+    handed_on,
+    late,
+    on_its_way,
+    outcome_in_plan,
+    planned,
+    timeline,
+    told,
+)
+from service.cli.stories.referral import Service, closed, delivered, moved, request, task
 from service.cli.stories.stage import Stage
 from service.cli.stories.story import CLINIC_SYSTEM, Person, Story, StoryFailed, cbo, manager, plan, step
+from service.workflow.calaim_caps import DAY_US
+from service.workflow.calaim_tasks import authorization_of
 
 MARIA, PLAN, SAFE_STEPS = manager(LEAD_CARE_MANAGERS[0]), plan(PLANS[0]), CBOS[4]
 DOCTOR, HOSPITAL = PHYSICIANS[0], HOSPITALS[0]
 ED = {"patient_class": "E", "location": "ED^12", "reason": "R41.0^Disorientation"}
 BED = {"patient_class": "I", "location": "4W^401^A", "diagnosis": "A41.9^Sepsis"}
-ECM = Service("Enhanced Care Management", "sdoh-category-unspecified")
+ECM = Service("Enhanced Care Management", "sdoh-category-unspecified", "ecm")
 MODIFICATION = Service("Home modifications", "inadequate-housing", "home-modifications", "home")
+COST = {"value": 5000, "unit": "USD", "system": "urn:iso:std:iso:4217", "code": "USD"}
 
 
 async def _doctor_refers(s: Stage) -> None:
@@ -61,15 +75,29 @@ async def _doctor_refers(s: Stage) -> None:
     s.shown.saw(f"{PLAN.name} finds the referral {seconds:.2f} s later.")
 
 
-async def _plan_accepts(s: Stage) -> None:
-    await s.change(PLAN, "task-ecm", status="accepted")
+async def _plan_authorizes(s: Stage) -> None:
+    """A first authorization of ECM is for twelve months, where the plan says nothing else."""
+    number = {"name": "number", "valueString": f"ECM-{s.row.cin}"}
+    body = {"resourceType": "Parameters", "parameter": [{"name": "outcome", "valueCode": "approved"}, number]}
+    await s.ask(PLAN, "POST", f"{s.made['task-ecm']}/$authorize", (200,), body=body)
     await _clinic_reads(s, "accepted")
+    found = authorization_of(await s.read(CLINIC_SYSTEM, "task-ecm"))
+    months = round((found.end_us - found.start_us) / DAY_US / 30.4)
+    if (found.outcome, months) != ("approved", 12):
+        raise StoryFailed(f"the clinic should read twelve months, but reads {found.outcome or 'nothing'}, {months}")
+    s.shown.saw(f"{CLINIC.name} reads that it is authorized for {months} months.")
+
+
+async def _clinic_is_told(s: Stage) -> None:
+    query = f"Communication?category=clr-notice&recipient={CLINIC.reference}&subject={s.made['clinic-patient']}"
+    [notice, *_], _ = await s.until(f"{CLINIC.name} should be told", lambda: s.find(CLINIC_SYSTEM, query))
+    s.shown.saw(f'{CLINIC.name} is told: "{notice["payload"][0]["contentString"]}"')
 
 
 async def _plan_closes(s: Stage) -> None:
     [episode] = await s.find(PLAN, f"EpisodeOfCare?patient={s.made['patient']}")
     s.made["episode"] = f"EpisodeOfCare/{episode['id']}"
-    output = {"type": {"text": "Authorized for 12 months"}, "valueReference": s.to("episode")}
+    output = {"type": {"text": "Enhanced Care Management"}, "valueReference": s.to("episode")}
     await s.change(PLAN, "task-ecm", status="completed", output=[output])
     await _clinic_reads(s, "completed")
 
@@ -95,13 +123,15 @@ STORY = Story(
             "Sonja lives alone and fell twice; her doctor refers her to Enhanced Care Management.",
             _doctor_refers,
         ),
-        step(PLAN.name, "The health plan takes the referral up, and her doctor can see that it did.", _plan_accepts),
+        step(
+            PLAN.name, "The health plan authorizes it, and her doctor hears of it.", _plan_authorizes, _clinic_is_told
+        ),
         step(
             PLAN.name,
-            "The plan authorizes twelve months and names provider and lead care manager in its member file.",
+            "The plan names provider and lead care manager in its member file.",
             plan_file(),
         ),
-        step(PLAN.name, "The plan answers the doctor: authorized. The first loop is closed.", _plan_closes),
+        step(PLAN.name, "Care management has begun, and the doctor knows. The first loop is closed.", _plan_closes),
         step(
             MARIA.name,
             "Two attempts fail; then Arlene, the neighbor, brings Sonja to the telephone. Each attempt is a record.",
@@ -135,22 +165,42 @@ STORY = Story(
         ),
         step(
             MARIA.name,
-            f"Grab bars, a shower bench and a ramp: she refers Sonja to {SAFE_STEPS.name}.",
-            refer("home", MODIFICATION, SAFE_STEPS),
+            "Grab bars, a shower bench and a ramp: a Community Support, which the plan authorizes.",
+            ask_plan("home", MODIFICATION),
+            planned("home"),
+        ),
+        step(
+            PLAN.name,
+            f"It authorizes up to $5,000 for it, and asks {SAFE_STEPS.name}.",
+            authorized("home", "CS", quantity=COST),
+            handed_on("home", SAFE_STEPS),
+            told("home", "authorized"),
+        ),
+        step(
+            SAFE_STEPS.name,
+            "They see what they are asked for and how to reach Sonja, and nothing else of her.",
             viewed(cbo(SAFE_STEPS)),
             hidden(cbo(SAFE_STEPS), "parkinson", "the diagnosis"),
         ),
         step(
             SAFE_STEPS.name,
             "They take the work, but it stalls: the landlord must agree first.",
-            moved("home", SAFE_STEPS, "accepted", "on-hold", reason="Waiting for the landlord's letter"),
+            moved("home", SAFE_STEPS, "accepted"),
+            told("home", "assigned"),
+            moved("home", SAFE_STEPS, "on-hold", reason="Waiting for the landlord's letter"),
+        ),
+        step(
+            "The clock of the referral",
+            "A month without progress. Nobody has to remember it.",
+            late("home", "referral-stalled-again", "stalled"),
         ),
         step(
             MARIA.name,
-            "A month without progress: she asks what is missing. They have the letter now and begin.",
+            "She asks what is missing. They have the letter now and begin.",
             write(MARIA, "chased", make.message(SAFE_STEPS.reference, "What is missing, and when can you come?")),
             seen(cbo(SAFE_STEPS), "chased", "her question"),
             moved("home", SAFE_STEPS, "in-progress"),
+            on_its_way("home"),
         ),
         step(
             HOSPITAL.name,
@@ -176,6 +226,8 @@ STORY = Story(
             "facility lets her go; Maria takes her home, and closes what was open.",
             followed_up("visit"),
             closed("home"),
+            outcome_in_plan("home"),
+            timeline("home"),
             achieved("goal-bath"),
         ),
     ),

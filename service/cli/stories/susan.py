@@ -17,6 +17,7 @@ from service.cli.stories.acts import (
     viewed,
 )
 from service.cli.stories.acts import write as by
+from service.cli.stories.community_support import ask_plan, authorized, handed_on, timeline, told
 from service.cli.stories.records import SUBSTANCE_USE
 from service.cli.stories.referral import Service, closed, delivered, moved, refer
 from service.cli.stories.stage import Stage
@@ -96,9 +97,17 @@ STORY = Story(
         ),
         step(
             TESS.name,
-            "Food and housing: two referrals.",
+            "Food and housing: two referrals. Food needs nobody's leave; housing is for her plan to authorize.",
             refer("food", FOOD, PANTRY),
-            refer("housing", HOUSING, NAVIGATORS),
+            ask_plan("housing", HOUSING),
+        ),
+        step(
+            PLAN.name,
+            f"It authorizes housing navigation and asks {NAVIGATORS.name}.",
+            authorized("housing", "CS", days=364),
+            handed_on("housing", NAVIGATORS),
+            told("housing", "authorized"),
+            hidden(cbo(NAVIGATORS), "goal-safe", "the labelled goal"),
         ),
         step(
             PANTRY.name,
@@ -107,6 +116,7 @@ STORY = Story(
             hidden(cbo(PANTRY), "goal-safe", "the labelled goal"),
             viewed(cbo(PANTRY)),
             hidden(cbo(PANTRY), "task-housing", "the referral for housing"),
+            hidden(cbo(PANTRY), "task-housing-part", "what came of it"),
             hidden(cbo(PANTRY), "arrival", "that she was in the hospital"),
             _nothing_found,
         ),
@@ -140,6 +150,7 @@ STORY = Story(
             TESS.name,
             "Both loops are closed, and the label still holds.",
             closed("food", "housing"),
+            timeline("housing"),
             achieved("goal-home"),
             hidden(PLAN, "opioids", "the diagnosis of substance use"),
             hidden(cbo(NAVIGATORS), "opioids", "it either"),

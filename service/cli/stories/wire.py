@@ -16,7 +16,8 @@ from service.cli.seed.logins import ALL
 from service.cli.stories.story import Party, StoryFailed
 from service.egress import Egress, EgressFailed, EgressRefused
 from service.settings import Settings
-from service.store import credentials
+from service.store import credentials, timers
+from service.store.change import Change, Job
 from service.store.engine import Store
 from service.workflow.member_files import Imported, IncomingFile
 
@@ -119,6 +120,15 @@ class Wire:
                 return await connection.send(message)
         except (TimeoutError, OSError, Refused):
             raise StoryFailed(f"the ADT listener at {host}:{port} did not acknowledge: is it still running?") from None
+
+    async def run_out(self, kind: str, subject: str) -> bool:
+        """The time of a running clock (a row of timers.json) is over, as if the days had passed."""
+        running = await timers.about(self.store, subject)
+        found = next((one for one in running if one.kind == kind and one.state == "running"), None)
+        if found is not None:
+            over = timers.postponed(found.dedupe, min(0, self.store.clock.now_us() - found.due_us))
+            await self.store.commit(Change(statements=[over], jobs=[Job("timer.due", {})]))
+        return found is not None
 
     async def plan_file(self, slug: str, content: bytes) -> Imported:
         """As `enlace files import member-information` does it."""

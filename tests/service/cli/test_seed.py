@@ -68,7 +68,7 @@ def test_the_county_is_complete() -> None:
     for rtype in ("Patient", "Coverage", "EpisodeOfCare", "CareTeam"):
         assert counts[rtype] == 200
     assert (len(PLANS), len(ECM_PROVIDERS), len(CBOS), len(HOSPITALS), len(LEAD_CARE_MANAGERS)) == (2, 3, 8, 3, 6)
-    assert counts["HealthcareService"] == 15 and counts["CarePlan"] > 100 and counts["Goal"] > 250
+    assert counts["HealthcareService"] == 16 and counts["CarePlan"] > 100 and counts["Goal"] > 250
     states = Counter(task["status"] for task in of("Task", made))
     assert set(states) == {row.new for row in referrals.TRANSITIONS} | {"draft"} and min(states.values()) >= 5
     consents = Counter((c["status"], c["provision"]["type"]) for c in of("Consent", made))

@@ -125,6 +125,8 @@ async def test_what_is_wrong_is_said(world: Store, app_client: AppClient, values
     values = {"quantity": {"value": 100, "unit": "USD"}} | values if "outcome" in values else values
     answer = await decided(plan, number, **{k: v for k, v in values.items() if v is not None})
     assert answer.status_code == status and answer.json()["issue"][0]["diagnostics"], answer.text
+    for name in (name for name, value in values.items() if value is None):
+        assert f"parameter {name}" in answer.text, answer.text  # what to send, not only where it ends up
     assert (await plan.get(f"/Task/{number}")).json()["meta"]["versionId"] == "1"
 
 

@@ -99,3 +99,16 @@ async def test_only_the_requester(world: Store, app_client: AppClient) -> None:
     assert (await plan.post("/ServiceRequest/b/$no-service", json=said(WHY))).status_code == 404
     reader = await app_client("ecm-provider", ECM1, scopes="system/*.rs")
     assert (await reader.post(f"/{reference}/$no-service", json=said(WHY))).status_code == 403
+
+
+async def test_a_job_that_comes_late_leaves_what_was_told_anew(world: Store, app_client: AppClient) -> None:
+    client = await app_client("ecm-provider", ECM1)
+    reference = await open_request(client)
+    assert (await client.post(f"/{reference}/$no-service", json=said(WHY))).status_code == 200
+    body = {k: v for k, v in task("Task/x", "Patient/a", reference, ECM1, CBO1).items() if k != "id"}
+    made = (await client.post("/Task", json=body)).json()
+    ended = made | {"status": "cancelled", "statusReason": {"text": "asked the wrong one"}}
+    assert (await client.put(f"/Task/{made['id']}", json=ended)).status_code == 200
+    assert (await client.post(f"/{reference}/$no-service", json=said(WHY))).status_code == 200
+    await drained(world)
+    assert len(need((await client.get(f"/{reference}")).json())) == 1

@@ -34,6 +34,11 @@ def quantity(value: str, code: str, unit: str) -> dict[str, Any]:
     return {"value": Decimal(value), "unit": unit, "system": "http://unitsofmeasure.org", "code": code}
 
 
+def related(rtype: str) -> list[dict[str, str]]:
+    kinds = ("composed-of", "depends-on", "derived-from", "predecessor", "successor")
+    return [{"type": kind, "resource": f"http://example.org/fhir/{rtype}/{kind}"} for kind in kinds]
+
+
 ADDRESS = {"use": "work", "line": ["2 Elm St"], "city": "Fresno", "state": "CA", "postalCode": "93650", "country": "US"}
 EMAIL = {"system": "email", "value": "Contact@Example.org"}
 RESOLVED = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "resolved"}]}
@@ -41,6 +46,25 @@ PROTOCOL = {
     "instantiatesCanonical": ["http://example.org/fhir/PlanDefinition/made-up|2"],
     "instantiatesUri": ["http://example.org/protocols/made-up"],
 }
+
+USE_CONTEXT = [
+    {
+        "code": {
+            "system": "http://terminology.hl7.org/CodeSystem/usage-context-type",
+            "code": "age",
+            "display": "Age",
+        },
+        "valueRange": {"low": quantity("18", "a", "years")},
+    },
+    {
+        "code": {
+            "system": "http://terminology.hl7.org/CodeSystem/usage-context-type",
+            "code": "focus",
+            "display": "Focus",
+        },
+        "valueCodeableConcept": concept("homeless", "Homeless"),
+    },
+]
 
 ADDED: dict[str, list[dict[str, Any]]] = {
     "Patient": [{"link": [{"other": to("Patient/other"), "type": "seealso"}]}],
@@ -131,7 +155,16 @@ ADDED: dict[str, list[dict[str, Any]]] = {
             "specimen": [to("Specimen/s1")],
         }
     ],
-    "Task": [{}],
+    "Task": [
+        {
+            "extension": [
+                {
+                    "url": "https://enlace.example.org/fhir/StructureDefinition/enlace-overdue",
+                    "valueCode": "acknowledge",
+                }
+            ]
+        }
+    ],
     "Consent": [
         {
             "provision": {
@@ -158,24 +191,7 @@ ADDED: dict[str, list[dict[str, Any]]] = {
     "Questionnaire": [
         {
             "jurisdiction": [concept("US-CA", "California")],
-            "useContext": [
-                {
-                    "code": {
-                        "system": "http://terminology.hl7.org/CodeSystem/usage-context-type",
-                        "code": "age",
-                        "display": "Age",
-                    },
-                    "valueRange": {"low": quantity("18", "a", "years")},
-                },
-                {
-                    "code": {
-                        "system": "http://terminology.hl7.org/CodeSystem/usage-context-type",
-                        "code": "focus",
-                        "display": "Focus",
-                    },
-                    "valueCodeableConcept": concept("homeless", "Homeless"),
-                },
-            ],
+            "useContext": USE_CONTEXT,
             "item": [
                 {
                     "linkId": "1",
@@ -194,29 +210,28 @@ ADDED: dict[str, list[dict[str, Any]]] = {
             "topic": [concept("treatment", "Treatment")],
             "effectivePeriod": {"start": "2026-01-01"},
             "library": ["http://example.org/fhir/Library/logic"],
-            "useContext": [
-                {
-                    "code": {
-                        "system": "http://terminology.hl7.org/CodeSystem/usage-context-type",
-                        "code": "age",
-                        "display": "Age",
-                    },
-                    "valueRange": {"low": quantity("18", "a", "years")},
-                },
-                {
-                    "code": {
-                        "system": "http://terminology.hl7.org/CodeSystem/usage-context-type",
-                        "code": "focus",
-                        "display": "Focus",
-                    },
-                    "valueCodeableConcept": concept("homeless", "Homeless"),
-                },
-            ],
-            "relatedArtifact": [
-                {"type": kind, "resource": f"http://example.org/fhir/PlanDefinition/{kind}"}
-                for kind in ("composed-of", "depends-on", "derived-from", "predecessor", "successor")
-            ],
+            "useContext": USE_CONTEXT,
+            "relatedArtifact": related("PlanDefinition"),
             "action": [{"title": "Call", "definitionCanonical": "http://example.org/fhir/ActivityDefinition/call"}],
+        }
+    ],
+    "Measure": [
+        {
+            "identifier": [{"system": "http://example.org/measures", "value": "made"}],
+            "jurisdiction": [concept("US-CA", "California")],
+            "topic": [concept("treatment", "Treatment")],
+            "effectivePeriod": {"start": "2026-01-01"},
+            "library": ["http://example.org/fhir/Library/logic"],
+            "useContext": USE_CONTEXT,
+            "relatedArtifact": related("Measure"),
+        }
+    ],
+    "MeasureReport": [
+        {
+            "identifier": [{"system": "http://example.org/measure-reports", "value": "made"}],
+            "type": "individual",
+            "subject": to("Patient/Patient-example"),
+            "evaluatedResource": [to("Task/Task-example")],
         }
     ],
     "QuestionnaireResponse": [{"partOf": [to("Procedure/Procedure-example")]}],

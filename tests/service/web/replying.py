@@ -88,7 +88,7 @@ class Desk:
 
     async def refer(self, owner: str | None = PANTRY, **more: Any) -> Resource:
         """A referral of Rosita by the ECM provider; the Task."""
-        given = {"reference": "Patient/rosita", "display": "Rosita Quill"}
+        given = {"reference": "Patient/rosita", **({"display": "Rosita Quill"} if owner else {})}
         request = await self.made(
             {
                 "resourceType": "ServiceRequest",

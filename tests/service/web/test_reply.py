@@ -272,10 +272,10 @@ async def test_an_open_referral_is_claimed(desk: Desk) -> None:
     candidates = {"recipient": [{"reference": PANTRY}, {"reference": OTHER}]}
     task = await desk.refer(None, restriction=candidates)
     phone, page = await desk.inside(task)
-    if "no longer with you" in text_of(page):
-        pytest.skip("candidates do not see open Tasks yet (part A)")
-    await phone.pressed(page, "Accept")
+    assert "Rosita" not in page.text and "Quill" not in page.text
+    page = await phone.pressed(page, "Accept")
     assert (await desk.task(task["id"]))["owner"]["reference"] == PANTRY
+    assert "Quill" in text_of(page), "who took it on learns of whom"
 
 
 # --- codes -----------------------------------------------------------------------------------------------------------

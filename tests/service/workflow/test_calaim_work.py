@@ -9,10 +9,10 @@ from service.access.context import Context, Settings, parse
 from service.caller import system_caller
 from service.search.restriction import EVERYTHING
 from service.store import read, timers
-from service.store.change import Change, Job
+from service.store.change import Change, Job, Stale
 from service.store.engine import Store
 from service.worker import Worker
-from service.workflow import calaim_overlap
+from service.workflow import calaim_overlap, calaim_reroute
 from service.workflow.calaim_catalogue import catalogue
 from service.workflow.calaim_overlap import rule_of, rules
 from service.workflow.calaim_tasks import OUTCOMES
@@ -103,6 +103,9 @@ async def test_a_labelled_program_is_not_named(world: Store, app_client: AppClie
     await drained(world)
     (one,) = await items(world, "program-overlap")
     assert "focus" not in one and "MCWP" not in str(one) and "Another program" in one["description"]
+    statuses = {role: (await (await app_client(role, who)).get(f"/Task/{one['id']}")).status_code
+                for role, who in (("mcp", PLAN1), ("ecm-provider", ECM1))}  # fmt: skip
+    assert statuses == {"mcp": 404, "ecm-provider": 200}, "that there is such a record is as secret as the record"
 
 
 async def test_an_open_authorization_elsewhere_is_told_on_day_0(world: Store, app_client: AppClient) -> None:
@@ -181,6 +184,21 @@ async def test_who_referred_without_the_plan_is_asked_itself(world: Store, app_c
     await drained(world)
     (item,) = await items(world, "re-route")
     assert item["owner"]["reference"] == ECM1 and "nobody else" in item["description"] and "input" not in item
+
+
+async def test_another_that_is_opened_meanwhile_leaves_no_item(world: Store, app_client: AppClient) -> None:
+    number = await asked(world, app_client, "day-habilitation", CBO1)
+    await moved(await app_client("cbo", CBO1), number, status="rejected", statusReason={"text": "full"})
+    ctx = Context(world, system_caller(), world.clock.now_us(), Settings(base_url=BASE))
+    late = await calaim_reroute.ask(ctx, {"task": f"Task/{number}"})
+    ecm = await app_client("ecm-provider", ECM1)
+    focus = (await ecm.get(f"/Task/{number}")).json()["focus"]["reference"]
+    made = await ecm.post("/Task", json=task("Task/x", "Patient/a", focus, ECM1, CBO2))
+    assert made.status_code == 201, made.text
+    with pytest.raises(Stale):
+        await world.commit(late)
+    await drained(world)
+    assert await items(world, "re-route") == []
 
 
 # --- streamlined -----------------------------------------------------------------------------------------------------

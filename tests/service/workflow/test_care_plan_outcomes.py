@@ -10,7 +10,7 @@ from service.store.engine import Store
 from tests.scenarios.adt_truth import resources
 from tests.service.conftest import AppClient
 from tests.service.workflow.referral_world import DONE, WHY, drain, referral
-from tests.service.world import CBO1, ECM1, SUD, make, put, ref
+from tests.service.world import CBO1, ECM1, SUD, change_of, make, put, ref
 
 POSTGRESQL_IN_DEEP = True
 
@@ -83,3 +83,18 @@ async def test_what_is_labelled_is_named_and_not_told(world: Store, app_client: 
     await one.step("cancelled", await one.ecm(), **WHY)
     [activity] = (await stored(world))["activity"]
     assert activity["progress"][0]["text"] == f"The referral was cancelled. ({one.reference})"
+    assert "authorReference" not in activity["progress"][0]
+
+
+async def test_of_what_is_labelled_the_plan_says_neither_whose_nor_what(world: Store, app_client: AppClient) -> None:
+    await plan(world, "ServiceRequest/a")
+    one = await referral(world, app_client)
+    await one.step("accepted")
+    output = [{"type": {"text": "x"}, "valueReference": ref("Procedure/a", display="Methadone")}]
+    task_, codes = await one.task(), [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "SUD"}]
+    raised = {**task_, "meta": {"security": codes}, "status": "completed", "output": output}
+    await world.commit(change_of(world, raised, ECM1, expect=int(task_["meta"]["versionId"])))
+    await world.commit(Change(jobs=[Job("referral.outcome", {"task": one.reference})]))
+    await drain(world)
+    [activity] = (await stored(world))["activity"]
+    assert activity["outcomeReference"] == [ref("Procedure/a")] and "authorReference" not in activity["progress"][0]

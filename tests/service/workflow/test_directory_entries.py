@@ -8,7 +8,7 @@ from service.caller import system_caller
 from service.store.change import Change, Job
 from service.store.engine import Store
 from service.worker import Worker
-from service.workflow import directory_stale
+from service.workflow import derived, directory_stale
 from service.workflow.directory_capacity import notes, standing, verified
 from tests.frozen_clock import FrozenClock
 from tests.service.conftest import AppClient
@@ -85,6 +85,28 @@ async def test_the_organization_is_asked_once(entries: Store, app_client: AppCli
     task = asked[0] | {"status": "accepted"}
     answer = await own.put(f"/Task/{task['id']}", json=task, headers={"If-Match": 'W/"1"'})
     assert answer.status_code == 200, answer.text
+
+
+async def test_who_does_nothing_keeps_nobody_else_from_being_asked(
+    entries: Store, app_client: AppClient, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does who completed the Task and left the entry as it was: it is asked again a month later, and no job dies."""
+    monkeypatch.setattr(directory_stale, "MOST", 1)
+    clock.advance(200 * DAY_US)
+    for day, expected in enumerate((1, 2, 3, 3)):
+        await entries.commit(Change(jobs=[Job("directory.stale", {})]))
+        await Worker(entries, Settings()).drain()
+        admin = await app_client("admin", "Organization/op")
+        found = [one["resource"] for one in (await admin.get("/Task?code=verify-entry")).json()["entry"]]
+        assert len(found) == expected, day
+        if day == 2:
+            ctx_, change = ctx(entries), Change()
+            for one in found:
+                await derived.put(ctx_, change, one | {"status": "completed"}, 1, "test")
+            await entries.commit(change)
+        clock.advance(DAY_US)
+    left = await entries.fetch("SELECT kind, last_error FROM job WHERE state <> 'done'")
+    assert [tuple(one) for one in left] == []
 
 
 async def test_the_job_leaves_new_entries_alone(entries: Store, app_client: AppClient, clock: FrozenClock) -> None:

@@ -107,6 +107,24 @@ async def test_it_goes_when_it_is_no_longer_so(world: Store, app_client: AppClie
     assert await one.overdue() == []
 
 
+async def test_a_contact_is_waited_for_while_it_is_on_hold(world: Store, app_client: AppClient) -> None:
+    one = await referral(world, app_client)
+    await one.step("accepted")
+    await one.step("on-hold", **WHY)
+    assert await one.clocks() == sorted([*LATER, "first-contact"])
+    assert (await one.put(note=[{"text": "x"}])).status_code == 200
+    await pass_by(world, 8 * DAY)
+    assert await one.overdue() == ["first-contact"]
+    assert (await one.put(note=[{"text": "y"}])).status_code == 200
+    assert await one.overdue() == ["first-contact"], "nobody spoke with the member"
+    await one.step("in-progress", statusReason=None)
+    assert await one.clocks() == LATER and await one.overdue() == []
+    other = await referral(world, app_client)
+    for status, needs in (("accepted", {}), ("on-hold", WHY), ("completed", DONE)):
+        await other.step(status, **needs)
+    assert await other.clocks() == [], "the first contact of a closed referral is not waited for"
+
+
 async def test_stalled_after_14_days_and_again_after_30(world: Store, app_client: AppClient) -> None:
     one = await referral(world, app_client)
     await one.step("accepted")
@@ -234,6 +252,20 @@ async def test_a_promise_that_a_client_writes_has_its_clock(world: Store, app_cl
     assert overdue_of((await resources(world, "Task"))[moved["id"]]) == ["follow-up"]
     [message] = [m for m in await one.told("referral-overdue") if m["about"] == [ref(f"Task/{moved['id']}")]]
     assert message["recipient"] == [ref(ECM1)]
+
+
+async def test_a_promise_without_its_day_has_no_clock(world: Store, app_client: AppClient) -> None:
+    one = await referral(world, app_client)
+    code = {"coding": [{"system": follow_ups.SYSTEM, "code": follow_ups.PROMISED}]}
+    body = {"resourceType": "Task", "status": "requested", "intent": "order", "code": code, "owner": ref(ECM1)}
+    body |= {"for": ref("Patient/a"), "requester": ref(ECM1), "focus": ref(one.reference)}
+    ecm, day = await one.ecm(), {"restriction": {"period": {"end": "2026-03-10"}}}
+    made = (await ecm.post("/Task", json=body | day)).json()
+    for version, more, running_ in (("1", {}, 0), ("2", day, 1), ("3", day | {"note": [{"text": "x"}]}, 1)):
+        wanted = {name: value for name, value in made.items() if name != "restriction"} | more
+        answer = await ecm.put(f"/Task/{made['id']}", json=wanted, headers={"If-Match": f'W/"{version}"'})
+        assert answer.status_code == 200, answer.text
+        assert len(await rows.listed(world, "referral-follow-up", "running", 9)) == running_
 
 
 @pytest.mark.parametrize(

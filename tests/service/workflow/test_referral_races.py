@@ -6,6 +6,7 @@ referral in the end sees the same. The seed is in the test's name.
 
 import asyncio
 import os
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -115,7 +116,7 @@ async def test_three_parties_at_once(world: Store, app_client: AppClient, seed: 
 
 
 def _check_history(versions: list[dict[str, Any]]) -> None:
-    for old, new in zip(versions, versions[1:], strict=False):
+    for old, new in pairwise(versions):
         assert new["meta"]["versionId"] == str(int(old["meta"]["versionId"]) + 1)
         assert old["status"] == new["status"] or (old["status"], new["status"]) in EDGES
         assert new["status"] not in ("received", "ready")

@@ -126,6 +126,20 @@ async def test_an_answer_stops_the_clock_of_a_breach(world: Store, app_client: A
     assert work is not None and work.state == "acknowledged"
 
 
+async def test_thousands_that_are_over_at_once_are_told_batch_by_batch(
+    world: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one batch a minute; and never more than one of them before whatever else waits in the queue."""
+    monkeypatch.setattr(timers, "BATCH", 3)
+    for number in range(7):
+        await begin(world, "plan-relay", f"Task/t{number}")
+    await pass_by(world, 25 * HOUR)
+    for left in (4, 1, 0, 0):
+        assert len(await rows.listed(world, "plan-relay", "running", 9)) == left
+        world.clock.advance(timers.AGAIN_US)  # type: ignore[attr-defined]
+        await Worker(world, Settings()).drain()
+
+
 async def escalated(store: Store, due_us: int) -> None:
     store.clock.advance(max(0, due_us - store.clock.now_us()))  # type: ignore[attr-defined]
     await store.commit(Change(jobs=[Job("alert.overdue", {})]))
