@@ -228,7 +228,7 @@ PARAMETERS: Json = {
     "eventsSinceNumber": _in("query", "eventsSinceNumber", "The first event number, included.", example="1"),
     "eventsUntilNumber": _in("query", "eventsUntilNumber", "The last event number, included.", example="20"),
     "id-listed": _in("query", "id", "Ids of Subscriptions, repeated or separated by commas; unset: all."),
-    "at": _in("query", "at", "The day for which criteria, caps and codes are asked; unset: today.", example="2026-07-01"),
+    "at": _in("query", "at", "The day whose criteria, caps and codes count; unset: today.", example="2026-07-01"),
     "asOf": _in("query", "asOf", "What was committed up to this instant counts.", example="2026-06-30T23:59:59Z"),
     "measure": _in("query", "measure", "Url or id of a Measure; on the type only.", example="referrals-made"),
     "months": _in("query", "months", "How many months after the service was received.", example="6"),

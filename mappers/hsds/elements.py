@@ -7,6 +7,7 @@ from typing import Any
 
 GRAVITY = "http://hl7.org/fhir/us/sdoh-clinicalcare"
 CODES = f"{GRAVITY}/CodeSystem/SDOHCC-CodeSystemTemporaryCodes"
+APPOINTMENT_URL = f"{GRAVITY}/StructureDefinition/SDOHCC-ExtensionHealthcareServiceTelecomAppointment"
 CAPACITY_URL = f"{GRAVITY}/StructureDefinition/SDOHCC-ExtensionHealthcareServiceCapacityStatus"
 VERIFIED_URL = "https://enlace.example.org/fhir/StructureDefinition/enlace-verified"
 COST_URL = "https://enlace.example.org/fhir/StructureDefinition/enlace-service-cost"

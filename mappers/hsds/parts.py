@@ -3,12 +3,13 @@
 import re
 from typing import Any
 
-from mappers.hsds.elements import Record
+from mappers.hsds.elements import APPOINTMENT_URL, Record
 from mappers.hsds.lens import Group, Names, Part
 
 PHONES = {"voice": "phone", "cell": "phone", "text": "sms", "sms": "sms", "fax": "fax", "pager": "pager"}
 """type of an HSDS phone -> system of a ContactPoint; whatever else it says is a phone."""
 TYPES = {"phone": "voice", "sms": "text", "fax": "fax", "pager": "pager"}
+REACHED_BY = ("phone", "sms", "email")
 DAYS = {"MO": "mon", "TU": "tue", "WE": "wed", "TH": "thu", "FR": "fri", "SA": "sat", "SU": "sun"}
 BY_DAY = {day: code for code, day in DAYS.items()}
 _CLOCK = re.compile(r"(\d\d:\d\d)(:\d\d)?", re.A)
@@ -43,14 +44,20 @@ def alias(member: str = "alternate_name") -> Group:
     return Group((member,), ("alias",), to_fhir, to_hsds)
 
 
-def telecom(*, url: str) -> Group:
-    """phones, email and the address on the web under its name in this record."""
+def telecom(*, url: str, appointments: bool = False) -> Group:
+    """phones, email and the address on the web under its name in this record.
+
+    appointments: whether people make one there, as Gravity's profile has it; HSDS says so of a service's own contacts.
+    """
 
     def to_fhir(record: Record, _names: Names) -> Part:
         found = [_point(one) for one in record.get("phones", ()) if isinstance(one, dict) and words(one.get("number"))]
         for member, system in (("email", "email"), (url, "url")):
             if words(record.get(member)):
                 found.append({"system": system, "value": words(record[member]), "use": "work"})
+        for one in found if appointments else ():
+            if one["system"] in REACHED_BY:
+                one["extension"] = [{"url": APPOINTMENT_URL, "valueBoolean": True}]
         return {"telecom": found} if found else {}
 
     def to_hsds(part: Part, _names: Names) -> Record:

@@ -10,6 +10,8 @@ from mappers.hsds.parts import hours, plain, telecom, words
 HSIS = "http://211hsis.org"
 TAXONOMIES = {"211hsis": HSIS, "211 hsis": HSIS}
 """Names of taxonomies -> the system that FHIR knows them by; one that is an address stands for itself."""
+SOCIAL = {"system": "http://hl7.org/fhir/us/core/CodeSystem/us-core-category", "code": "sdoh", "display": "SDOH"}
+"""Stands beside each category of Gravity's, as its profile of a service for referrals asks; HSDS has none."""
 DISPLAY = {"capacity": "Has Capacity", "no-capacity": "No Capacity"}
 
 
@@ -73,6 +75,8 @@ def _terms(record: Record, _names: Names) -> Part:
         coding = ({"system": system} if system else {}) | ({"code": code} if code else {})
         concept: Record = {"coding": [coding | ({"display": name} if name else {})]} if code else {}
         concept |= {"text": name} if name and not code else {}
+        if system == CODES and code:
+            concept["coding"].append(dict(SOCIAL))
         if concept:
             out.setdefault("category" if system == CODES else "type", []).append(concept)
     return out
@@ -81,7 +85,11 @@ def _terms(record: Record, _names: Names) -> Part:
 def _attributes(part: Part, _names: Names) -> Record:
     found = []
     for concept in [*part.get("category", ()), *part.get("type", ())]:
-        for coding in concept.get("coding") or [{"display": concept.get("text")}]:
+        codings = concept.get("coding") or [{"display": concept.get("text")}]
+        social = any(coding.get("system") == CODES for coding in codings)
+        for coding in codings:
+            if social and coding.get("system") == SOCIAL["system"]:
+                continue
             told = {"code": coding.get("code"), "name": coding.get("display"), "taxonomy": coding.get("system")}
             found.append({"taxonomy_term": {name: value for name, value in told.items() if value}})
     return {"attributes": found} if found else {}
@@ -213,7 +221,7 @@ GROUPS = (
     Group(("service_at_locations",), ("location",), _places, _at_locations),
     plain("name", "name"),
     plain("description", "comment"),
-    telecom(url="url"),
+    telecom(url="url", appointments=True),
     Group(
         ("eligibility_description", "minimum_age", "maximum_age"), ("eligibility",), _eligible, _eligibility, (AGE_URL,)
     ),

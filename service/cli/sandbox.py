@@ -13,7 +13,7 @@ from service.cli.client import Json
 if TYPE_CHECKING:
     from service.cli.sandbox_steps import Event
 
-app = typer.Typer(no_args_is_help=True, help="Sandbox events: admit, discharge, refer, accept, complete.")
+app = typer.Typer(no_args_is_help=True, help="Sandbox events: admit, discharge, refer, accept, complete; mail.")
 For = Annotated[str, typer.Option("--for", help="Whose member: a lead care manager's name; default the first.")]
 
 
@@ -64,6 +64,25 @@ def complete(as_json: Json = False) -> None:
     Example: enlace sandbox complete
     """
     _moved("complete", as_json)
+
+
+@app.command("mail")
+def mail(port: Annotated[int, typer.Option(min=1, max=65_535, help="Port on this machine.")] = 2525) -> None:
+    """Be the mail server of a sandbox: print what Enlace sends, such as links and one-time codes; pass nothing on.
+
+    Example: enlace sandbox mail --port 2525
+    """
+    import asyncio
+
+    from service.cli import sandbox_mail
+    from service.cli.sandbox_steps import fail
+
+    try:
+        asyncio.run(sandbox_mail.serve(port, lambda text: print(text, flush=True)))
+    except OSError:
+        raise fail(f"Port {port} is taken: choose another with --port.") from None
+    except KeyboardInterrupt:
+        typer.echo("Ended.")
 
 
 def _told(event: "Event", as_json: bool) -> None:

@@ -30,6 +30,17 @@ _INTO = (
 _UPTO = "referral_facts_upto"
 _KEPT = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 LOOKED_AT = ("Patient", "ServiceRequest", "Task")
+_TOLD = {
+    rtype: "CASE WHEN EXISTS (SELECT 1 FROM referral_event g "
+    f"WHERE g.{column} = v.fhir_id AND g.vid = v.vid) THEN 1 ELSE 0 END"
+    for rtype, column in (("Task", "task"), ("ServiceRequest", "request"))
+}
+_BEYOND = (
+    "SELECT w.vid, w.key, w.rtype, CASE WHEN w.told = 0 THEN w.body END, b.body, w.told "
+    "FROM (SELECT v.vid, v.key, v.rtype, v.version, v.body, {told} AS told FROM version v "
+    "WHERE v.rtype = ? AND v.vid > ? AND v.vid <= ? ORDER BY v.vid LIMIT ?) w "
+    "LEFT JOIN version b ON w.told = 0 AND b.key = w.key AND b.version = w.version - 1"
+)
 
 
 @dataclass(frozen=True)
@@ -57,13 +68,15 @@ class Event:
 
 
 class Looked(NamedTuple):
-    """A version that was not looked at, and the body of the one before."""
+    """A version that was not looked at, and the body of the one before. told: its events stand there already, all of
+    them, since they commit together; its bodies are None then."""
 
     vid: int
     key: int
     rtype: str
     body: bytes | None
     before: bytes | None
+    told: int = 0
 
 
 def _row(event: Event, number: int, at: str) -> tuple[str, list[Any]]:
@@ -121,15 +134,11 @@ def looked(vid: int) -> Statement:
 
 async def beyond(store: Store, after: int, upto: int, limit: int) -> list[Looked]:
     """The next versions of the types that facts are made of, in their order."""
-    sql = (
-        "SELECT v.vid, v.key, v.rtype, v.body, b.body FROM (SELECT vid FROM version WHERE rtype = ? AND vid > ? "
-        "AND vid <= ? ORDER BY vid LIMIT ?) n JOIN version v ON v.vid = n.vid "
-        "LEFT JOIN version b ON b.key = v.key AND b.version = v.version - 1"
-    )
     found: list[Looked] = []
     for rtype in LOOKED_AT:
+        sql = _BEYOND.format(told=_TOLD.get(rtype, "0"))
         found += [Looked(*row) for row in await store.fetch(sql, (rtype, after, upto, limit), heavy=True)]
-    return sorted(found)[:limit]
+    return sorted(found, key=lambda one: one.vid)[:limit]
 
 
 async def as_of(store: Store, reference: str, vid: int) -> bytes | None:

@@ -103,8 +103,8 @@ class PartnerReferral(SQLModel, table=True):
 
     way: out (opened here), in (opened there). remote: absolute URL, "" until it was created. remote_version and
     remote_status: as seen last. state: to-send, sent, refused, closed, failed; of one that came in: to-fetch, fetched.
-    work: JSON of what was sent last, or came in. wanted, done: how often the Task changed here, and up to which change it
-    was sent. tries, due_us: failures in a row, and when it is tried next.
+    work: JSON of what was sent last, or came in. wanted, done: how often the Task changed here, and up to which
+    change it was sent. tries, due_us: failures in a row, and when it is tried next.
     """
 
     __tablename__ = "partner_referral"

@@ -11,7 +11,7 @@ from service.search.references import normal_reference
 from service.search.restriction import EVERYTHING
 from service.store import read
 from service.store.reply_links import Link
-from service.web.reply_words import Words
+from service.web.reply_words import Words, catalogue
 from service.workflow.parties import reference_of
 from service.workflow.reply_links import targets_of
 
@@ -72,7 +72,7 @@ async def shown(
         ("facts.member", [person]),
         ("facts.reach", points),
         ("facts.place", towns),
-        ("facts.language", _languages(t, member)),
+        ("facts.language", spoken_by(t, member)),
         ("facts.note", [str(one) for one in notes if one]),
         ("facts.from", await _requester(ctx, task)),
         ("facts.on", [_day(task.get("authoredOn"), zone)]),
@@ -91,14 +91,22 @@ def _day(value: object, zone: str) -> str:
         return text[:10]
 
 
-def _languages(t: Words, member: Resource) -> list[str]:
+def spoken_by(t: Words, member: Resource) -> list[str]:
     found = []
     for one in sorted(member.get("communication") or (), key=lambda c: c.get("preferred") is not True):
         concept = one.get("language") or {}
-        texts = [concept.get("text"), *(c.get("display") or c.get("code") for c in concept.get("coding") or ())]
+        codings = concept.get("coding") or ()
+        texts = [*(_named(t, c.get("code")) for c in codings), concept.get("text")]
+        texts += [c.get("display") or c.get("code") for c in codings]
         found.append(next((str(text) for text in texts if text), ""))
     needed = any(e.get("url") == INTERPRETER and e.get("valueBoolean") for e in member.get("extension") or ())
     return [*found, *([t("facts.interpreter")] if needed else [])]
+
+
+def _named(t: Words, code: object) -> str:
+    """Spanish for es-MX, in the reader's words; "" for a language that the catalogue does not name."""
+    key = f"language.{str(code or '').partition('-')[0].lower()}"
+    return t(key) if key in catalogue("en") else ""
 
 
 async def _requester(ctx: Context, task: Resource) -> list[str]:

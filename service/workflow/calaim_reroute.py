@@ -47,6 +47,8 @@ async def ask(ctx: Context, payload: dict[str, Any]) -> Change:
     text = f"{service.title}: the provider declined ({why}). The request stays active: open a Task about the same one "
     text += "for another provider, or help the member to another service."
     text += "" if found else " The directory shows nobody else who offers it and may have room."
+    heads = [one for one in (await ctx.head(reference), await ctx.head(request)) if one is not None]
+    labelled = next((one for one in heads if one.labels), None)
     await opened(
         ctx,
         change,
@@ -58,6 +60,8 @@ async def ask(ctx: Context, payload: dict[str, Any]) -> Change:
         reason=request,
         focus=reference,
         inputs=[_offer(one) for one in found],
+        labels=heads[0].labels | heads[-1].labels if heads else 0,
+        author=labelled.source_org if labelled is not None else None,
     )
     return change
 

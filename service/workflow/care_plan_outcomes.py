@@ -7,7 +7,7 @@ Procedures and other outputs become outcomes (activity.outcomeReference, outcome
 from typing import Any
 
 from fhir_profiles import Resource
-from service.access.context import Context
+from service.access.context import Context, parse
 from service.search.references import normal_reference
 from service.store import care_plan_activities
 from service.store.change import Change, Job
@@ -41,11 +41,11 @@ async def moved(step: Step) -> None:
 async def outcome(ctx: Context, payload: dict[str, Any]) -> Change:
     """Job referral.outcome {"task"}. A plan that has it already stays as it is; one that is over too."""
     reference, change = str(payload["task"]), Change()
-    found, head = await ctx.resource(reference), await ctx.head(reference)
-    if found is None or head is None or found[0].get("status") not in ENDED:
+    head = await ctx.head(reference)
+    task = parse(head.body) if head is not None else {}
+    if head is None or task.get("status") not in ENDED:
         return change
-    task = found[0]
-    change.relied[reference] = found[1]
+    change.relied[reference] = head.version
     base_url = ctx.settings.base_url
     planned = [reference, normal_reference(reference_of(task, "focus"), base_url) or ""]
     for name in await care_plan_activities.planning(ctx.store, planned):
@@ -78,8 +78,7 @@ def _noted(plan: Resource, task: Resource, planned: list[str], base_url: str, *,
 
 
 def _add(activity: dict[str, Any], task: Resource, now_us: int, words: bool) -> None:
-    """words: also what the Task says, and whose it was; else references alone, which each reader's rights open or not.
-    """
+    """words: also what the Task says, and whose it was; else references alone, as far as each reader may follow."""
     note = _note(task, words)
     if any(one.get("text") == note for one in activity.get("progress") or ()):
         return

@@ -90,6 +90,8 @@ async def _page(store: Store, upto: int, base_url: str) -> tuple[Change, int]:
 
 
 async def _look(store: Store, change: Change, one: Looked, base_url: str) -> None:
+    if one.told:
+        return
     new, old = _resource(one.body), _resource(one.before)
     if one.rtype == "Patient":
         change.statements.append(referral_facts.put_trait(one.key, one.vid, *traits(new)))

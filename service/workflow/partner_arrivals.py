@@ -16,6 +16,7 @@ from service.store.partners import Partner
 from service.workflow.parties import acts_for, reference_of
 from service.workflow.partner_paths import mapped
 from service.workflow.partner_shapes import ID, URL_SYSTEM, WITHDRAWN, text_of
+from service.workflow.referrals import is_referral
 from service.workflow.steps import Step
 
 KEPT = ("focus", "for", "requester")
@@ -103,7 +104,7 @@ async def say_what_was_done(step: Step) -> None:
     """Before a referral from a partner is completed: beside its Procedures stand their codes (SDOHCC
     PerformedActivityCode), since the partner reads the Task, and a Procedure only where it has the member."""
     task, ctx = step.new, step.ctx
-    if task.get("status") != "completed" or (step.old or {}).get("status") == "completed":
+    if task.get("status") != "completed" or (step.old or {}).get("status") == "completed" or not is_referral(task, ctx):
         return
     named = [
         (one, normal_reference(reference_of(one, "valueReference"), ctx.settings.base_url) or "")

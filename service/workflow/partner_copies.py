@@ -1,8 +1,8 @@
 """What a Task from a partner points to as it stands here: the member, and the ServiceRequest. Pure, but for the match.
 
-Copies hold what is on a list. A member is matched by CIN where family name and birth date agree; else the partner's
-Patient becomes a source Patient of its own, and nothing is revealed (decision 17). A Consent of the partner is looked
-at and named, never computed: a paper of another server opens nothing here.
+Copies hold what is on a list, and bear the labels of what they are copies of. A member is matched by CIN where family
+name and birth date agree; else the partner's Patient becomes a source Patient of its own, and nothing is revealed
+(decision 17). A Consent of the partner is looked at and named, never computed: a paper of another server opens nothing.
 """
 
 from fhir_profiles import Resource
@@ -13,7 +13,7 @@ from service.store import stays
 from service.workflow.match_evidence import CIN_SYSTEM
 from service.workflow.parties import reference_of
 from service.workflow.partner_client import Odd
-from service.workflow.partner_shapes import URL_SYSTEM
+from service.workflow.partner_shapes import URL_SYSTEM, labelled_as
 from service.workflow.stay_identity import derived_id
 
 PATIENT = ("name", "telecom", "gender", "birthDate", "address", "communication")
@@ -52,7 +52,7 @@ def source_patient(found: Resource, fhir_id: str, url: str) -> Resource:
     made: Resource = {"resourceType": "Patient", "id": fhir_id, "identifier": [named(url)]}
     made["identifier"] += [one for one in (found.get("identifier") or ())[:MOST_LISTED] if _plain(one)]
     made |= {name: found[name] for name in PATIENT if name in found}
-    return _sound(made, PATIENT)
+    return _sound(labelled_as(made, found), PATIENT)
 
 
 def _plain(identifier: object) -> bool:
@@ -72,7 +72,7 @@ def request_copy(
     }
     if papers:
         made["supportingInfo"] = papers
-    return _sound(made, REQUEST)
+    return _sound(labelled_as(made, found), REQUEST)
 
 
 def _sound(made: Resource, optional: tuple[str, ...]) -> Resource:
@@ -106,6 +106,12 @@ async def member_of(ctx: Context, found: Resource) -> str:
         if len(rows) == 1 and same:
             return str(same[0])
     return ""
+
+
+def somebody_else(ours: Resource, theirs: Resource) -> bool:
+    """Whether an address that stood for one person shows another now: neither birth date nor a family name agrees."""
+    known = ours.get("birthDate") and theirs.get("birthDate") and _families(ours) and _families(theirs)
+    return bool(known) and ours["birthDate"] != theirs["birthDate"] and not _families(ours) & _families(theirs)
 
 
 def _agree(ours: Resource, theirs: Resource) -> bool:

@@ -23,6 +23,7 @@ from service.workflow.partner_copies import (
     member_of,
     named,
     request_copy,
+    somebody_else,
     source_patient,
 )
 from service.workflow.partner_shapes import digest
@@ -33,6 +34,7 @@ TRIES = 8
 """So often what is refused or garbled is asked for again, over about two hours; an unreachable server for ever."""
 WORDS = {
     "other-patient": "The ServiceRequest in focus is about another Patient than the Task.",
+    "patient-changed": "The Patient in for is another person than the one for whom this address stood before.",
     "request-not-active": "The ServiceRequest in focus is not active.",
     "other-id": "The server that it came from answers with another resource than the one that was asked for.",
     "invalid": "What the Task points to is no valid FHIR R4 resource.",
@@ -127,6 +129,9 @@ async def _member(ctx: Context, change: Change, name: str, url: str, patient: Re
     """The member's own record where it is surely the same person; else the partner's record of the person."""
     known = await partners.local_of(ctx.store, name, url) or await member_of(ctx, patient)
     fhir_id = made_id("pt", name, url)
+    standing = await ctx.resource(known) if known else None
+    if standing is not None and somebody_else(standing[0], patient):
+        raise Odd("patient-changed")
     if known and known != f"Patient/{fhir_id}":
         change.statements.append(partners.linked(name, known, url, digest(patient), ctx.now_us))
         return known

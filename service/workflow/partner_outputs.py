@@ -12,7 +12,7 @@ from service.search.references import normal_reference
 from service.store.partners import Partner
 from service.workflow.parties import reference_of
 from service.workflow.partner_client import Declined, Odd
-from service.workflow.partner_shapes import ID, URL_SYSTEM
+from service.workflow.partner_shapes import ID, URL_SYSTEM, labelled_as
 from service.workflow.partner_turn import Turn
 from service.workflow.stay_identity import derived_id
 
@@ -88,7 +88,7 @@ async def _copy(turn: Turn, task: Resource, remote: Resource, url: str) -> Resou
     made["basedOn"] = [{"reference": normal_reference(reference_of(task, "focus"), turn.base_url)}]
     made["subject"] = {"reference": normal_reference(reference_of(task, "for"), turn.base_url)}
     made["performer"] = [{"actor": {"reference": turn.partner.organization}}]
-    made |= {name: found[name] for name in COPIED if name in found}
+    made = labelled_as(made, found) | {name: found[name] for name in COPIED if name in found}
     if problems(made):
         made = {name: value for name, value in made.items() if name not in COPIED} | {"status": "unknown"}
         code = found.get("code")

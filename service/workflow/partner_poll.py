@@ -5,15 +5,18 @@ Whatever happened there while one side was down is seen at the next look: a Task
 
 from fhir_profiles import Resource
 from service.access.context import Context, parse
+from service.auth.signing_keys import KeysRefused
+from service.log_events import PARTNER_FAILED, log, where
 from service.search.restriction import EVERYTHING
 from service.store import partners, read
 from service.store.change import Change
+from service.store.database import Unavailable
 from service.store.partners import Referral
-from service.workflow.partner_client import Declined, Odd
+from service.workflow.partner_client import Away, Declined, Odd
 from service.workflow.partner_push import tasks_of
 from service.workflow.partner_settle import settle
 from service.workflow.partner_shapes import check_same, id_there, version_of
-from service.workflow.partner_turn import Turn
+from service.workflow.partner_turn import LeaseLost, Turn
 from service.workflow.partner_work_items import CONFLICT, ask_for
 
 GONE = frozenset({404, 410})
@@ -24,9 +27,20 @@ async def look(turn: Turn) -> None:
     began_us, after = turn.now_us(), ""
     while rows := await partners.watched(turn.store, turn.partner.name, after, began_us):
         for row, remote in zip(rows, await _asked(turn, rows), strict=True):
-            await _taken(turn, row, remote)
+            await _one(turn, row, remote)
         after = rows[-1].task
     await turn.noted(partners.looked(turn.partner, began_us))
+
+
+async def _one(turn: Turn, row: Referral, remote: Resource | None) -> None:
+    """Where our own code stumbles over one, the others are looked at all the same."""
+    try:
+        await _taken(turn, row, remote)
+    except (Away, KeysRefused, LeaseLost, Unavailable):
+        raise
+    except Exception as error:
+        log(PARTNER_FAILED, partner=turn.partner.name, **where(error))
+        await _not_now(turn, row, type(error).__name__)
 
 
 async def _asked(turn: Turn, rows: list[Referral]) -> list[Resource | None]:

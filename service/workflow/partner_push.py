@@ -25,6 +25,7 @@ from service.workflow.partner_shapes import (
     outgoing,
     own_url,
     text_of,
+    unseen,
     version_of,
     wish,
 )
@@ -176,6 +177,8 @@ async def _record(turn: Turn, row: Referral, task: Resource, found: Resource, ne
 
 
 async def _update(turn: Turn, row: Referral, task: Resource) -> None:
+    if await turn.as_organization().head(f"Task/{row.task}") is None:
+        task = unseen(task)  # a Consent was withdrawn, or the Task labelled: only that it is over still goes there
     said = text_of({"wish": digest(wish(task))})
     if said == row.work:
         await turn.noted(partners.sent(replace(row, done=row.wanted), _state(row, task), row.seen_us))

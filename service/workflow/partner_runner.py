@@ -6,6 +6,7 @@ sends what is to be sent, fetches what came in, and looks what became of the res
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from service.access.context import Settings
@@ -16,12 +17,12 @@ from service.store import partners
 from service.store.change import Change
 from service.store.database import Unavailable
 from service.store.engine import Store
-from service.store.partners import Partner
+from service.store.partners import Partner, Referral
 from service.workflow.partner_client import Away, Server, Sessions
 from service.workflow.partner_fetch import fetch
 from service.workflow.partner_poll import look
 from service.workflow.partner_push import push
-from service.workflow.partner_turn import LeaseLost, Turn, holding, partner_retry_us
+from service.workflow.partner_turn import LeaseLost, Turn, holding, partner_retry_us, row_retry_us
 
 POLL_S = 0.5
 STOP_S = 20.0
@@ -91,13 +92,22 @@ class Partners:
                 await turn.noted(partners.released(one))
             REQUEST_ID.reset(marker)
 
+    async def _one(self, turn: Turn, row: Referral, work: Callable[[Turn, Referral], Awaitable[None]]) -> None:
+        """A referral over which our own code stumbles waits by itself: the others of the partner go on."""
+        try:
+            await work(turn, row)
+        except (Away, KeysRefused, LeaseLost, Unavailable):
+            raise
+        except Exception as error:
+            log(PARTNER_FAILED, partner=turn.partner.name, **where(error))
+            await turn.noted(partners.put_off(row.task, row_retry_us(row.tries, turn.now_us()), type(error).__name__))
+
     async def _worked(self, turn: Turn) -> None:
         one, store = turn.partner, turn.store
         try:
-            for row in await partners.due(store, one.name, partners.OUT, turn.now_us()):
-                await push(turn, row)
-            for row in await partners.due(store, one.name, partners.IN, turn.now_us()):
-                await fetch(turn, row)
+            for states, work in ((partners.OUT, push), (partners.IN, fetch)):
+                for row in await partners.due(store, one.name, states, turn.now_us()):
+                    await self._one(turn, row, work)
             if one.due_us <= turn.now_us():
                 await look(turn)
         except (Away, KeysRefused) as error:

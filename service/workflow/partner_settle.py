@@ -17,7 +17,7 @@ from service.store.partners import Referral
 from service.workflow import derived
 from service.workflow.partner_outputs import outputs_of
 from service.workflow.partner_paths import Conflict, Step, mapped, step
-from service.workflow.partner_shapes import version_of
+from service.workflow.partner_shapes import version_of, without_words
 from service.workflow.partner_turn import Turn
 from service.workflow.partner_work_items import CONFLICT, ask_for
 from service.workflow.referral_law import TERMINAL
@@ -33,6 +33,8 @@ RECEIVED = "Received by the partner's server"
 async def settle(turn: Turn, row: Referral, remote: Resource) -> None:
     """Brings what stands here to what the partner shows. Raises Odd, Away."""
     there = mapped(remote.get("status"))
+    head = await turn.context().head(f"Task/{row.task}")
+    remote = without_words(remote, head.labels if head is not None else 0)
     done: tuple[list[Resource], list[Resource]] = ([], [])
     if there == "completed":
         found = await turn.context().resource(f"Task/{row.task}")

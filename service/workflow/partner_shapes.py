@@ -11,6 +11,7 @@ from typing import Any
 
 from fhir_profiles import Resource
 from fhir_profiles.json_text import write_json
+from service.access.labels import bit_of
 from service.search.references import normal_reference
 from service.store.partners import Partner
 from service.workflow.parties import reference_of
@@ -23,6 +24,8 @@ ID = re.compile(r"[A-Za-z0-9.-]{1,64}\Z")
 SENT = ("status", "intent", "priority", "code", "description", "focus", "for", "authoredOn", "reasonCode", "note",
         "restriction", "input", "partOf")  # fmt: skip
 """Elements of a Task that leave; what others wrote into ours (outputs, owner) does not."""
+MOST_LABELS = 20
+TAKEN_BACK = "Withdrawn by the organization that referred."
 WITHDRAWN = ("cancelled", "entered-in-error")
 """Statuses that the requester's side sets."""
 
@@ -46,6 +49,39 @@ def outgoing(task: Resource, base_url: str, partner: Partner) -> Resource:
 
 def identifier(base_url: str, task_id: str) -> Resource:
     return {"system": URL_SYSTEM, "value": own_url(base_url, task_id)}
+
+
+def unseen(task: Resource) -> Resource:
+    """What a partner that may not see the Task any more still has to hear of it: that it was withdrawn, and no word."""
+    kept = {name: task[name] for name in ("resourceType", "id", "status", "focus", "for") if name in task}
+    return kept | ({"statusReason": {"text": TAKEN_BACK}} if task.get("status") in WITHDRAWN else {})
+
+
+def labels_of(found: Resource) -> list[Resource]:
+    """The sensitivity labels that another server put on a resource: they go with each copy."""
+    meta = found.get("meta")
+    listed = meta.get("security") if isinstance(meta, dict) else None
+    plain = [one for one in (listed if isinstance(listed, list) else ())[:MOST_LABELS] if isinstance(one, dict)]
+    codings = [{name: one[name] for name in ("system", "code") if isinstance(one.get(name), str)} for one in plain]
+    return [one for one in codings if len(one) == 2 and bit_of(one)]
+
+
+def labelled_as(copy: Resource, found: Resource) -> Resource:
+    labels = labels_of(found)
+    return {**copy, "meta": {**(copy.get("meta") or {}), "security": labels}} if labels else copy
+
+
+def without_words(remote: Resource, labels: int) -> Resource:
+    """A partner's Task as it may stand in ours, which bears these labels: where it bears more, what moved and no word.
+
+    What was done comes as Procedures of their own, with labels of their own.
+    """
+    if all(bit_of(one) & ~labels == 0 for one in labels_of(remote)):
+        return remote
+    names = ("resourceType", "id", "identifier", "status", "focus", "for")
+    outputs = [one for one in remote.get("output") or () if isinstance(one, dict) and one.get("valueReference")]
+    made = {name: remote[name] for name in names if name in remote} | {"meta": {"versionId": version_of(remote)}}
+    return made | {"output": [{"valueReference": one["valueReference"]} for one in outputs]}
 
 
 def absolute(value: Any, base_url: str) -> Any:

@@ -23,7 +23,8 @@ from service.workflow.timer_kinds import fitting, kinds
 
 OVERDUE = "https://enlace.example.org/fhir/StructureDefinition/enlace-overdue"
 CLOSED = frozenset({"rejected", "cancelled", "failed", "completed", "entered-in-error"})
-FILLED_AT_ONCE = 200
+LOOKED_AT_ONCE = 500
+"""Open Tasks that one job of filling looks at."""
 NEVER_RAN = frozenset({"", "draft", "entered-in-error"})
 ACKNOWLEDGE, CONTACT, CLOSE = "referral-acknowledge", "referral-first-contact", "referral-close"
 STALLED = ("referral-stalled", "referral-stalled-again")
@@ -127,9 +128,7 @@ def _end(step: Step, kind: str, reference: str) -> None:
     (timers.cancelled if never else timers.met)(step.ctx, step.change, kind, reference)
 
 
-async def _begin(
-    ctx: Context, change: Change, task: Resource, begin: Sequence[str], look: Look | None = None
-) -> None:
+async def _begin(ctx: Context, change: Change, task: Resource, begin: Sequence[str], look: Look | None = None) -> None:
     reference = f"Task/{task['id']}"
     patient = normal_reference(reference_of(task, "for"), ctx.settings.base_url) or ""
     services = await services_of(ctx, task, look)
@@ -173,15 +172,17 @@ def kinds_of(request: Resource) -> frozenset[str]:
 
 async def fill(ctx: Context, payload: dict[str, Any]) -> Change:
     """Job referral.clocks: open referrals that have no clock yet (written by an import, or by a former release) get
-    theirs, from now on. {"after": id} goes on behind a Task.
+    theirs, from now on. {"status": number in RUNNING, "after": vid} goes on behind a Task.
     """
-    change = Change()
-    found = await clockless.open_tasks(ctx.store, tuple(RUNNING), str(payload.get("after", "")), FILLED_AT_ONCE)
+    change, place = Change(), int(payload.get("status", 0))
+    found = await clockless.page(ctx.store, tuple(RUNNING)[place], int(payload.get("after", 0)), LOOKED_AT_ONCE)
     for one in found:
-        task = parse(one.body)
+        task = parse(one.body) if one.body is not None else {}
         if is_referral(task, ctx.settings.base_url):
             change.relied[f"Task/{one.fhir_id}"] = one.version
             await _begin(ctx, change, task, running(task))
-    if len(found) == FILLED_AT_ONCE:
-        change.jobs.append(Job("referral.clocks", {"after": found[-1].fhir_id}))
+    if len(found) == LOOKED_AT_ONCE:
+        change.jobs.append(Job("referral.clocks", {"status": place, "after": found[-1].vid}))
+    elif place + 1 < len(RUNNING):
+        change.jobs.append(Job("referral.clocks", {"status": place + 1, "after": 0}))
     return change

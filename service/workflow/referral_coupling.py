@@ -28,6 +28,9 @@ from service.workflow.referral_law import (
 from service.workflow.referrals import focus_of, is_referral
 from service.workflow.steps import Step
 
+AT_ONCE = 100
+"""Versions that one job writes; it goes on in the next one. A job that took longer than its lease would never end."""
+
 # --- after a write: what is to be looked at ------------------------------------------------------------------------
 
 
@@ -39,10 +42,17 @@ async def task_moved(step: Step) -> None:
         return
     if status in (*GAVE_UP, "completed"):
         request = focus_of(new, step.ctx)
-        step.change.jobs.append(Job("referral.rule", {"request": request}, ordering_key=request))
+        if await _may_have_rule(step, request):
+            step.change.jobs.append(Job("referral.rule", {"request": request}, ordering_key=request))
     if status in ("cancelled", "entered-in-error"):
         task = f"Task/{new['id']}"
         step.change.jobs.append(Job("referral.cascade", {"task": task}, ordering_key=task))
+
+
+async def _may_have_rule(step: Step, request: str) -> bool:
+    """Most organizations stored none, and a job for them would find nothing to do."""
+    asks = reference_of(await step.stored(request) or {}, "requester")
+    return not asks.startswith("Organization/") or bool(_rules(await step.stored(asks)))
 
 
 async def request_moved(step: Step) -> None:
@@ -72,11 +82,17 @@ async def coupled(ctx: Context, payload: dict[str, Any]) -> Change:
     change.relied[reference] = version
     status = str(request.get("status"))
     for task_version, body in await tasks.focused(ctx.store, reference):
+        if len(change.writes) >= AT_ONCE:
+            change.jobs.append(Job("referral.coupled", dict(payload), ordering_key=reference))
+            return change
         task = parse(body)
         moved = coupled_task(status, task, ctx.now_us)
         if moved is not None:
             await put(ctx, change, moved, task_version, _code(moved))
     for filler_version, body in await tasks.serving(ctx.store, reference):
+        if len(change.writes) >= AT_ONCE:
+            change.jobs.append(Job("referral.coupled", dict(payload), ordering_key=reference))
+            return change
         filler = parse(body)
         served = filler_of(status, filler, reference)
         if served is None or (status == "completed" and await _open(ctx, change, f"ServiceRequest/{filler['id']}")):
@@ -186,7 +202,11 @@ async def rules_of(ctx: Context, request: Resource) -> frozenset[str]:
     """The stored rules of the organization that the ServiceRequest belongs to; none where it names a person."""
     organization = await organization_of(ctx, reference_of(request, "requester"))
     found = await ctx.resource(organization) if organization else None
-    listed = (found[0].get("extension") or ()) if found else ()
+    return _rules(found[0] if found else None)
+
+
+def _rules(organization: Resource | None) -> frozenset[str]:
+    listed = (organization or {}).get("extension") or ()
     return frozenset(str(one.get("valueCode")) for one in listed if one.get("url") == RULE)
 
 

@@ -57,6 +57,9 @@ async def moved(step: Step) -> None:
     status = str(new.get("status")) if new.get("status") != old.get("status") else ""
     outcome = outcome_of(new) if outcome_of(new) != outcome_of(old) else ""
     if status in TOLD_AT or outcome in DECIDED:
+        service = await service_of_task(step.ctx, new, step.stored)
+        if service is None or not service.closed_loop:
+            return
         payload = {"task": f"Task/{new['id']}", "status": status, "outcome": outcome}
         step.change.jobs.append(Job("referral.notice", payload))
 
@@ -103,10 +106,16 @@ async def notify(ctx: Context, payload: dict[str, Any]) -> Change:
             continue
         made = await _notice(ctx, task, service.code, event, to, recipient, sender)
         if await ctx.resource(f"Communication/{made['id']}") is None:
-            change.writes.append(ctx.write(stamped(made, head.labels), ABSENT))
+            change.writes.append(ctx.write(stamped(made, head.labels | await _labels(ctx, task)), ABSENT))
             patient = named(ctx, task, "for")
             change.audit.append(ctx.audit("C", "derived", f"Communication/{made['id']}", (patient,), reason=CATEGORY))
     return change
+
+
+async def _labels(ctx: Context, task: Resource) -> int:
+    """Of the request, which says for which service it is."""
+    head = await ctx.head(named(ctx, task, "focus"))
+    return head.labels if head is not None else 0
 
 
 async def _top(ctx: Context, task: Resource) -> Resource:

@@ -40,9 +40,11 @@ INVITE = "reply.invite"
 
 
 async def task_changed(step: Step) -> None:
-    """A referral that is sent to such an organization is told to it; one that is over ends its links in 30 days."""
+    """A referral that is sent to such an organization is told to it, also where it is offered to more of them later;
+    one that is over ends its links in 30 days."""
     task, old = step.new, step.old or {}
-    if not _is_referral(step.ctx, task) or task.get("status") == old.get("status"):
+    offered = task.get("status") == "requested" and targets_of(step.ctx, task) != targets_of(step.ctx, old)
+    if not _is_referral(step.ctx, task) or (task.get("status") == old.get("status") and not offered):
         return
     reference = f"Task/{task['id']}"
     if task.get("status") == "requested":
@@ -236,6 +238,11 @@ async def make(ctx: Context, change: Change, task_id: str, organization: str = "
     link = await renew(ctx, change, task, organization or targets[0])
     if link is None:
         change.jobs.clear()
+        if not ctx.settings.channels & {"email", "sms"}:
+            raise NotMade(
+                "Neither e-mail nor text messages are set up here (ENLACE_SMTP_URL, ENLACE_SMS_URL), so no code would "
+                "arrive: set one up, or call the organization."
+            )
         raise NotMade(
             "The organization has no e-mail address and no number for text messages that can be used here: enter one "
             "in its HealthcareService or Organization (telecom), or call it."

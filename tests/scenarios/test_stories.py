@@ -1,4 +1,4 @@
-"""`enlace demo --story`: all four stories against one running service, what they leave behind, and how one fails."""
+"""`enlace demo --story`: a story against a running service, what it prints, and how one fails."""
 
 import asyncio
 import io
@@ -21,7 +21,7 @@ from service.cli import app
 from service.cli.processes import die_with_parent
 from service.cli.seed import seed
 from service.cli.seed.directory import CBOS, PLANS
-from service.cli.stories import NAMES, albert, sonja, stage
+from service.cli.stories import albert, sonja, stage
 from service.cli.stories.acts import hidden, hospital, seen
 from service.cli.stories.player import play, story
 from service.cli.stories.stage import Stage
@@ -104,70 +104,21 @@ def theatre(county_db: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         process.wait()
 
 
-CLOSED = {
-    "sonja": ("task-ecm", "task-home", "request-home", "visit"),
-    "felix": tuple(f"{part}-{name}" for part in ("task", "request") for name in ("transition", "meals", "respite")),
-    "albert": ("task-fridge", "request-fridge"),
-    "susan": ("task-food", "request-food", "task-housing", "request-housing", "find"),
-}
-"""Tasks and ServiceRequests that are completed at the end."""
-
-
-@pytest.mark.parametrize("name", [*NAMES, "sonja"])
-def test_a_story_ends_well_and_can_be_played_again(theatre: Theatre, name: str) -> None:
-    told = story(name)
+def test_a_story_ends_well_and_can_be_played_again(theatre: Theatre) -> None:
+    """A second time after the demo's own. What stands at the end of each story: test_referral_stories.py."""
+    told = story("albert")
     played, text = theatre.play(told)
-    assert [int(number) for number in re.findall(rf"^ ?(\d+)/{len(told.steps)}  ", text, re.M)] == list(
-        range(1, len(told.steps) + 1)
-    )
     assert "\x1b" not in text, "no colours where nobody looks at a terminal"
-    for made in CLOSED[name]:
+    for made in ("task-fridge", "request-fridge"):
         assert theatre.read(played.made[made])["status"] == "completed", made
     member = theatre.read(played.made["patient"])
     assert member["name"][0]["family"] == played.row.last_name
     assert played.row.cin in {i["value"] for i in member["identifier"]}
-    _AFTERWARDS[name](theatre, played, text)
-
-
-def _sonja(theatre: Theatre, played: Stage, text: str) -> None:
-    alert = theatre.read(played.made["admission"])
-    assert alert["received"] and alert["recipient"][0]["reference"] == "Practitioner/maria-lopez"
-    assert f'sees the alert "{alert["payload"][0]["contentString"][:40]}' in text
-    assert theatre.read(played.made["goal-bath"])["lifecycleStatus"] == "completed"
-    with theatre.service.client(theatre.admin) as client:
-        history = client.get(f"/{played.made['task-home']}/_history").json()["entry"]
-    assert [e["resource"]["status"] for e in reversed(history)] == [
-        *("requested", "accepted", "on-hold", "in-progress", "completed")
-    ]
-
-
-def _felix(theatre: Theatre, played: Stage, text: str) -> None:
-    tasks = [theatre.read(reference) for made, reference in played.made.items() if made.startswith("task-")]
-    assert len({task["owner"]["reference"] for task in tasks}) == 4
-    assert {task["status"] for task in tasks} == {"completed"}
-    assert "client poppy-home-health-cbo -> " in text
-    assert theatre.read(played.made["stay"])["status"] == "finished"
-
-
-def _albert(theatre: Theatre, played: Stage, text: str) -> None:
     asked, task = theatre.read(played.made["request-fridge"]), theatre.read(played.made["task-fridge"])
     assert "insurance" not in asked and "coding" not in asked["code"]
-    assert task["output"][0]["valueReference"]["reference"] == played.made["done-fridge"]
+    results = [one["valueReference"]["reference"] for one in task["output"]]
+    assert played.made["done-fridge"] in results and played.made["handed-fridge"] in results
     assert re.search(r"PUT /fhir/Task/\S+ -> 422\n", text)
-
-
-def _susan(theatre: Theatre, played: Stage, text: str) -> None:
-    assert theatre.read(played.made["opioids"])["meta"]["security"][0]["code"] == "OPIOIDUD"
-    assert theatre.read(played.made["left"])["priority"] == "stat"
-    for unseen in ("opioids", "goal-safe", "task-housing"):
-        assert re.search(rf"GET /fhir/{played.made[unseen]} -> 404\n", text), unseen
-    assert (
-        "no birth date, no number" in " ".join(text.split())
-        and theatre.read(played.made["form"])["status"] == "inactive"
-    )
-
-
-_AFTERWARDS = {"sonja": _sonja, "felix": _felix, "albert": _albert, "susan": _susan}
 
 
 def test_what_should_have_been_seen_and_is_not_fails_the_story(theatre: Theatre) -> None:
@@ -250,7 +201,7 @@ def test_ctrl_c_in_the_middle_of_a_story_is_no_failure(county_db: Path, tmp_path
     process.send_signal(signal.SIGINT)
     code, out, errors = ended(process, tmp_path)
     assert (code, errors) == (0, ""), (out, errors)
-    assert "2/10" not in out
+    assert "2/11" not in out
 
 
 @pytest.mark.parametrize(

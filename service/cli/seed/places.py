@@ -42,6 +42,16 @@ from service.cli.seed.parts import (
     ref,
 )
 
+APPOINTMENTS = {
+    "extension": [
+        {
+            "url": "http://hl7.org/fhir/us/sdoh-clinicalcare/StructureDefinition/"
+            "SDOHCC-ExtensionHealthcareServiceTelecomAppointment",
+            "valueBoolean": True,
+        }
+    ]
+}
+"""Of a contact of a service: people make appointments there (SDOHCC-HealthcareService asks for one)."""
 WEEKDAYS = ["mon", "tue", "wed", "thu", "fri"]
 CENTERS = ((37.95, -121.29), (37.8, -121.22), (38.13, -121.27))
 """Latitude and longitude of TOWNS: invented; `near` of docs/directory.md looks around the first."""
@@ -130,7 +140,7 @@ def _service(cbo: Cbo, fhir_id: str, name: str, code: str) -> Resource:
         location=[ref(f"Location/{cbo.slug}-site", cbo.name)],
         name=name,
         comment="Referrals are answered within two working days.",
-        telecom=[phone(cbo.phone)],
+        telecom=[phone(cbo.phone) | APPOINTMENTS],
         serviceProvisionCode=[coded(f"{TERMINOLOGY}/service-provision-conditions", "free")],
         program=[{"text": "CalAIM Community Supports"}] if code else None,
         communication=[coded("urn:ietf:bcp:47", "en"), coded("urn:ietf:bcp:47", "es")],

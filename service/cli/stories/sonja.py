@@ -128,10 +128,11 @@ STORY = Story(
         ),
         step(
             PLAN.name,
-            "The plan names provider and lead care manager in its member file.",
+            "The plan names provider and lead care manager in its member file. Care management has begun, and the "
+            "doctor knows: the first loop is closed.",
             plan_file(),
+            _plan_closes,
         ),
-        step(PLAN.name, "Care management has begun, and the doctor knows. The first loop is closed.", _plan_closes),
         step(
             MARIA.name,
             "Two attempts fail; then Arlene, the neighbor, brings Sonja to the telephone. Each attempt is a record.",
@@ -178,25 +179,19 @@ STORY = Story(
         ),
         step(
             SAFE_STEPS.name,
-            "They see what they are asked for and how to reach Sonja, and nothing else of her.",
+            "They see how to reach Sonja and nothing else of her. They take the work, but it stalls: the landlord must "
+            "agree first.",
             viewed(cbo(SAFE_STEPS)),
             hidden(cbo(SAFE_STEPS), "parkinson", "the diagnosis"),
-        ),
-        step(
-            SAFE_STEPS.name,
-            "They take the work, but it stalls: the landlord must agree first.",
             moved("home", SAFE_STEPS, "accepted"),
             told("home", "assigned"),
             moved("home", SAFE_STEPS, "on-hold", reason="Waiting for the landlord's letter"),
         ),
         step(
-            "The clock of the referral",
-            "A month without progress. Nobody has to remember it.",
-            late("home", "referral-stalled-again", "stalled"),
-        ),
-        step(
             MARIA.name,
-            "She asks what is missing. They have the letter now and begin.",
+            "A month without progress. Nobody had to remember it: the referral's clock tells her. She asks what is "
+            "missing; they have the letter now and begin.",
+            late("home", "referral-stalled-again", "stalled"),
             write(MARIA, "chased", make.message(SAFE_STEPS.reference, "What is missing, and when can you come?")),
             seen(cbo(SAFE_STEPS), "chased", "her question"),
             moved("home", SAFE_STEPS, "in-progress"),

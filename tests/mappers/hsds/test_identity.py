@@ -10,6 +10,7 @@ import pytest
 from fhir_profiles.json_text import write_json
 from fhir_profiles.validate import validate
 from mappers.hsds import checks, convert
+from mappers.hsds.elements import APPOINTMENT_URL
 from mappers.hsds.lens import Names
 from mappers.hsds.package import Package, document, read_json
 from mappers.hsds.tabular import read_tables, write_tables
@@ -54,7 +55,9 @@ def test_what_fhir_says_of_it() -> None:
     service = entry("service", SERVICE)
     assert service["active"] is False and service["providedBy"] == {"reference": "Organization/o1"}
     assert service["location"] == [{"reference": "Location/l1"}]
-    assert service["telecom"][0] == {"system": "phone", "value": "+1 209-555-0140 ext. 7", "use": "work"}
+    said = {"extension": [{"url": APPOINTMENT_URL, "valueBoolean": True}]}
+    assert service["telecom"][0] == {"system": "phone", "value": "+1 209-555-0140 ext. 7", "use": "work", **said}
+    assert [one.get("system") for one in service["telecom"] if "extension" in one] == ["phone", "email"]
     assert [one["text"] for one in service["communication"]] == ["Spanish", "Hmong"]
     assert service["availableTime"] == [
         {"daysOfWeek": ["mon", "wed"], "availableStartTime": "09:00:00", "availableEndTime": "16:30:00"}

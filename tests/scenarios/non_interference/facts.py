@@ -195,6 +195,28 @@ def _group(name: str) -> Slot:
     return Slot(f"Group/{name}", made)
 
 
+def offered(name: str) -> Resource:
+    """An open referral about somebody else's patient: its candidates see it, and nothing of the patient."""
+    candidates = {"recipient": [ref(CBO1), ref(CBO2)]}
+    return task(f"Task/{name}", f"Patient/{name}", f"ServiceRequest/{name}", ECM2, None, restriction=candidates)
+
+
+def taken() -> Resource:
+    """One that was offered, and that another has now."""
+    return offered("lost") | {"owner": ref(CBO2), "status": "accepted"}
+
+
+def _since_lost() -> Slot:
+    """What becomes of it after that."""
+
+    def made(r: Random) -> tuple[Op, ...]:
+        moved = {"status": r.choice(("in-progress", "on-hold", "completed")), "note": [{"text": f"spy {r.random()}"}]}
+        moved["lastModified"] = f"2026-03-0{r.randint(2, 8)}T10:00:00Z"
+        return (Op("put", taken() | moved, ECM2, 2),)
+
+    return Slot("Task/lost", made, always=True)
+
+
 ABOUT_US = tuple(t for t in SHAPES if t not in ("CareTeam", "Coverage", "List"))
 FOREIGN = (
     _stranger("h1"),
@@ -223,7 +245,10 @@ HIDDEN: dict[str, tuple[Slot, ...]] = {
     "ecm-provider": FOREIGN + HALF_SEEN,
     "lcm": FOREIGN + HALF_SEEN,
     "mcp": FOREIGN + _not_for(("Condition", "Observation", "Procedure", "DocumentReference"), ECM1),
-    "cbo": FOREIGN + _not_for(("Condition", "Goal", "Encounter", "CarePlan", "Task", "Communication"), ECM1),
+    "cbo": FOREIGN
+    + _not_for(("Condition", "Goal", "Encounter", "CarePlan", "Task", "Communication"), ECM1)
+    + (_stranger("off"), _since_lost())
+    + tuple(_written(rtype, "off", "Patient/off", ECM2) for rtype in ("Condition", "Coverage", "Consent", "Procedure")),
     "referrer": FOREIGN + _not_for(("Condition", "Goal", "Encounter", "CarePlan", "Observation"), ECM2),
     "hospital": FOREIGN + _not_for(("Condition", "Goal", "Encounter", "Task", "Communication", "Observation"), ECM2),
 }

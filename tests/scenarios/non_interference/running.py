@@ -16,7 +16,7 @@ from service.main import build
 from service.settings import load
 from service.store.engine import Store, open_store
 from tests.frozen_clock import FrozenClock
-from tests.scenarios.non_interference.facts import HIDDEN, SHAPES, Op, Slot
+from tests.scenarios.non_interference.facts import HIDDEN, SHAPES, Op, Slot, offered, taken
 from tests.scenarios.non_interference.programs import Step, program
 from tests.service.world import (
     CBO1,
@@ -111,6 +111,9 @@ async def build_base(url: str) -> None:
             source=ECM1,
         )  # fmt: skip
         await put(store, make("Procedure/to-h1", status="completed", subject=ref("Patient/h1")), source=CBO1)
+        for name in ("off", "lost"):
+            await put(store, request(f"ServiceRequest/{name}", f"Patient/{name}", ECM2), offered(name), source=ECM2)
+        await store.commit(change_of(store, taken(), ECM2, 1))
     finally:
         await store.close()
 

@@ -23,8 +23,10 @@ EDGES = tuple(edge(rtype, code) for rtype, codes in (
     ("Communication", ("sender", "recipient")),
 ) for code in codes)  # fmt: skip
 ROLES = (Role.ECM_PROVIDER, Role.LCM, Role.MCP, Role.CBO, Role.REFERRER, Role.HOSPITAL, Role.ADMIN)
-BASES = (("coverage", "payor"), ("episode", "ecm-provider"), ("care-team", "care-team"), ("task", "task-owner"),
-         ("task", "task-requester"), ("task", "task-candidate"), ("care-team", "self"), ("break-glass", "break-glass"))  # fmt: skip
+BASES = (
+    ("coverage", "payor"), ("episode", "ecm-provider"), ("care-team", "care-team"), ("task", "task-owner"),
+    ("task", "task-requester"), ("task", "task-candidate"), ("care-team", "self"), ("break-glass", "break-glass"),
+)  # fmt: skip
 PURPOSES = ("TREAT", "HPAYMT", "HOPERAT")
 HOUR = 3_600_000_000
 

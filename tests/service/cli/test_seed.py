@@ -245,6 +245,19 @@ async def test_plans_see_their_members_and_the_hospital_nobody(roles: Roles) -> 
     assert await roles.found("hospital", "poppy-general-hospital", "Organization") == []
 
 
+async def test_services_near_a_town_are_found_the_nearest_first(roles: Roles) -> None:
+    """The places of docs/directory.md: no two at one spot, each within two miles of the middle of its town."""
+    spots = {(p["latitude"], p["longitude"]) for p in (place["position"] for place in of("Location", county()))}
+    assert len(spots) == len(of("Location", county()))
+    near = "near=37.95%7C-121.29%7C2%7Cmi"
+    sites = await roles.found("lcm", "maria-lopez-lcm", f"Location?{near}&_count=100")
+    assert {one["address"]["city"] for one in sites} == {"Rio Dorado"}
+    in_town = {one["id"] for one in of("Location", county()) if one["address"]["city"] == "Rio Dorado"}
+    assert {one["id"] for one in sites} == in_town
+    meals = await roles.found("lcm", "maria-lopez-lcm", f"HealthcareService?{near}&_sort=near&communication=es")
+    assert meals[0]["providedBy"]["reference"].removeprefix("Organization/") + "-site" in in_town
+
+
 async def test_community_organizations_see_their_tasks_only(roles: Roles) -> None:
     made = county(members=SOME)
     for cbo in CBOS:

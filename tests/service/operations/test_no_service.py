@@ -108,7 +108,8 @@ async def test_a_job_that_comes_late_leaves_what_was_told_anew(world: Store, app
     body = {k: v for k, v in task("Task/x", "Patient/a", reference, ECM1, CBO1).items() if k != "id"}
     made = (await client.post("/Task", json=body)).json()
     ended = made | {"status": "cancelled", "statusReason": {"text": "asked the wrong one"}}
-    assert (await client.put(f"/Task/{made['id']}", json=ended)).status_code == 200
+    answer = await client.put(f"/Task/{made['id']}", json=ended, headers={"If-Match": 'W/"1"'})
+    assert answer.status_code == 200, answer.text
     assert (await client.post(f"/{reference}/$no-service", json=said(WHY))).status_code == 200
     await drained(world)
     assert len(need((await client.get(f"/{reference}")).json())) == 1

@@ -118,7 +118,8 @@ def cases() -> list[Case]:
     person = replace(MANAGER, types=PARTY.types)
     for edges, ours in ((through, True), (party, False)):
         found += [(person, "Task", of(PERSON, one, **TASK), edges, ours and one == ORG) for one in (ORG, OTHER)]
-    viewed = [*(({"role": one}, one == "task-owner") for one in ("task-owner", "task-requester", "task-candidate", "care-team"))]
+    roles = ("task-owner", "task-requester", "task-candidate", "care-team")
+    viewed: list[tuple[dict[str, object], bool]] = [({"role": one}, one == "task-owner") for one in roles]
     viewed += [({"end_us": NOW}, False), ({"subject": OTHER}, False), ({"patient": 6}, False)]
     found += [(SYSTEM, "Patient", [TASK | changed], [], wanted) for changed, wanted in viewed]
     found += [(GRACED, "Patient", [TASK | {"basis": "care-team", "end_us": NOW - 9}], [], False)]

@@ -11,7 +11,8 @@ from service.interactions.settle import settled
 from service.interactions.update import update
 from service.store.change import Change
 from service.store.engine import Store
-from service.web.reply_words import catalogue
+from service.web.reply_facts import spoken_by
+from service.web.reply_words import catalogue, words
 from service.workflow import reply_links as law
 from tests.frozen_clock import FrozenClock
 from tests.service.web.browsing import Browser, text_of
@@ -457,6 +458,17 @@ def test_both_languages_say_the_same() -> None:
     for key, text in english.items():
         assert set(re.findall(r"\{[a-z]+\}", text)) == set(re.findall(r"\{[a-z]+\}", spanish[key])), key
         assert text != spanish[key], key
+
+
+def test_languages_are_named_for_whoever_reads() -> None:
+    codes = (
+        {"language": {"coding": [{"code": "es-MX"}]}},
+        {"language": {"coding": [{"code": "hmn"}]}, "preferred": True},
+    )
+    rare = {"language": {"coding": [{"code": "mxv"}], "text": "Mixteco"}}
+    member = {"communication": [*codes, rare]}
+    assert spoken_by(words("en"), member) == ["Hmong", "Spanish", "Mixteco"]
+    assert spoken_by(words("es"), member) == ["hmong", "español", "Mixteco"]
 
 
 # --- for who referred ------------------------------------------------------------------------------------------------

@@ -81,10 +81,16 @@ class Referral:
         return any(c.get("code") == "5.2" for c in (self.body.get("businessStatus") or {}).get("coding", ()))
 
 
-def party_to(one: Referral, organization: str) -> bool:
-    """Whether a CBO sees it: as owner, or while it is offered to it."""
+def party_to(one: Referral, organization: str, others: Sequence[Referral]) -> bool:
+    """Whether a CBO sees it: as owner of something that was sent and not declined, or while it is offered to it.
+
+    others: all referrals of the member. Who has the member by one of them sees what else names it.
+    """
     offered = one.status == "requested" and not one.owner and organization in one.candidates
-    return organization in (one.owner, one.requester) or offered
+    has_member = any(
+        o.owner == organization and o.status in (*OPEN, "completed", "failed", "cancelled") for o in others
+    )
+    return offered or (one.owner == organization and has_member)
 
 
 def sides(one: Referral, organization: str, claimed: bool) -> str:

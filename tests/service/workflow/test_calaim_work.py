@@ -27,6 +27,7 @@ from tests.service.world import (
     ECM2,
     PLAN1,
     SUD,
+    change_of,
     coverage,
     episode,
     make,
@@ -184,6 +185,17 @@ async def test_who_referred_without_the_plan_is_asked_itself(world: Store, app_c
     await drained(world)
     (item,) = await items(world, "re-route")
     assert item["owner"]["reference"] == ECM1 and "nobody else" in item["description"] and "input" not in item
+
+
+async def test_why_a_labelled_referral_was_declined_is_labelled(world: Store, app_client: AppClient) -> None:
+    number = await asked(world, app_client, "day-habilitation", CBO1)
+    task_ = (await resources(world, "Task"))[number] | {"status": "rejected", "statusReason": {"text": "why"}}
+    await world.commit(change_of(world, task_ | {"meta": SUD}, ECM1, expect=1))
+    await world.commit(Change(jobs=[Job("calaim.reroute", {"task": f"Task/{number}"})]))
+    await drained(world)
+    (item,) = await items(world, "re-route")
+    assert (await (await app_client("ecm-provider", ECM1)).get(f"/Task/{item['id']}")).status_code == 200
+    assert (await (await app_client("mcp", PLAN1)).get(f"/Task/{item['id']}")).status_code == 404
 
 
 async def test_another_that_is_opened_meanwhile_leaves_no_item(world: Store, app_client: AppClient) -> None:

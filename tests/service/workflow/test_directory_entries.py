@@ -90,7 +90,7 @@ async def test_the_organization_is_asked_once(entries: Store, app_client: AppCli
 async def test_who_does_nothing_keeps_nobody_else_from_being_asked(
     entries: Store, app_client: AppClient, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor does who completed the Task and left the entry as it was: it is asked again a month later, and no job dies."""
+    """Nor does who completed the Task and left the entry as it was: it is asked again a month later. No job dies."""
     monkeypatch.setattr(directory_stale, "MOST", 1)
     clock.advance(200 * DAY_US)
     for day, expected in enumerate((1, 2, 3, 3)):

@@ -207,6 +207,26 @@ async def test_a_member_is_matched_by_cin_and_what_else_agrees(
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("matched", [True, False])
+async def test_an_address_that_stands_for_another_person_later_is_not_taken(
+    world: Store, app_client: AppClient, there: FakePartner, matched: bool
+) -> None:
+    body = patient("Patient/member", birthDate="1970-04-04") | {"name": [{"family": "Mustermade"}]}
+    if matched:
+        await world.commit(change_of(world, body | {"identifier": [{"system": CIN, "value": "91234567A"}]}))
+    await sent(app_client)
+    await worker(world, there).drain()
+    there.put({**recorded("Patient"), "name": [{"family": "Else"}], "birthDate": "1988-08-08", "identifier": []})
+    there.put({**recorded("ServiceRequest"), "id": "1002"})
+    focus = {"reference": f"{THERE}/ServiceRequest/1002"}
+    second = (await sent(app_client, identifier=[{"value": "other"}], focus=focus)).json()["id"]
+    await worker(world, there).drain()
+    task = await stands(world, f"Task/{second}")
+    assert task["status"] == "rejected" and "another person" in task["statusReason"]["text"]
+    assert task["for"]["reference"].startswith(THERE)
+    assert not await world.fetch("SELECT 1 FROM version WHERE rtype = 'Patient' AND body LIKE '%Else%'")
+
+
 REFUSED = {
     "focus elsewhere": ({"focus": {"reference": "https://elsewhere.example.org/fhir/ServiceRequest/1"}}, "Task.focus"),
     "focus of a type": ({"focus": {"reference": f"{THERE}/Patient/1"}}, "Task.focus"),
@@ -312,3 +332,16 @@ async def test_if_none_exist_takes_it_once(world: Store, app_client: AppClient, 
     second = await http.post("/Task", json=recorded("Task"), headers=asked)
     assert (first.status_code, second.status_code) == (201, 200) and first.json()["id"] == second.json()["id"]
     assert len(await partners.listed(world, "clinic", "", 10)) == 1
+
+
+async def test_labels_of_the_other_server_go_with_the_copies(
+    world: Store, app_client: AppClient, there: FakePartner
+) -> None:
+    """What it calls sensitive stays so here: who owns the Task sees it where a Consent lets it."""
+    there.put(recorded("ServiceRequest") | {"meta": SUD})
+    answer = await sent(app_client)
+    await worker(world, there).drain()
+    name = (await stands(world, f"Task/{answer.json()['id']}"))["focus"]["reference"]
+    assert (await stands(world, name))["meta"]["security"] == SUD["security"]
+    assert (await (await app_client("cbo", CBO1)).get(f"/{name}")).status_code == 404
+    assert (await (await clinic(app_client)).get(f"/{name}")).status_code == 200

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from service.search.restriction import EVERYTHING
 from service.store import partners, read
 from service.store.change import Change
 from service.store.engine import Store
+from service.workflow import partner_poll, partner_runner
 from tests.frozen_clock import FrozenClock
 from tests.service.conftest import AppClient
 from tests.service.workflow.partner_world import (
@@ -24,7 +26,7 @@ from tests.service.workflow.partner_world import (
     work_items,
     worker,
 )
-from tests.service.world import BASE, CBO1, ECM1, task
+from tests.service.world import BASE, CBO1, ECM1, SUD, make, ref, task
 
 POSTGRESQL_IN_DEEP = True
 Resource = dict[str, Any]
@@ -135,6 +137,38 @@ async def test_nothing_is_lost_over_hours_of_downtime(
     assert (await here(world, sent))["status"] == "accepted"
     again = await partners.partner(world, "food-bank")
     assert again is not None and (again.state, again.error, again.failing_since_us) == ("active", "", None)
+
+
+async def test_one_over_which_we_stumble_keeps_no_other_waiting(
+    world: Store, app_client: AppClient, clock: FrozenClock, there: FakePartner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await opened(app_client)
+    clock.advance(1_000_000)
+    second = await opened(app_client)
+    bad = min(first, second)  # the one that is taken first, now and at each look
+    good = max(first, second)
+
+    async def stumbling(real: Any, turn: Any, known: Any, *more: Any) -> None:
+        if known.task == bad:
+            raise KeyError("a defect")
+        await real(turn, known, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(partner_runner, "push", partial(stumbling, partner_runner.push))
+        await worker(world, there).drain()
+        assert [(await row(world, one)).state for one in (bad, good)] == ["to-send", "sent"]
+        assert (await row(world, bad)).error == "KeyError"
+    clock.advance(60_000_000)
+    await worker(world, there).drain()
+    assert {(await row(world, one)).state for one in (bad, good)} == {"sent"}
+    for known in there.tasks():
+        there.put({**known, "status": "accepted"})
+    with monkeypatch.context() as patch:
+        patch.setattr(partner_poll, "settle", partial(stumbling, partner_poll.settle))
+        await look(world, clock, there)
+        assert [(await here(world, one))["status"] for one in (bad, good)] == ["requested", "accepted"]
+    await look(world, clock, there)
+    assert (await here(world, bad))["status"] == "accepted"
 
 
 async def test_what_was_withdrawn_before_it_was_sent_is_never_sent(
@@ -346,3 +380,46 @@ async def test_what_the_organization_may_not_see_is_not_sent(
     await worker(world, there).drain()
     assert not there.asked and (await row(world, fhir_id)).error == "not-visible"
     assert len(await work_items(world)) == 1
+
+
+async def test_what_it_may_no_longer_see_is_not_told_it_later(
+    world: Store, app_client: AppClient, there: FakePartner
+) -> None:
+    """Labelled after it was sent: a note stays here, and of a withdrawal only that it is one goes there."""
+    fhir_id = await opened(app_client)
+    await worker(world, there).drain()
+    http = await app_client("ecm-provider", ECM1)
+    for more in ({"note": [{"text": "A secret."}], "meta": SUD},
+                 {"status": "cancelled", "statusReason": {"text": "A secret."}}):  # fmt: skip
+        body = await here(world, fhir_id) | more
+        answer = await http.put(f"/Task/{fhir_id}", json=body, headers={"If-Match": f'W/"{await version(world)}"'})
+        assert answer.status_code == 200, answer.text
+        await worker(world, there).drain()
+        assert "secret" not in json.dumps(there.tasks())
+    assert there.tasks()[0]["status"] == "cancelled" and there.tasks()[0]["statusReason"]["text"]
+
+
+async def version(store: Store) -> int:
+    sql = "SELECT MAX(version) FROM version WHERE rtype = 'Task' AND fhir_id NOT IN ('a', 'b')"
+    return int((await store.fetch(sql))[0][0])
+
+
+async def test_what_it_labels_comes_back_labelled_or_without_words(
+    world: Store, app_client: AppClient, clock: FrozenClock, there: FakePartner
+) -> None:
+    fhir_id = await opened(app_client)
+    await worker(world, there).drain()
+    (task_,) = there.tasks()
+    there.put(make("Procedure/p", status="completed", subject=task_["for"], code={"text": "c"}, meta=SUD))
+    output = [{"type": {"text": "x"}, "valueReference": ref("Procedure/p", display="A secret.")},
+              {"type": {"text": "x"}, "valueString": "A secret."}]  # fmt: skip
+    words = {"note": [{"text": "A secret."}], "businessStatus": {"text": "A secret."}}
+    there.moves("completed", meta=SUD, output=output, **words)
+    await look(world, clock, there)
+    ours = await here(world, fhir_id)
+    assert ours["status"] == "completed" and "secret" not in json.dumps(ours), ours
+    (result,) = ours["output"]
+    copy = await here(world, result["valueReference"]["reference"].partition("/")[2], "Procedure")
+    assert copy["meta"]["security"] == SUD["security"]
+    await look(world, clock, there)
+    assert (await row(world, fhir_id)).state == "closed"

@@ -5,10 +5,14 @@ from typing import Any
 import httpx
 import pytest
 
+from service.access.context import Settings as Behaviour
+from service.store import work
 from service.store.change import Change
 from service.store.engine import Store
+from service.worker import HANDLERS, Worker
 from service.workflow.chain_mirror import mirror
 from service.workflow.referral_chains import children, root_of
+from tests.frozen_clock import FrozenClock
 from tests.service.conftest import AppClient
 from tests.service.workflow.chain_world import (
     BEDS,
@@ -45,6 +49,34 @@ async def who(world: Store, app_client: AppClient) -> Clients:
 
 def name_of(child: dict[str, Any]) -> str:
     return str(child["owner"]["reference"]).partition("/")[2]
+
+
+async def test_a_dead_mirror_is_seen_and_made_good(
+    world: Store, who: Clients, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the next step of a part, or by a person's retry; whichever comes second changes nothing."""
+
+    async def broken(_ctx: Any, _payload: Any) -> Change:
+        raise KeyError("a defect")
+
+    (child,) = await forward(who["platform"], FOOD)
+    with monkeypatch.context() as patch:
+        patch.setitem(HANDLERS, "referral.mirror", broken)
+        await move(who["food"], f"Task/{child['id']}", "accepted")
+        for _ in range(work.MAX_ATTEMPTS):
+            await Worker(world, Behaviour()).drain()
+            clock.advance(301_000_000)
+    dead = await work.listed(world, state="dead")
+    assert {(one.kind, one.attempts) for one in dead} == {("referral.mirror", 8)}
+    assert all(one.last_error.startswith("KeyError at ") for one in dead)
+    assert await statuses(world, PARENT) == ["requested"]
+    await move(who["food"], f"Task/{child['id']}", "in-progress")
+    await Worker(world, Behaviour()).drain()
+    assert (await statuses(world, PARENT))[-1] == "in-progress"
+    history = await statuses(world, PARENT)
+    await world.commit(Change(statements=[work.again(one.id, world.clock.now_us()) for one in dead]))
+    await drain(world)
+    assert await statuses(world, PARENT) == history
 
 
 async def test_a_state_goes_up_edge_by_edge(world: Store, who: Clients) -> None:

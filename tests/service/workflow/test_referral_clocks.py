@@ -17,7 +17,7 @@ from tests.service.conftest import AppClient
 from tests.service.workflow.calaim_world import asked
 from tests.service.workflow.referral_world import DAY, DONE, HOUR, WHY, drain, pass_by, referral
 from tests.service.workflow.tcs_world import context
-from tests.service.world import CBO1, ECM1, PLAN1, change_of, make, put, ref
+from tests.service.world import CBO1, ECM1, PLAN1, change_of, make, put, ref, request, task
 
 POSTGRESQL_IN_DEEP = True
 ALL = ["acknowledge", "close", "stalled", "stalled-again"]
@@ -201,12 +201,16 @@ async def test_other_tasks_have_no_clocks(world: Store) -> None:
 async def test_referrals_that_came_without_clocks_get_theirs_from_now_on(
     world: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(referral_clocks, "FILLED_AT_ONCE", 1)
+    monkeypatch.setattr(referral_clocks, "LOOKED_AT_ONCE", 1)
+    stands = {name: request(f"ServiceRequest/{name}", "Patient/a", ECM1) for name in ("held", "done")}
+    held = task("Task/held", "Patient/a", "ServiceRequest/held", ECM1, CBO1, status="on-hold")
+    done = task("Task/done", "Patient/a", "ServiceRequest/done", ECM1, CBO1, status="completed")
+    await put(world, *stands.values(), held, done, make("Task/other", status="requested", intent="order"), source=ECM1)
     for _ in range(2):
         await world.commit(Change(jobs=[Job("referral.clocks", {})]))
         await drain(world)
     found = await rows.listed(world, "", "", 99)
-    assert sorted({one.subject for one in found}) == ["Task/a", "Task/b"] and len(found) == 8
+    assert sorted({one.subject for one in found}) == ["Task/a", "Task/b", "Task/held"] and len(found) == 4 + 4 + 3
     assert {one.start_us for one in found} == {world.clock.now_us()}
 
 

@@ -101,6 +101,19 @@ async def test_a_revoked_request_takes_its_open_tasks_along(four: Store, app_cli
     assert {row[0] for row in reasons} == {"request-revoked"}
 
 
+async def test_of_very_many_tasks_each_job_takes_some(
+    four: Store, app_client: AppClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(referral_coupling, "AT_ONCE", 1)
+    await put(four, request("ServiceRequest/f", "Patient/a", ECM1, basedOn=[ref("ServiceRequest/r")]), source=ECM1)
+    await move(await app_client(), "ServiceRequest/r", status="revoked")
+    await drained(four)
+    assert {await status(four, f"Task/t-{one}") for one in OPEN} == {"cancelled"}
+    assert await status(four, "ServiceRequest/f") == "revoked"
+    jobs = await four.fetch("SELECT count(*) FROM job WHERE kind = 'referral.coupled'")
+    assert jobs[0][0] >= 5, "one write each"
+
+
 async def test_a_request_on_hold_holds_its_tasks_until_it_goes_on(four: Store, app_client: AppClient) -> None:
     ecm, cbo = await app_client(), await app_client("cbo", CBO1)
     await move(cbo, "Task/t-on-hold", note=[{"text": "our own hold"}])

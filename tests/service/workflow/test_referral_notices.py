@@ -196,6 +196,14 @@ async def test_of_a_labelled_referral_the_notice_is_labelled(world: Store) -> No
     assert len(await notices(world)) == 2 and all("SUD" in str(one["meta"]) for one in await notices(world))
 
 
+async def test_of_a_labelled_request_the_notice_that_names_its_service_is_labelled(world: Store) -> None:
+    await county(world)
+    labelled = (await resources(world, "ServiceRequest"))["f"] | {"meta": SUD}
+    await world.commit(change_of(world, labelled, PLAN1, expect=1))
+    await becomes(world, "child", "accepted")
+    assert len(await notices(world)) == 2 and all("SUD" in str(one["meta"]) for one in await notices(world))
+
+
 def test_contacts_of_the_directory() -> None:
     points = [
         {"system": "fax", "value": "1"},

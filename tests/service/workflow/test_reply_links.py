@@ -1,5 +1,6 @@
 """Who gets a link, over which address, once; and who has to telephone where no address is listed."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from service.notify.model import Outcome, Result
 from service.store import partners
 from service.store.change import Change
 from service.store.engine import Store
-from service.workflow import reply_links
+from service.workflow import derived, reply_links
 from tests.frozen_clock import FrozenClock
 from tests.service.web.county import ECM, put, register
 from tests.service.web.replying import ADDRESS, OTHER, PANTRY, Desk, links, people_of
@@ -154,6 +155,25 @@ async def test_each_candidate_of_an_open_referral(desk: Desk) -> None:
     assert len(await calls(desk.store)) == 1
 
 
+async def test_who_is_asked_later_is_told_too(desk: Desk) -> None:
+    task = await desk.refer(None, restriction={"recipient": [{"reference": OTHER}]})
+    await desk.work()
+    assert desk.email.got == []
+    found = await desk.context().resource(f"Task/{task['id']}")
+    assert found is not None
+    for more in (
+        {"note": [{"text": "x"}]},
+        {"restriction": {"recipient": [{"reference": OTHER}, {"reference": PANTRY}]}},
+    ):
+        ctx, change = desk.context(), Change()
+        found = await ctx.resource(f"Task/{task['id']}")
+        assert found is not None
+        await derived.put(ctx, change, found[0] | more, found[1], "test")
+        await desk.store.commit(change)
+        await desk.work()
+    assert [one.to for one in desk.email.got] == [ADDRESS]
+
+
 async def test_made_anew_and_withdrawn(desk: Desk, clock: FrozenClock) -> None:
     task = await desk.refer()
     await desk.work()
@@ -178,6 +198,10 @@ async def test_who_may_not_make_one(desk: Desk) -> None:
             await reply_links.make(desk.context(organization, role), Change(), task["id"])
     with pytest.raises(reply_links.NotMade):
         await reply_links.make(desk.context(), Change(), task["id"], OTHER)
+    ctx = desk.context()
+    mute = replace(ctx, settings=replace(ctx.settings, channels=frozenset({"rest-hook"})))
+    with pytest.raises(reply_links.NotMade, match="ENLACE_SMTP_URL"):  # not the organization's address is missing
+        await reply_links.make(mute, Change(), task["id"])
     await desk.change(task["id"], status="cancelled", statusReason={"text": "x"})
     with pytest.raises(reply_links.NotMade):
         await reply_links.make(desk.context(), Change(), task["id"])

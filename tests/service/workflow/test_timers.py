@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 
 from fhir_profiles.validate import validate
-from service.access.context import Settings
+from service.access.context import Context, Settings
 from service.store import alert_work
 from service.store import timers as rows
 from service.store.change import Change, Job
@@ -124,6 +124,28 @@ async def test_an_answer_stops_the_clock_of_a_breach(world: Store, app_client: A
     assert (await client.post(f"/Communication/{alert['id']}/$acknowledge")).status_code == 200
     work = await alert_work.of_alert(world, f"Communication/{alert['id']}")
     assert work is not None and work.state == "acknowledged"
+
+
+async def test_what_one_change_says_of_a_timer_holds_in_its_order(world: Store) -> None:
+    """Ended and begun anew, begun and ended: also where others of the same commit say it the other way round."""
+
+    def acts(ctx: Context, subject: str, *told: str) -> Change:
+        change = Change()
+        for one in told:
+            if one in ("met", "cancelled"):
+                getattr(timers, one)(ctx, change, "plan-relay", subject)
+            else:
+                timers.start(ctx, change, "plan-relay", subject, "", ctx.now_us, cause=f"{subject} {one}")
+        return change
+
+    subjects = [f"Task/t{number}" for number in range(6)]
+    ctx, orders = context(world), (("cancelled", "a"), ("a", "cancelled"), ("a", "met", "b"))
+    for expected in ((("a",), (), ("b",)), (("a",), (), ())):  # what was met is not begun again by the same cause
+        changes = [acts(ctx, one, *orders[number % 3]) for number, one in enumerate(subjects)]
+        await asyncio.gather(*(world.commit(change) for change in changes))
+        runs = sorted(timer.dedupe for timer in await rows.listed(world, "plan-relay", "running", 99))
+        wanted = [f"plan-relay|{one} {cause}" for n, one in enumerate(subjects) for cause in expected[n % 3]]
+        assert runs == sorted(wanted)
 
 
 async def test_thousands_that_are_over_at_once_are_told_batch_by_batch(
