@@ -26,6 +26,7 @@ from bench import (
     measures,
     messages,
     overload,
+    referrals,
 )
 from bench.county import County, build
 from bench.processes import service, static_server
@@ -45,6 +46,7 @@ PARTS = (
     "drain",
     "matching",
     "delivery",
+    "transitions",
     "members",
     "measures",
     "directory",
@@ -65,6 +67,7 @@ class Counts:
     starts: int = 3
     overload_s: float = 60.0
     deliveries: int = 200
+    transitions: int = 200
     matches: int = 2_000
     adt_s: float = 60.0
     roster: int = 50_000
@@ -84,6 +87,7 @@ QUICK = Counts(
     starts=1,
     overload_s=10.0,
     deliveries=50,
+    transitions=50,
     matches=500,
     adt_s=5.0,
     roster=5_000,
@@ -174,6 +178,8 @@ def measure(name: str, counts: Counts, parts: set[str], only: str) -> list[Row]:
             rows += matching.measure(county, url, server_of, writes=counts.matches, rounds=counts.rounds)
         if "delivery" in parts:
             rows += deliveries.measure(county, url, folder, server_of, writes=counts.deliveries)
+        if "transitions" in parts:
+            rows += referrals.measure(county, url, folder, server_of, referrals=counts.transitions)
         if "members" in parts:  # last: its members join those of the others
             rows += matching_members.measure(url, server_of, members=counts.roster, messages=counts.whose)
         if "measures" in parts:

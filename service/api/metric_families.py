@@ -353,6 +353,20 @@ FAMILIES = (
         _failures,
     ),
     Family(
+        "enlace_partners",
+        "gauge",
+        ("state",),
+        "Partners' servers over which referrals go: `active`, `paused`, `failing`.",
+        lambda facts: _words(facts.figures.partners) if facts.figures else (),
+    ),
+    Family(
+        "enlace_partner_referrals",
+        "gauge",
+        ("state",),
+        "Referrals over partners' servers that wait (`to-send`, `to-fetch`) or need a person (`refused`, `failed`).",
+        lambda facts: _words(facts.figures.partner_referrals) if facts.figures else (),
+    ),
+    Family(
         "enlace_notices",
         "gauge",
         ("channel", "state"),

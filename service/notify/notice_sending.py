@@ -60,8 +60,12 @@ def suppressed(desk: Desk, notice: Notice, found: Found | None, reason: str) -> 
 
 
 def unsendable(desk: Desk, notice: Notice, reason: str) -> Change:
-    """No way leads to the person: a failure that stays visible, since somebody asked for this channel."""
-    log(NOTICE_NO_WAY, channel=notice.channel, reason=reason, kind=notice.kind)
+    """No way leads to the person: a failure that stays visible, since somebody asked for this channel.
+
+    A way that is not set up is one fact, which `enlace doctor` tells with its remedy, not a line for each notice.
+    """
+    if reason != "not-configured":
+        log(NOTICE_NO_WAY, channel=notice.channel, reason=reason, kind=notice.kind)
     return Change(statements=[notices.changed(notice, state="failed", reason=reason, settled_us=desk.now_us)])
 
 

@@ -146,7 +146,7 @@ async def decided_task(ctx: Context, task: Resource, service: Service, asked: As
     after["businessStatus"] = with_coding(task.get("businessStatus"), OUTCOMES, asked.outcome, OUTCOME[asked.outcome])
     if asked.of("reason"):
         after["statusReason"] = {"text": asked.of("reason")}
-        if after["status"] == "cancelled":
+        if after["status"] == "cancelled" and asked.outcome in _CLOSURE:
             after["statusReason"] = with_coding(after["statusReason"], REASON, _CLOSURE[asked.outcome])
     elif task.get("status") != "on-hold":
         after.pop("statusReason", None)
@@ -154,7 +154,8 @@ async def decided_task(ctx: Context, task: Resource, service: Service, asked: As
         number = asked.of("number")
         identifier = {**number} if isinstance(number, dict) else {"value": number} if number else {}
         identifier["period"] = asked.of("period") or identifier.get("period") or await _period(ctx, task, service)
-        identifier.setdefault("assigner", {"reference": named(ctx, task, "owner")})
+        if owner := named(ctx, task, "owner"):  # of an open one nobody's: the law of the write refuses it in words
+            identifier.setdefault("assigner", {"reference": owner})
         kept = [e for e in task.get("extension") or () if e.get("url") != AUTHORIZATION_URL]
         after["extension"] = [*kept, {"url": AUTHORIZATION_URL, "valueIdentifier": _filled(identifier)}]
     return _filled(after | {"output": _outputs(task, asked)})

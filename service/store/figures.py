@@ -5,7 +5,7 @@ No figure names a person: counts, ages, and the names of registered sending syst
 
 from dataclasses import dataclass, field
 
-from service.store import deliveries, feed_hours, notices, seals
+from service.store import deliveries, feed_hours, notices, partners, seals
 from service.store.engine import Store
 from service.store.inbox import STATES
 from service.store.slots import updated_us
@@ -65,6 +65,10 @@ class Figures:
     """when the oldest event came that has not arrived, of subscriptions that are at work"""
     failing: list[tuple[str, int, int]] = field(default_factory=list)
     """(id of a subscription, attempts of the last RECENT_US, of which failed): those that failed most"""
+    partners: dict[str, int] = field(default_factory=dict)
+    """state -> servers of partners over which referrals go"""
+    partner_referrals: dict[str, int] = field(default_factory=dict)
+    """state -> referrals over them that wait (`to-send`, `to-fetch`) or need a person (`refused`, `failed`)"""
     notices: dict[tuple[str, str], int] = field(default_factory=dict)
     """(channel, state) -> notices to people that wait or failed"""
     unsent_us: int | None = None
@@ -88,6 +92,7 @@ async def read(store: Store) -> Figures:
     found.subscriptions = await deliveries.counts(store)
     found.undelivered_us = await deliveries.oldest_undelivered(store)
     found.failing = await deliveries.failing(store, store.clock.now_us() - RECENT_US, MOST_SERIES)
+    found.partners, found.partner_referrals = await partners.states(store), await partners.pending(store)
     found.notices, found.unsent_us = await notices.counts(store), await notices.unsent_since_us(store)
     return found
 

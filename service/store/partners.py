@@ -319,3 +319,17 @@ def linked(name: str, local: str, remote: str, digest: str, now_us: int) -> Stat
         "seen_us = excluded.seen_us",
         (name, local, remote, digest, now_us),
     )
+
+
+async def states(store: Store) -> dict[str, int]:
+    """state -> how many partners."""
+    return dict(await store.fetch("SELECT state, count(*) FROM referral_partner GROUP BY state", heavy=True))
+
+
+async def pending(store: Store) -> dict[str, int]:
+    """state -> referrals that wait or need a person; a step in the index for each, past all that are at rest."""
+    sql = (
+        "SELECT r.state, count(*) FROM referral_partner p CROSS JOIN partner_referral r WHERE r.partner = p.name "
+        "AND r.state IN ('to-send', 'to-fetch', 'refused', 'failed') GROUP BY r.state"
+    )
+    return dict(await store.fetch(sql, heavy=True))

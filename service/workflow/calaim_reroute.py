@@ -11,35 +11,53 @@ from fhir_profiles.terminology import code_systems
 from service.access.context import Context, parse
 from service.search.references import normal_reference
 from service.store import epochs, offers, tasks
-from service.store.change import Change
-from service.workflow.calaim_catalogue import CS_SYSTEM, ECM, EPISODE_SYSTEM, Service, services_of
+from service.store.change import Change, Job
+from service.workflow.calaim_catalogue import CS_SYSTEM, ECM, EPISODE_SYSTEM, Service, service_of, services_of
 from service.workflow.calaim_tasks import CLOSED, OUTPUTS, named, service_of_task, stored
 from service.workflow.calaim_work import RE_ROUTE, done, opened, organization_of
 from service.workflow.directory_capacity import standing
+from service.workflow.steps import Step
 
 MOST_READ, MOST_NAMED = 500, 10
+ENDED = frozenset({"revoked", "completed", "entered-in-error"})
+"""Statuses of a ServiceRequest for which nobody looks for a provider."""
 _RANK = {"capacity": 0, "": 1, "waitlist": 2, "additional-assessment-required": 3}
 """Whom to ask first."""
 PARAMETERS = ("service-type", "service-category")
 
 
+async def request_ended(step: Step) -> None:
+    """After an update of a ServiceRequest: who was asked to find another provider for it need not any more."""
+    status = step.new.get("status")
+    if status in ENDED and (step.old or {}).get("status") != status and service_of(step.new):
+        reference = f"ServiceRequest/{step.new['id']}"
+        step.change.jobs.append(Job("calaim.reroute", {"request": reference}, ordering_key=f"reroute/{reference}"))
+
+
 async def ask(ctx: Context, payload: dict[str, Any]) -> Change:
-    """payload: {"task": reference} of a Task that was rejected, or opened: then the work that it ends is done."""
-    reference, change = str(payload["task"]), Change()
-    task = await stored(ctx, reference)
-    service = await service_of_task(ctx, task) if task else None
-    if task is None or service is None:
+    """payload: {"task": reference} of a Task that was rejected, or opened: then the work that it ends is done.
+
+    {"request": reference} of a ServiceRequest that ended: that ends the work as well.
+    """
+    change = Change()
+    reference = str(payload.get("task", ""))
+    task = await stored(ctx, reference) if reference else None
+    request = named(ctx, task, "focus") if task else str(payload.get("request", ""))
+    about = await ctx.resource(request) if request else None
+    if about is None or (reference and (task is None or await service_of_task(ctx, task) is None)):
         return change
-    request = named(ctx, task, "focus")
+    change.relied[request] = about[1]
     subject = tasks.subject(ctx.store, request)
     change.epochs[subject] = await epochs.epoch(ctx.store, subject)  # before looking: another one opened meanwhile
     siblings = [parse(body) for _, body in await tasks.focused(ctx.store, request)]
-    if any(one.get("status") not in (*CLOSED, "draft") or one.get("status") == "completed" for one in siblings):
+    goes_on = any(one.get("status") not in (*CLOSED, "draft") or one.get("status") == "completed" for one in siblings)
+    if goes_on or about[0].get("status") in ENDED:
         for one in siblings:
             if one.get("status") == "rejected":
                 await done(ctx, change, RE_ROUTE, (f"Task/{one['id']}",))
         return change
-    if task.get("status") != "rejected":
+    service = await service_of_task(ctx, task) if task else None
+    if task is None or service is None or task.get("status") != "rejected":
         return change
     asked = {named(ctx, one, "owner") for one in siblings}
     found = await offering(ctx, service, asked)

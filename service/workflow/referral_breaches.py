@@ -16,7 +16,7 @@ from service.workflow import derived, follow_ups
 from service.workflow.alert_text import date_time
 from service.workflow.member_names import short_name
 from service.workflow.parties import reference_of
-from service.workflow.referral_clocks import CLOSED, overdue_of, with_overdue
+from service.workflow.referral_clocks import CLOSED, is_over, overdue_of, with_overdue
 from service.workflow.stay_identity import derived_id
 from service.workflow.timer_kinds import TimerKind
 
@@ -31,9 +31,9 @@ ADDRESSED = ("Organization/", "Practitioner/", "PractitionerRole/")
 
 
 async def tell_requester(ctx: Context, change: Change, timer: StoredTimer, row: TimerKind) -> None:
-    """Nothing where the Task is closed or gone, or the member died: nobody needs to hurry."""
+    """Nothing where the Task is closed, gone or past it, or the member died: nobody needs to hurry."""
     found, head = await ctx.resource(timer.subject), await ctx.head(timer.subject)
-    if found is None or head is None or found[0].get("status") in CLOSED:
+    if found is None or head is None or found[0].get("status") in CLOSED or is_over(timer.kind, found[0]):
         return
     task, version = found
     change.relied[timer.subject] = version

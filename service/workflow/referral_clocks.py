@@ -67,6 +67,11 @@ def may_run(task: Resource) -> tuple[str, ...]:
     return running(task, (CONTACT,))
 
 
+def is_over(kind: str, task: Resource) -> bool:
+    """Whether a clock has no meaning where the Task stands: a release without clocks moved it and ended none."""
+    return any(kind in kinds_ for kinds_ in RUNNING.values()) and kind not in may_run(task)
+
+
 def overdue_of(task: Resource) -> list[str]:
     return [str(e.get("valueCode")) for e in task.get("extension") or () if e.get("url") == OVERDUE]
 

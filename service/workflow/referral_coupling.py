@@ -9,6 +9,7 @@ from typing import Any
 from fhir_profiles import Resource
 from service.access.context import Context, parse
 from service.clock import instant
+from service.notify.contact import OVER, PROHIBITED, SDOHCC_CODES, prohibits
 from service.store import epochs, tasks
 from service.store.change import Change, Job
 from service.workflow.derived import put
@@ -58,7 +59,8 @@ async def _may_have_rule(step: Step, request: str) -> bool:
 async def request_moved(step: Step) -> None:
     """What its requester makes of a ServiceRequest holds for its open Tasks, and for the requests that serve it."""
     old, new = step.old or {}, step.new
-    if old.get("status") == new.get("status") or new.get("status") not in FILLER:
+    moved = old.get("status") != new.get("status") and new.get("status") in FILLER
+    if not moved and (not old or prohibits(old) or not prohibits(new)):
         return
     request = f"ServiceRequest/{new['id']}"
     step.change.jobs.append(Job("referral.coupled", {"request": request}, ordering_key=request))
@@ -95,9 +97,11 @@ async def coupled(ctx: Context, payload: dict[str, Any]) -> Change:
             return change
         filler = parse(body)
         served = filler_of(status, filler, reference)
-        if served is None or (status == "completed" and await _open(ctx, change, f"ServiceRequest/{filler['id']}")):
-            continue
-        await put(ctx, change, served, filler_version, "filler-follows")
+        if served is not None and status == "completed":
+            served = None if await _open(ctx, change, f"ServiceRequest/{filler['id']}") else served
+        asked = contact_prohibited(request, served or filler)
+        if served or asked:
+            await put(ctx, change, asked or served or filler, filler_version, "filler-follows")
     return change
 
 
@@ -117,6 +121,15 @@ def _with(task: Resource, row: Coupled, now_us: int) -> Resource:
 def _code(task: Resource) -> str:
     codings = (task.get("statusReason") or {}).get("coding") or ()
     return next((str(one.get("code")) for one in codings if one.get("system") == REASONS), "")
+
+
+def contact_prohibited(request: Resource, filler: Resource) -> Resource | None:
+    """The request that serves another, once that one says that the member must not be contacted: whoever fulfils it
+    reads the copy. None where it says so already. What is taken back in the source stays in the copy. Pure."""
+    if not prohibits(request) or filler.get("status") in OVER or prohibits(filler):
+        return None
+    coding = {"system": SDOHCC_CODES, "code": PROHIBITED}
+    return {**filler, "orderDetail": [*(filler.get("orderDetail") or ()), {"coding": [coding]}]}
 
 
 def filler_of(status: str, filler: Resource, source: str) -> Resource | None:

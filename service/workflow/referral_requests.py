@@ -8,13 +8,16 @@ from collections.abc import Collection
 
 from service.access.context import Context
 from service.errors import Category, FhirError, Issue
+from service.search.references import normal_reference
 from service.store import epochs, tasks
+from service.workflow.calaim_tasks import stored
 from service.workflow.parties import acts_for, reference_of
 from service.workflow.referral_law import ENDS_ALONE, OPEN, REQUEST_TRANSITIONS
 from service.workflow.referrals import focus_of
 from service.workflow.steps import Step
 
 _STAYS = ("subject", "requester", "intent")
+_STOPPED = ("on-hold", "revoked", "entered-in-error")
 
 
 def _rule(text: str, expression: str) -> Issue:
@@ -58,8 +61,21 @@ async def check_request_update(step: Step) -> None:
         elif status_new in ENDS_ALONE and await _open_ones(step):
             text = "A referral of this request is still open: wait for its outcome, or cancel its Task first."
             issues.append(_rule(text, "ServiceRequest.status"))
+        elif (status_old, status_new) == ("on-hold", "active") and await _served_waits(step):
+            text = "The ServiceRequest that this one is basedOn is on hold or over: its requester lets it go on."
+            issues.append(_rule(text, "ServiceRequest.status"))
     if issues:
         raise FhirError(Category.RULE, issues, reason="request")
+
+
+async def _served_waits(step: Step) -> bool:
+    """Who coordinates does not go on with what the member's requester stopped."""
+    if step.ctx.restriction.unrestricted:
+        return False
+    based = [one for one in step.new.get("basedOn") or () if isinstance(one, dict)]
+    names = [normal_reference(str(one.get("reference", "")), step.ctx.settings.base_url) or "" for one in based]
+    found = [await stored(step.ctx, one) for one in names if one.startswith("ServiceRequest/")]
+    return any(one is not None and one.get("status") in _STOPPED for one in found)
 
 
 async def _open_ones(step: Step) -> bool:

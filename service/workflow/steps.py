@@ -47,6 +47,7 @@ def _table() -> dict[tuple[str, str], tuple[tuple[StepFunction, ...], tuple[Step
         alerts,
         calaim_authorizations,
         calaim_overlap,
+        calaim_reroute,
         care_plan_outcomes,
         care_teams,
         closed_loop,
@@ -82,7 +83,12 @@ def _table() -> dict[tuple[str, str], tuple[tuple[StepFunction, ...], tuple[Step
         ),
         ("update", "ServiceRequest"): (
             (referral_requests.check_request_update,),
-            (referral_facts.recorded, referral_coupling.request_moved, calaim_overlap.watched),
+            (
+                referral_facts.recorded,
+                referral_coupling.request_moved,
+                calaim_reroute.request_ended,
+                calaim_overlap.watched,
+            ),
         ),
         ("create", "Task"): (
             (

@@ -43,6 +43,7 @@ def text() -> str:
     figures = Figures({("adt", "dead"): 1}, {"adt": 1}, {"failed": 1}, {"mercy": 1}, 1, 1, 1, 1)
     figures.subscriptions, figures.failing = {"active": 1}, [("s1", 2, 1)]
     figures.notices = {("email", "failed"): 1}
+    figures.partners, figures.partner_referrals = {"failing": 1}, {"refused": 1}
     return render(Facts(counters, True, 2, figures, Alerts(1, 1, 1, 1))).decode()
 
 

@@ -78,6 +78,13 @@ def test_what_a_server_of_this_role_shall_and_should_have_is_served(role: str) -
     assert missed == {one for one in NOT_SERVED if one in asked}
 
 
+@pytest.mark.parametrize("rtype", [rtype for rtype, url in sorted(PROFILES.items()) if url.startswith(BASE)])
+def test_the_statement_names_the_profiles_that_are_written_here(rtype: str) -> None:
+    """What is written fits them: tests/service/operations/test_written_profiles.py."""
+    named = BLOCKS[rtype]["supportedProfile"]
+    assert PROFILES[rtype] in named and all(one in package(GRAVITY) for one in named)
+
+
 def test_its_own_parameters_are_served_as_it_defines_them() -> None:
     for name, rtype, code in (
         ("ServiceRequest-supporting-info", "ServiceRequest", "supporting-info"),

@@ -22,7 +22,7 @@ from service.cli.processes import die_with_parent
 from service.cli.seed import seed
 from service.cli.seed.directory import CBOS, PLANS
 from service.cli.stories import albert, sonja, stage
-from service.cli.stories.acts import hidden, hospital, seen
+from service.cli.stories.acts import hidden, hospital, plan_file, seen
 from service.cli.stories.player import play, story
 from service.cli.stories.stage import Stage
 from service.cli.stories.story import Stopped, Story, StoryFailed, cbo, plan, step
@@ -137,7 +137,7 @@ def test_what_should_have_been_hidden_and_is_seen_fails_the_story(theatre: Theat
 def test_an_alert_that_does_not_come_fails_the_story(theatre: Theatre, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "WAIT_S", 0.5)
     update = step("The hospital", "Sends news that alert nobody.", hospital("A08", "none", "was", ago=3, **sonja.BED))
-    first = next(one for one in sonja.STORY.steps if "member file" in one.says)
+    first = step("The plan", "Sends its file.", plan_file())
     with pytest.raises(StoryFailed, match=r"Maria Lopez should see an alert"):
         theatre.play(replace(sonja.STORY, hospital=albert.STORY.hospital, steps=(first, update)))
 

@@ -139,8 +139,10 @@ def delivered(name: str, target: Organization, words: str) -> Act:
             note=[{"text": words}],
         )
         await s.create(cbo(target), f"done-{name}", procedure)
+        kept = (await s.read(cbo(target), f"task-{theirs}")).get("output", [])
         output = {"type": {"coding": [SDOH_OUTPUT]}, "valueReference": s.to(f"done-{name}")}
-        done: dict[str, Any] = {"status": "completed", "businessStatus": _business("completed"), "output": [output]}
+        done: dict[str, Any] = {"status": "completed", "businessStatus": _business("completed")}
+        done["output"] = [*kept, output]
         await s.change(cbo(target), f"task-{theirs}", **done)
         await _read_as(s, s.lead, name, "completed")
         await s.read(s.lead, f"done-{name}")

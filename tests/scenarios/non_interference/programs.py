@@ -29,8 +29,8 @@ class Step(NamedTuple):
         return f"{self.method} {self.url or self.follow}{body} {dict(self.headers) or ''}"
 
 
-IDS = ("a", "a", "a2", "b", "h1", "h2", "hid", "hid2", "ver", "was", "own", "us", "to-h1", "to-hid", "off", "lost", "zz",
-       "{made}")  # fmt: skip
+IDS = ("a", "a", "a2", "b", "h1", "h2", "hid", "hid2", "ver", "was", "own", "us", "to-h1", "to-hid", "off", "lost",
+       "zz", "{made}")  # fmt: skip
 MRNS = ("mrn-a", "mrn-h1", "mrn-h2", "mrn-made", "mrn-zz")
 TYPES = tuple(t for t in (*SHAPES, "Patient", "Group", "Organization", "Practitioner", "Provenance"))
 TOKENS = (

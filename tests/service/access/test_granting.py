@@ -67,6 +67,8 @@ def test_nobody_gives_itself_a_task_and_the_days_after_its_end_are_counted_once(
     owner = PanelRow(1, 9, "task", "task-owner", MIN_US, MAX_US)
     assert given_by([owner], [], frozenset({1}), 0) == ()
     assert given_by([owner], [Given(1, 9, "task-owner", MIN_US, MAX_US)], frozenset({1}), 0) == (owner,)
+    offered = Given(1, 9, "task-candidate", MIN_US, MAX_US)
+    assert given_by([owner], [offered], frozenset({1}), 0) == (owner,)
     closed = PanelRow(1, 9, "task", "task-owner", MIN_US, 500)
     assert given_by([closed], [Given(1, 9, "task-owner", MIN_US, 300)], frozenset(), 200)[0].end_us == 300
     assert given_by([closed], [Given(1, 9, "task-owner", MIN_US, MAX_US)], frozenset(), 200)[0].end_us == 500

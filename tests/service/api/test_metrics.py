@@ -17,7 +17,7 @@ from service.api.fhir import ROWS
 from service.api.metrics import Scrapes
 from service.caller import Role
 from service.interactions.receive_hl7v2 import CODES
-from service.store import figures, inbox, sources
+from service.store import figures, inbox, partners, sources
 from service.store.change import Change, Job, Statement
 from service.store.database import Unavailable
 from service.store.engine import Store
@@ -26,6 +26,7 @@ from service.workflow.alerts import CATEGORY, CATEGORY_SYSTEM
 from tests.frozen_clock import FrozenClock
 from tests.service.adt_world import Sender, adt_world, said
 from tests.service.conftest import AppClient
+from tests.service.workflow.partner_world import add_partner
 from tests.service.world import ECM1, LCM1, make, put, ref
 
 Sample = dict[tuple[str, ...], float]
@@ -204,6 +205,16 @@ async def test_alerts_by_state_and_the_age_of_the_oldest_new_one(store: Store, s
     text = await scrape()
     assert samples(text, "enlace_alerts") == {("new",): 2, ("acknowledged",): 1, ("retracted",): 2}
     assert samples(text, "enlace_oldest_new_alert_seconds") == {(): pytest.approx(10_800)}
+
+
+async def test_partners_and_referrals_over_them(store: Store, scrape: Scrape) -> None:
+    now_us = store.clock.now_us()
+    one = await add_partner(store)
+    await store.commit(Change(statements=[partners.opened(task, "food-bank") for task in ("t", "u")]))
+    await store.commit(Change(statements=[partners.unreached(one, now_us, now_us, "connect")]))
+    text = await scrape()
+    assert samples(text, "enlace_partners") == {("failing",): 1}
+    assert samples(text, "enlace_partner_referrals") == {("to-send",): 2}
 
 
 async def test_backup_slots_and_size(store: Store, clock: FrozenClock, scrape: Scrape) -> None:

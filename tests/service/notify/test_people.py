@@ -231,7 +231,9 @@ async def test_the_most_particular_row_counts_and_none_is_none(told: World) -> N
     assert await told.states(target="Communication/two") == ["in-app suppressed preference"]
 
 
-async def test_a_channel_that_is_not_there_is_a_visible_failure(told: World) -> None:
+async def test_a_channel_that_is_not_there_is_a_visible_failure(
+    told: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     await told.wish(LCM1, Preference(LCM1, "", "alert", "in-app email"))
     await put_alert(told, alert("one"))
     await told.run()
@@ -240,6 +242,7 @@ async def test_a_channel_that_is_not_there_is_a_visible_failure(told: World) -> 
     while await people.deliver_due(told.store, BEHAVIOUR, {}, told.store.clock.now_us()):
         pass
     assert await told.states(target="Communication/two") == ["email failed not-configured", "in-app sent"]
+    assert "notice.no-way" not in capsys.readouterr().err  # doctor says it once, not a log line for each
 
 
 async def test_spanish(told: World) -> None:

@@ -130,6 +130,23 @@ async def test_what_is_wrong_is_said(world: Store, app_client: AppClient, values
     assert (await plan.get(f"/Task/{number}")).json()["meta"]["versionId"] == "1"
 
 
+@pytest.mark.parametrize("outcome", ["approved", "approved-modified", "pended"])
+async def test_what_is_closed_is_not_decided_on_whatever_the_reason(
+    world: Store, app_client: AppClient, outcome: str
+) -> None:
+    plan = await app_client("mcp", PLAN1)
+    number = await opened(world, "day-habilitation", PLAN1, status="cancelled", statusReason={"text": "moved away"})
+    answer = await decided(plan, number, outcome=outcome, number="A-1", period=PERIOD, reason="because")
+    assert answer.status_code == 422 and "cancelled" in answer.text
+
+
+async def test_an_open_referral_is_nobodys_to_authorize(world: Store, app_client: AppClient) -> None:
+    plan = await app_client("mcp", PLAN1)
+    number = await opened(world, "day-habilitation", None)
+    answer = await decided(plan, number, **APPROVED)
+    assert answer.status_code in (403, 422) and answer.json()["issue"][0]["diagnostics"], answer.text
+
+
 async def test_a_task_about_no_service_of_the_catalogue_is_not_authorized(world: Store, app_client: AppClient) -> None:
     plan = await app_client("mcp", PLAN1)
     number = await opened(world, "yoga", PLAN1)

@@ -24,7 +24,7 @@ MADE = f"/Measure/referrals-made/$evaluate-measure?{YEAR}"
 async def history(store: Store) -> History:
     made = History(store, seed=4)
     await made.begin()
-    await made.run(30, 20)
+    await made.run(80, 20)
     store.clock.advance(DAY)  # type: ignore[attr-defined]
     return made
 

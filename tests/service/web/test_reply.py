@@ -461,12 +461,9 @@ def test_both_languages_say_the_same() -> None:
 
 
 def test_languages_are_named_for_whoever_reads() -> None:
-    codes = (
-        {"language": {"coding": [{"code": "es-MX"}]}},
-        {"language": {"coding": [{"code": "hmn"}]}, "preferred": True},
-    )
+    spanish, hmong = ({"language": {"coding": [{"code": code}]}} for code in ("es-MX", "hmn"))
     rare = {"language": {"coding": [{"code": "mxv"}], "text": "Mixteco"}}
-    member = {"communication": [*codes, rare]}
+    member = {"communication": [spanish, hmong | {"preferred": True}, rare]}
     assert spoken_by(words("en"), member) == ["Hmong", "Spanish", "Mixteco"]
     assert spoken_by(words("es"), member) == ["hmong", "español", "Mixteco"]
 

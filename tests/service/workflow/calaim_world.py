@@ -20,7 +20,7 @@ def coded(code: str, system: str = CS) -> dict[str, Any]:
     return {"coding": [{"system": EPISODE if code == "ecm" else system, "code": code}]}
 
 
-async def opened(store: Store, service: str = "housing-deposits", owner: str = CBO1, **more: Any) -> str:
+async def opened(store: Store, service: str = "housing-deposits", owner: str | None = CBO1, **more: Any) -> str:
     """A Task about a request for this service, as it is stored: written past the rules."""
     number = store.clock.new_id()
     body = request(f"ServiceRequest/{number}", "Patient/a", ECM1, code=coded(service))

@@ -6,6 +6,7 @@ the same rules. The machine that holds the service to it: test_referral_machine.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 Resource = dict[str, Any]
@@ -135,13 +136,13 @@ def says_what(output: Resource) -> bool:
     return not codes & {*NOT_DONE}
 
 
-def request_moved(old: str, new: str, about: Sequence[Referral]) -> int:
-    """Of a write by its requester."""
+def request_moved(old: str, new: str, about: Sequence[Referral], above: Sequence[str] = ()) -> int:
+    """Of a write by its requester. above: statuses of the requests that it serves."""
     if old == new:
         return 200
     if new != "entered-in-error" and new not in REQUEST_MOVES.get(old, ()):
         return 422
-    if new == "entered-in-error" and old == new:
+    if new == "active" and old == "on-hold" and {*above} & {"on-hold", "revoked", "entered-in-error"}:
         return 422
     ends = new in ("completed", "entered-in-error")
     return 422 if ends and any(one.status in OPEN for one in about) else 200
@@ -169,7 +170,7 @@ def coded(body: Resource, element: str, system: str) -> str:
 def history_faults(versions: Sequence[Resource]) -> list[str]:
     """Of one Task, oldest version first."""
     found = []
-    for number, (old, new) in enumerate(zip(versions, versions[1:], strict=False), 2):
+    for number, (old, new) in enumerate(pairwise(versions), 2):
         was, now = old["status"], new["status"]
         if new["meta"]["versionId"] != str(number):
             found.append(f"version {number} is called {new['meta']['versionId']}")
@@ -220,6 +221,8 @@ def standing_faults(referrals: dict[str, Referral], requests: dict[str, Resource
             found.append(f"{name} is {one.status} while its request is on hold")
         if one.status not in OPEN and "overdue" in str(one.body.get("extension", "")):
             found.append(f"{name} is over and overdue")
+        if one.request in ("revoked", "completed", "entered-in-error") and name in items:
+            found.append(f"somebody looks for another for {name}, its request is {one.request}")
         below = [child for child in referrals.values() if child.parent == name and child.requester == one.owner]
         if below:
             found += _chain_faults(name, one, below, requests, items)

@@ -108,7 +108,7 @@ class Turns:
         async def act() -> int:
             return await acts.write(await self.desk.client(who), "put", one.body, changes, f'W/"{one.version}"')
 
-        return act, {200 if one.asked or one.status in OPEN else 422}
+        return act, {200} if one.status in OPEN else {200, 422} if one.asked else {422}  # 200: nothing changes
 
     def request(self, world: World, draw: tuple[int, str, str]) -> tuple[Act, Expected]:
         nth, who, new = draw
@@ -118,7 +118,8 @@ class Turns:
         who = owner if who == "right" else who
         sees = who in ("ecm", "plan")
         if who == owner:
-            wanted = {model.request_moved(str(body["status"]), new, world.about(name))}
+            above = [str(world.requests[one["reference"]]["status"]) for one in body.get("basedOn", ())]
+            wanted = {model.request_moved(str(body["status"]), new, world.about(name), above)}
         else:
             wanted = {403} if who in ("one", "two") or sees else {404}
         tag = f'W/"{body["meta"]["versionId"]}"'
@@ -130,7 +131,7 @@ class Turns:
 
     def refer(self, world: World, draw: tuple[str, str]) -> tuple[Act, Expected]:
         who, to = draw
-        busy = any(o.owner == to and o.status in (*OPEN, "draft") for o in world.about(self.source))
+        busy = to != "" and any(o.owner == to and o.status in (*OPEN, "draft") for o in world.about(self.source))
         active = world.requests[self.source]["status"] == "active"
         party = any(o.focus == self.source and world.sees(who, o) for o in world.referrals.values())
         wanted = {201 if active and not busy else 422} if who == "ecm" else {403, 422}
@@ -174,10 +175,10 @@ class Turns:
         wanted = model.authorized(one, outcome, said, before) if self.calaim and one.owner == PLAN1 else 422
         if who != "plan":
             wanted = 403
-        elif one.owner != PLAN1 and said:
-            return self._authorize(one, who, values_of(outcome, said)), {403, 422}  # not its own
         elif not said and outcome != "approved":
             wanted = 400
+        elif one.owner != PLAN1:
+            return self._authorize(one, who, values_of(outcome, said)), {403, 422}
         return self._authorize(one, who, values_of(outcome, said)), {wanted}
 
     def _authorize(self, one: Referral, who: str, values: list[Any]) -> Act:
@@ -230,7 +231,7 @@ ACTS = st.one_of(
     st.tuples(st.just("request"), _several(NTH, ("right", "right", *PARTIES), ("active", "on-hold", "active", "on-hold",
               "revoked", "completed", "entered-in-error"))),
     st.tuples(st.just("refer"), _several(("ecm", "ecm", *PARTIES), (CBO1, CBO2, PLAN1, ""))),
-    st.tuples(st.just("forward"), _several(NTH, ("plan", "plan", "plan", *PARTIES), st.booleans(), st.booleans(), st.booleans())),
+    st.tuples(st.just("forward"), _several(NTH, ("plan", "plan", "plan", *PARTIES), *(st.booleans(),) * 3)),
     st.tuples(st.just("authorize"), _several(NTH, ("plan", "plan", *PARTIES),
               ("approved", "approved", "denied", "pended", "withdrawn"), (True, True, False))),
     st.tuples(st.just("hand_off"), _several(NTH, tuple(PARTIES))),

@@ -213,6 +213,22 @@ async def test_another_that_is_opened_meanwhile_leaves_no_item(world: Store, app
     assert await items(world, "re-route") == []
 
 
+@pytest.mark.parametrize("before", [True, False])
+async def test_nobody_looks_further_for_a_request_that_ended(world: Store, app_client: AppClient, before: bool) -> None:
+    """before: it ends before the job of the decline comes by."""
+    number = await asked(world, app_client, "day-habilitation", CBO1)
+    await moved(await app_client("cbo", CBO1), number, status="rejected", statusReason={"text": "full"})
+    if not before:
+        await drained(world)
+        assert len(await items(world, "re-route")) == 1
+    ecm = await app_client("ecm-provider", ECM1)
+    focus = (await ecm.get(f"/Task/{number}")).json()["focus"]["reference"]
+    body = (await ecm.get(f"/{focus}")).json()
+    assert (await ecm.put(f"/{focus}", json=body | {"status": "revoked"})).status_code == 200
+    await drained(world)
+    assert [one["status"] for one in await items(world, "re-route")] == ([] if before else ["completed"])
+
+
 # --- streamlined -----------------------------------------------------------------------------------------------------
 
 

@@ -15,9 +15,11 @@ from service.workflow import feed_words
 
 ROOT = Path(__file__).parents[3]
 CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+|matched|newborn|ambiguous|repeated|nobody|decided")
+OF_REFERRALS = ("referral_", "chain_")
+"""Modules whose `ended` and `_refused` are of referrals, not of messages."""
 TREES = [
     *(ROOT / "mappers").rglob("*.py"),
-    *(path for path in (ROOT / "service/workflow").glob("*.py")),
+    *(path for path in (ROOT / "service/workflow").glob("*.py") if not path.name.startswith(OF_REFERRALS)),
     *(ROOT / "service/interactions").glob("*.py"),
     ROOT / "service/store/inbox.py",
     ROOT / "service/store/stays.py",

@@ -125,6 +125,17 @@ async def test_a_contact_is_waited_for_while_it_is_on_hold(world: Store, app_cli
     assert await other.clocks() == [], "the first contact of a closed referral is not waited for"
 
 
+async def test_a_step_that_ended_no_clock_is_no_breach(world: Store, app_client: AppClient) -> None:
+    """A process of the release before, beside the new one during an upgrade, moves a Task and knows no clocks."""
+    one = await referral(world, app_client)
+    accepted = await one.task() | {"status": "accepted"}
+    await world.commit(change_of(world, accepted, ECM1, expect=1))
+    await pass_by(world, 10 * DAY)
+    assert "acknowledge" in await one.clocks("breached") and await one.overdue() == []
+    await pass_by(world, 10 * DAY)
+    assert await one.overdue() == ["stalled"]
+
+
 async def test_stalled_after_14_days_and_again_after_30(world: Store, app_client: AppClient) -> None:
     one = await referral(world, app_client)
     await one.step("accepted")

@@ -7,6 +7,7 @@ import pytest
 
 from service.access.context import Context, Settings
 from service.caller import system_caller
+from service.notify.contact import PROHIBITED, SDOHCC_CODES
 from service.search.restriction import EVERYTHING
 from service.store import read
 from service.store.engine import Store
@@ -279,3 +280,26 @@ async def test_software_that_skips_a_step_writes_both_or_is_refused(world: Store
         await drained(world)
         versions = (await cbo.get("/Task/a/_history")).json()["entry"]
         assert [one["resource"]["status"] for one in versions] == ["in-progress", "accepted", "requested"]
+
+
+async def test_that_the_member_must_not_be_contacted_reaches_the_copies(four: Store, app_client: AppClient) -> None:
+    """Also when it is said after the referral was forwarded; the copy of a copy hears of it too."""
+    ecm = await app_client()
+    await put(
+        four,
+        request("ServiceRequest/filler", "Patient/a", CBO2, basedOn=[ref("ServiceRequest/r")]),
+        request(
+            "ServiceRequest/second", "Patient/a", CBO3, intent="filler-order", basedOn=[ref("ServiceRequest/filler")]
+        ),
+        request("ServiceRequest/over", "Patient/a", CBO2, status="completed", basedOn=[ref("ServiceRequest/r")]),
+        source=CBO2,
+    )
+    flag = {"coding": [{"system": SDOHCC_CODES, "code": PROHIBITED}]}
+    await move(ecm, "ServiceRequest/r", orderDetail=[flag])
+    await drained(four)
+    for name in ("filler", "second"):
+        assert (await stored(four, f"ServiceRequest/{name}"))["orderDetail"] == [flag], name
+    assert "orderDetail" not in await stored(four, "ServiceRequest/over")
+    await move(ecm, "ServiceRequest/r", note=[{"text": "again"}])
+    await drained(four)
+    assert (await stored(four, "ServiceRequest/filler"))["meta"]["versionId"] == "2"

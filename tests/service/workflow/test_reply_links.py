@@ -159,16 +159,12 @@ async def test_who_is_asked_later_is_told_too(desk: Desk) -> None:
     task = await desk.refer(None, restriction={"recipient": [{"reference": OTHER}]})
     await desk.work()
     assert desk.email.got == []
-    found = await desk.context().resource(f"Task/{task['id']}")
-    assert found is not None
-    for more in (
-        {"note": [{"text": "x"}]},
-        {"restriction": {"recipient": [{"reference": OTHER}, {"reference": PANTRY}]}},
-    ):
-        ctx, change = desk.context(), Change()
-        found = await ctx.resource(f"Task/{task['id']}")
+    both = {"restriction": {"recipient": [{"reference": OTHER}, {"reference": PANTRY}]}}
+    for more in ({"note": [{"text": "x"}]}, both, {"note": [{"text": "y"}]}):
+        ctx = Context(desk.store, system_caller(), desk.store.clock.now_us(), desk.behaviour)
+        found, change = await ctx.resource(f"Task/{task['id']}"), Change()
         assert found is not None
-        await derived.put(ctx, change, found[0] | more, found[1], "test")
+        await derived.put(ctx, change, {**found[0], **more}, found[1], "test")
         await desk.store.commit(change)
         await desk.work()
     assert [one.to for one in desk.email.got] == [ADDRESS]
