@@ -20,6 +20,9 @@ DEEP_operations := tests/scenarios/operations tests/scenarios/test_lifecycle.py 
 DEEP_notify := tests/service/notify tests/scenarios/notify tests/service/operations/test_subscription_operations.py \
 	tests/service/operations/test_own_notices.py $(wildcard tests/service/api/test_*socket*.py) \
 	tests/service/cli/test_subscriptions.py tests/service/cli/test_notices.py
+DEEP_referrals := $(wildcard tests/scenarios/test_referral_*.py) tests/scenarios/test_partner.py $(wildcard tests/service/workflow/test_referral*.py) \
+	$(wildcard tests/service/workflow/test_chain*.py) $(wildcard tests/service/workflow/test_partner*.py) $(wildcard tests/service/workflow/test_calaim*.py) \
+	$(wildcard tests/service/workflow/test_reply*.py) $(wildcard tests/service/workflow/test_measure*.py) tests/service/operations
 DEEP_all := tests
 AREA ?= all
 
@@ -87,9 +90,9 @@ test: setup ## The whole test suite
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -rs \
 		--durations 60 --durations-min 3 tests $(ARGS)
 
-test-deep: setup ## Full counts of one AREA (store, search, access, adt, operations, notify), or of all
+test-deep: setup ## Full counts of one AREA (store, search, access, adt, operations, notify, referrals), or of all
 	@paths="$(wildcard $(DEEP_$(AREA)))"; \
-	[ -n "$$paths" ] || { echo "AREA=$(AREA) has no tests: use one of store, search, access, adt, operations, notify, all." >&2; exit 2; }; \
+	[ -n "$$paths" ] || { echo "AREA=$(AREA) has no tests: use one of store, search, access, adt, operations, notify, referrals, all." >&2; exit 2; }; \
 	ENLACE_TEST_DEEP=1 $(BIN)/pytest -q --timeout 3600 -rs $$paths $(ARGS) && \
 	case "$(AREA)" in operations|all) \
 		echo "== every scenario on PostgreSQL with two API processes and two workers behind a proxy"; \

@@ -39,7 +39,7 @@ def test_each_name_of_the_contract_and_decisions_is_known() -> None:
         " MAIL_FROM SMS_TOKEN CLIENT_CERTIFICATE_FILE CLIENT_KEY_FILE"
         " MLLP_TLS_CERTIFICATE_FILE MLLP_TLS_KEY_FILE MLLP_TLS_CLIENT_CA_FILE UNMATCHED_DAYS"
         " MEASURE_SMALL_CELL BACKUP_AGE_HOURS OTEL_ENDPOINT TRUSTED_PROXIES CORS_ORIGINS"
-            " ISSUER_FILE ECM_GRACE_DAYS BREAK_GLASS"
+        " ISSUER_FILE ECM_GRACE_DAYS BREAK_GLASS"
     )
     assert {f"ENLACE_{name}" for name in names.split()} == {name for name, _default, _sentence in describe()}
 
