@@ -15,7 +15,7 @@ from service.worker import Worker
 from service.workflow import referral_coupling
 from service.workflow.referral_law import COUPLED, FILLER, FOLD, HELD_BY, OPEN, REASONS, RULE, TRANSITIONS, ruled
 from tests.service.conftest import AppClient
-from tests.service.world import CBO1, CBO2, ECM1, change_of, make, put, ref, request, task
+from tests.service.world import CBO1, CBO2, ECM1, PLAN1, change_of, make, put, ref, request, task
 
 REASON, OUTPUT = {"statusReason": {"text": "why"}}, {"output": [{"type": {"text": "x"}, "valueString": "done"}]}
 CBO3 = "Organization/cbo-3"
@@ -303,3 +303,15 @@ async def test_that_the_member_must_not_be_contacted_reaches_the_copies(four: St
     await move(ecm, "ServiceRequest/r", note=[{"text": "again"}])
     await drained(four)
     assert (await stored(four, "ServiceRequest/filler"))["meta"]["versionId"] == "2"
+
+
+async def test_a_coordinator_does_not_go_on_with_what_its_requester_stopped(
+    world: Store, app_client: AppClient
+) -> None:
+    await put(world, request("ServiceRequest/s", "Patient/a", ECM1, status="on-hold"), source=ECM1)
+    based = {"status": "on-hold", "basedOn": [{"reference": "ServiceRequest/s"}]}
+    await put(world, request("ServiceRequest/f", "Patient/a", PLAN1, **based), source=PLAN1)
+    plan = await app_client("mcp", PLAN1)
+    body = (await plan.get("/ServiceRequest/f")).json() | {"status": "active"}
+    refused = await plan.put("/ServiceRequest/f", json=body)
+    assert refused.status_code == 422 and "basedOn is on hold" in refused.text
