@@ -101,7 +101,8 @@ GIVEN_UP: dict[str, Callable[[dict[str, Any], int, str], Statement]] = {
 """kind of job -> what else shows that it is dead: (payload, job, error) -> statement"""
 
 BATCH = 50
-TRIES = 16
+TRIES = 40
+"""Of four that decide about one member at once, each loses three times out of four: sixteen in a row were seen."""
 POLL_S = 1.0
 KEEP_US = 7 * 86_400_000_000
 UNKNOWN_S = 300

@@ -25,8 +25,8 @@ def missing(what: str, sentence: str) -> None:
 
 def _twice(item: pytest.Item) -> bool:
     """What a module with POSTGRESQL_IN_DEEP asks is settled above the store: once is enough in `make test`."""
-    engine = getattr(item, "callspec", None) and item.callspec.params.get("database_url")  # type: ignore[attr-defined]
-    return engine == "postgresql" and getattr(getattr(item, "module", None), "POSTGRESQL_IN_DEEP", False)
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    return "postgresql" in params.values() and getattr(getattr(item, "module", None), "POSTGRESQL_IN_DEEP", False)
 
 
 LONG_FILES = ("tests/scenarios/", "tests/docs/", "tests/deploy/")

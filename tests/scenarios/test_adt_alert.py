@@ -10,6 +10,8 @@ import pytest
 
 from tests.scenarios.harness import Cast, Service, ack_code, adt, as_json, cast, wait_for
 
+POSTGRESQL_IN_DEEP = True
+
 ALERTS = "Communication?_count=100&category=enlace-alert"
 CHECKLIST = [f"tcs-{word}" for word in ("contact", "documents", "medication", "pcp", "services", "support", "visit")]
 """What a discharge gives the lead care manager to do (PlanDefinition enlace-tcs), one Task of each kind."""

@@ -17,6 +17,8 @@ import pytest
 
 from tests.scenarios.harness import ROSA, Service, rows, running, wait_for, write_world
 
+POSTGRESQL_IN_DEEP = True
+
 Resource = dict[str, Any]
 NORTH, CBO = "Organization/north", "Organization/cbo"
 

@@ -17,6 +17,8 @@ from tests.mappers.plan_files.made_up import GOOD, csv_of, xlsx_of
 from tests.scenarios.harness import CIN_SYSTEM, ROOT, Service, adt, look, put, rows, wait_for
 from tests.service.world import access_token, make
 
+POSTGRESQL_IN_DEEP = True
+
 NPI, OTHER_NPI, LEAD_NPI, UNKNOWN_NPI = "1234567893", "1555555550", "1987654328", "1000000004"
 PLAN = "made-up-plan"
 ALERTS = "Communication?_count=100&category=enlace-alert"

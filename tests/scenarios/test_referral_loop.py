@@ -19,6 +19,8 @@ from tests.scenarios.harness import LUIS, ROSA, Service, look, now_us, put
 from tests.service.auth.smart_client import PrivateKey, claims, ec_key, header, jwt, public_jwk, rsa_key
 from tests.service.world import make
 
+POSTGRESQL_IN_DEEP = True
+
 Resource = dict[str, Any]
 NORTH, CBO, PANTRY = "Organization/north", "Organization/cbo", "Organization/pantry"
 SDOHCC = "http://hl7.org/fhir/us/sdoh-clinicalcare/CodeSystem/SDOHCC-CodeSystemTemporaryCodes"
@@ -324,7 +326,7 @@ def test_an_open_request_is_invisible_to_whom_it_was_not_offered(parties: Partie
 
 def test_an_open_request_is_claimed_by_exactly_one(parties: Parties) -> None:
     """Both see it and its request; one has it then, and the other is told so once, and sees it no more."""
-    asked = parties.north.post(request())
+    asked = parties.north.post(request() | {"subject": {"reference": ROSA.reference}})  # no name: two will read it
     offered = {"recipient": [{"reference": CBO}, {"reference": PANTRY}]}
     sent = parties.north.post(task(asked, None, restriction=offered))
     pool = "Task?owner:missing=true&status=requested&_include=Task:focus"

@@ -17,6 +17,8 @@ from service.store.engine import Store
 from tests.service.conftest import AppClient
 from tests.service.world import ECM1, LCM1
 
+POSTGRESQL_IN_DEEP = True
+
 BASE = "http://127.0.0.1:8000/fhir"
 BALP = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit."
 NET = '{"net":"10.0.0.1","tok":"0a1b2c","q":"GET /fhir/Task?status=x"}'

@@ -26,6 +26,8 @@ from tests.conftest import missing
 from tests.scenarios.harness import ROOT, Service, look, now_us, put, running
 from tests.service.auth.smart_client import claims, header, jwks_text, jwt
 
+POSTGRESQL_IN_DEEP = True
+
 HERE = Path(__file__).parent
 STEPS = {
     "with_fhirpy.py": "create read refresh conditional_create update conditional_update patch conditional_patch search "

@@ -10,12 +10,13 @@ from tests.scenarios.operations.store_load import Load, check_kept
 from tests.scenarios.proxy import Proxy
 
 DEEP = bool(os.environ.get("ENLACE_TEST_DEEP"))
-ROUNDS = 10 if DEEP else 1
-NAMES = ("serve", "worker", "serve-2", "worker-2") if DEEP else ("serve", "worker-2")
+ROUNDS = 10
+NAMES = ("serve", "worker", "serve-2", "worker-2")
 
 
+@pytest.mark.skipif(not DEEP, reason="More than a minute: make test-deep AREA=operations.")
 @pytest.mark.skipif(bool(Proxy.missing()), reason=Proxy.missing() or "-")
-@pytest.mark.timeout(1800 if ROUNDS > 1 else 240)
+@pytest.mark.timeout(1800)
 def test_a_rolling_restart_fails_no_request(postgresql_url: str, tmp_path: Path) -> None:
     tokens = write_world(postgresql_url)
     with running(postgresql_url, tmp_path, parts=FIVE, ENLACE_DRAIN_SECONDS="2") as service:

@@ -17,6 +17,8 @@ from tests.scenarios.harness import ALL, FIVE, ROOT, THREE, Service, running, wr
 from tests.scenarios.operations.store_load import Load, check_kept
 from tests.scenarios.proxy import Proxy
 
+POSTGRESQL_IN_DEEP = True
+
 DEEP = bool(os.environ.get("ENLACE_TEST_DEEP"))
 NAMES = ("serve", "serve-2", "worker", "worker-2")
 NEXT = "9001"

@@ -23,6 +23,8 @@ from service.store.label_rules import Rule
 from tests.service.conftest import AppClient
 from tests.service.world import CBO1, ECM1, ECM2, SUD, condition, episode, make, put, ref
 
+POSTGRESQL_IN_DEEP = True
+
 PART2 = BITS["part2"]
 OPIOIDS = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "F11.20"}]}
 

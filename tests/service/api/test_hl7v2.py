@@ -15,6 +15,8 @@ from service.store.engine import Store
 from tests.service.adt_world import MERCY, Sender
 from tests.service.world import access_token
 
+POSTGRESQL_IN_DEEP = True
+
 Http = Callable[..., Awaitable[httpx.AsyncClient]]
 HL7 = {"Content-Type": "application/hl7-v2"}
 

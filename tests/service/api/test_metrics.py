@@ -29,6 +29,8 @@ from tests.service.conftest import AppClient
 from tests.service.workflow.partner_world import add_partner
 from tests.service.world import ECM1, LCM1, make, put, ref
 
+POSTGRESQL_IN_DEEP = True
+
 Sample = dict[tuple[str, ...], float]
 Scrape = Callable[[], Awaitable[str]]
 HOUR = 3_600_000_000

@@ -17,6 +17,8 @@ from service.workflow.source_form import DEFAULTS
 from tests.service.adt_world import MERCY, Sender
 from tests.service.world import access_token, make, put
 
+POSTGRESQL_IN_DEEP = True
+
 WHOLE: dict[str, Any] = {
     "name": "hie",
     "application": "ENGINE",

@@ -17,6 +17,8 @@ from service.store.identities import Provider
 from tests.frozen_clock import FrozenClock
 from tests.service.world import change_of, make, put, ref
 
+POSTGRESQL_IN_DEEP = True
+
 SYSTEM = "https://enlace.example.org/fhir/CodeSystem/team-role"
 ANA, ECM, BRANCH, CBO = "Practitioner/ana", "Organization/e", "Organization/branch", "Organization/c"
 KEY = b"k" * 64

@@ -17,6 +17,8 @@ from service.store.identities import Provider
 from service.store.sessions import SessionRow, Through
 from tests.frozen_clock import FrozenClock
 
+POSTGRESQL_IN_DEEP = True
+
 ANA = {"resourceType": "Practitioner", "id": "ana", "name": [{"given": ["Ana"], "family": "Quispe"}]}
 
 

@@ -10,6 +10,8 @@ from service.store import credentials
 from service.store.engine import Store
 from tests.service.auth.smart_client import CLIENT
 
+POSTGRESQL_IN_DEEP = True
+
 
 async def test_a_token_of_the_roles_client(store: Store) -> None:
     token = await issue_sandbox_token(store, "sandbox", "ecm-provider", None, 8 * 3600)

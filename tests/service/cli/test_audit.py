@@ -15,6 +15,8 @@ from service.workflow.sealing import Sealer
 from tests.service.cli.installation import Patient
 from tests.service.world import PLAN1, build_world
 
+POSTGRESQL_IN_DEEP = True
+
 ROW = AuditRow("R", "read", 0, "me", "Organization/o", "Patient/p", ("Patient/p",))
 Enlace = Callable[..., Any]
 

@@ -19,6 +19,8 @@ from tests.scenarios.harness import ROOT, look, put
 from tests.service.auth.smart_client import jwks_text
 from tests.service.world import make
 
+POSTGRESQL_IN_DEEP = True
+
 
 def verbs(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every command that does something, as words."""

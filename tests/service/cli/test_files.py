@@ -19,6 +19,8 @@ from service.store.engine import Store, open_store
 from tests.frozen_clock import FrozenClock
 from tests.service.workflow.member_plan import DIRECTORY, PLAN, csv_of, member, put, stored
 
+POSTGRESQL_IN_DEEP = True
+
 KILLS = 8 if os.environ.get("ENLACE_TEST_DEEP") else 1
 MANY = 400
 

@@ -32,6 +32,8 @@ from service.workflow.steps import Step
 from tests.service.cli.county import DAYS, NOW, SOME, Roles, bodies, county, of, references, seeded
 from tests.service.world import put
 
+POSTGRESQL_IN_DEEP = True
+
 HOUR = 3_600_000_000
 
 

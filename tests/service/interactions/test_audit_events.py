@@ -10,6 +10,8 @@ from service.store.engine import Store
 from tests.service.conftest import AppClient
 from tests.service.world import ECM1
 
+POSTGRESQL_IN_DEEP = True
+
 
 @pytest.fixture
 async def audited(world: Store, app_client: AppClient, clock: Any) -> list[Any]:

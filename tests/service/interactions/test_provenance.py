@@ -13,6 +13,8 @@ from tests.service.adt_world import Sender, adt_world
 from tests.service.conftest import AppClient
 from tests.service.world import CBO1, ECM1, ECM2, LCM1, PLAN1, observation, ref
 
+POSTGRESQL_IN_DEEP = True
+
 
 async def found(client: Any, query: str) -> list[dict[str, Any]]:
     answer = await client.get(f"/Provenance?{query}")

@@ -13,6 +13,8 @@ from service.store.engine import Store
 from service.store.sources import RegisteredSource
 from tests.service.adt_world import MERCY, Sender
 
+POSTGRESQL_IN_DEEP = True
+
 
 @pytest.fixture
 async def sender(store: Store) -> Sender:

@@ -13,6 +13,8 @@ from tests.frozen_clock import FrozenClock
 from tests.service.conftest import AppClient
 from tests.service.world import CBO1, ECM1, ECM2, LCM1, PLAN1, condition, episode, put, ref
 
+POSTGRESQL_IN_DEEP = True
+
 REASON = "Found unconscious; the hospital asks which medicines he takes."
 MINUTE = 60_000_000
 

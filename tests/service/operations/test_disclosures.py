@@ -16,6 +16,8 @@ from tests.service.access.consent.consents import consent, rule
 from tests.service.conftest import AppClient
 from tests.service.world import ECM1, ECM2, LCM1, PLAN1, episode, put
 
+POSTGRESQL_IN_DEEP = True
+
 ADDRESS = {"line": ["1 Made-up Way"], "city": "Fresno", "state": "CA", "postalCode": "93701"}
 
 

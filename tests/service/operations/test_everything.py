@@ -11,6 +11,8 @@ from tests.service.conftest import AppClient
 from tests.service.interactions.foreign import same_answers
 from tests.service.world import CBO1, ECM1, ECM2, LCM1, change_of, make, observation, put, ref
 
+POSTGRESQL_IN_DEEP = True
+
 BASE = "http://127.0.0.1:8000/fhir"
 
 

@@ -19,6 +19,8 @@ from service.worker import Worker
 from tests.service.adt_world import adt_world
 from tests.service.conftest import AppClient
 
+POSTGRESQL_IN_DEEP = True
+
 URL = "/$process-message"
 
 

@@ -8,6 +8,8 @@ from tests.frozen_clock import FrozenClock
 from tests.service.web.browsing import Browser, Forms, shown, text_of
 from tests.service.web.county import SECOND, alert, episode, put, settings
 
+POSTGRESQL_IN_DEEP = True
+
 
 async def stored(store: Store, fhir_id: str = "a-1") -> tuple[int, dict[str, object]]:
     rows = await store.fetch(

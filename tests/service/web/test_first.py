@@ -9,6 +9,8 @@ from service.store.engine import Store
 from tests.service.web.browsing import BASE, Browser, Forms, text_of
 from tests.service.web.county import episode, patient, put, settings
 
+POSTGRESQL_IN_DEEP = True
+
 SANDBOX_WORDS = ("sandbox", "Sign in as", "curl ", "A01")
 
 

@@ -26,6 +26,8 @@ from tests.service.web.county import (
 )
 from tests.service.web.test_acknowledge import stored
 
+POSTGRESQL_IN_DEEP = True
+
 BEN = "Practitioner/ben"
 
 

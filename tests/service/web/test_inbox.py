@@ -17,6 +17,8 @@ from tests.service.web.county import (
     settings,
 )
 
+POSTGRESQL_IN_DEEP = True
+
 ANA = "Practitioner/ana"
 
 

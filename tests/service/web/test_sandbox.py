@@ -15,6 +15,8 @@ from tests.frozen_clock import FrozenClock
 from tests.service.web.browsing import Browser, Forms, shown, text_of
 from tests.service.web.county import CBO, ECM, SECOND
 
+POSTGRESQL_IN_DEEP = True
+
 
 async def press(browser: Browser, words: str, page: httpx.Response | None = None) -> httpx.Response:
     """The page after the button."""

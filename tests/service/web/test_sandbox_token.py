@@ -2,6 +2,8 @@
 
 from tests.service.web.browsing import Browser
 
+POSTGRESQL_IN_DEEP = True
+
 ADDRESS = "/sandbox/token"
 
 

@@ -15,6 +15,8 @@ from tests.service.web.browsing import Browser, text_of
 from tests.service.web.county import CBO, ECM, EVIL, episode, patient, put
 from tests.service.world import task
 
+POSTGRESQL_IN_DEEP = True
+
 NAMES = {
     "ecm-provider": ("Made-up Care Collective", 4),
     "mcp": ("Made-up Plan", 0),

@@ -8,6 +8,8 @@ from service.store.engine import Store
 from service.workflow.feed_search import Asked, Found, NotADay, day_bounds, find
 from tests.service.adt_world import Sender, adt_world, luis, said
 
+POSTGRESQL_IN_DEEP = True
+
 HOUR_US = 3_600_000_000
 
 

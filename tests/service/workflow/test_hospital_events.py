@@ -19,6 +19,8 @@ from tests.scenarios.adt_truth import check_alerts, check_audit, resources
 from tests.service.adt_world import MERCY, Sender, adt_world, luis, member, said
 from tests.service.world import ECM1, LCM1, LCM2, episode, make, put
 
+POSTGRESQL_IN_DEEP = True
+
 LEADS = {"Patient/rosa": LCM1, "Patient/luis": LCM2}
 
 

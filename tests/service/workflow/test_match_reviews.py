@@ -16,6 +16,8 @@ from service.workflow.match_reviews import NotDecided
 from service.workflow.member_match import Lookup, Match, Ranked
 from tests.service.workflow.match_world import AT_MERCY, CIN, STAY, ask, context, jobs, keep, member, mrn, said
 
+POSTGRESQL_IN_DEEP = True
+
 CANDIDATE = Ranked("Patient/rosa", 9.0, ("family=agree",))
 UNSURE = Match(None, "", "demographics-insufficient", ("family=agree",), 9.0, (CANDIDATE,))
 CONFLICT = replace(UNSURE, reason="cin-conflict")

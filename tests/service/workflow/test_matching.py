@@ -24,6 +24,8 @@ from tests.service.workflow.match_world import (
 )
 from tests.service.world import make, put
 
+POSTGRESQL_IN_DEEP = True
+
 
 async def link(store: Store, number: str, patient: str) -> None:
     await store.commit(Change(statements=[matches.link((AT_MERCY, number), patient, 1, 1)]))

@@ -34,6 +34,8 @@ from tests.service.workflow.measure_world import (
 )
 from tests.service.world import BASE, SUD
 
+POSTGRESQL_IN_DEEP = True
+
 REFERRALS, MOVES = (60, 180) if os.environ.get("ENLACE_TEST_DEEP") else (24, 60)
 MONTHS = 1
 OPERATOR = system_caller("")

@@ -42,6 +42,8 @@ from tests.service.workflow.member_plan import (
     stored,
 )
 
+POSTGRESQL_IN_DEEP = True
+
 TYPES = ("Patient", "Coverage", "EpisodeOfCare", "CareTeam")
 ROWS = 10_000 if os.environ.get("ENLACE_TEST_DEEP") else 500
 LCM = "Practitioner/lcm-1"

@@ -11,6 +11,8 @@ from service.store.engine import Store
 from tests.service.conftest import AppClient
 from tests.service.world import BASE, CBO1, CBO2, ECM1, ECM2, LCM2, SUD, change_of, make, put, ref, request, task
 
+POSTGRESQL_IN_DEEP = True
+
 REASON, OUTPUT = {"statusReason": {"text": "why"}}, {"output": [{"type": {"text": "x"}, "valueString": "done"}]}
 KEYS = Keys(b"k")
 

@@ -17,6 +17,8 @@ from service.workflow.referral_law import COUPLED, FILLER, FOLD, HELD_BY, OPEN, 
 from tests.service.conftest import AppClient
 from tests.service.world import CBO1, CBO2, ECM1, PLAN1, change_of, make, put, ref, request, task
 
+POSTGRESQL_IN_DEEP = True
+
 REASON, OUTPUT = {"statusReason": {"text": "why"}}, {"output": [{"type": {"text": "x"}, "valueString": "done"}]}
 CBO3 = "Organization/cbo-3"
 

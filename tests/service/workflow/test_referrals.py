@@ -18,6 +18,8 @@ from service.workflow.steps import Step, run_before
 from tests.service.conftest import AppClient
 from tests.service.world import BASE, CBO1, ECM1, change_of, put, ref, request, task
 
+POSTGRESQL_IN_DEEP = True
+
 STATUSES = sorted({row.old for row in TRANSITIONS} | {row.new for row in TRANSITIONS})
 REASON, OUTPUT = {"statusReason": {"text": "why"}}, {"output": [{"type": {"text": "x"}, "valueString": "done"}]}
 WHO = {

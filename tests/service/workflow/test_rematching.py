@@ -14,6 +14,8 @@ from service.workflow.steps import Step
 from tests.service.adt_world import CIN_SYSTEM
 from tests.service.workflow.match_world import AT_MERCY, CIN, STAY, ask, context, keep, member, mrn, said
 
+POSTGRESQL_IN_DEEP = True
+
 
 async def waits(store: Store, event: AdtEvent) -> None:
     found = await ask(store, event)

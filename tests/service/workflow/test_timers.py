@@ -20,6 +20,8 @@ from tests.service.notify.notice_world import role
 from tests.service.workflow.tcs_world import context
 from tests.service.world import ECM1, LCM1, PLAN1, change_of, episode, make, put, ref
 
+POSTGRESQL_IN_DEEP = True
+
 HOUR = 3_600_000_000
 ZONE = "America/Los_Angeles"
 
