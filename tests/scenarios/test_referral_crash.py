@@ -119,10 +119,13 @@ class Load:
 
     def move(self, who: str, task: str, status: str) -> None:
         """Until the Task stands so; another's write in between is read first."""
+        sent = False
         while True:
             answer = self.ask(who, "GET", f"Task/{task}")
             if answer is None:
                 continue
+            if answer.status_code == 404 and sent and status == "rejected":
+                return  # its answer was lost: who rejected a referral sees it no more; the end looks at all of them
             assert answer.status_code == 200, answer.text
             body = answer.json()
             if body["status"] == status:
@@ -130,7 +133,7 @@ class Load:
             wanted = {**body, "status": status, **NEEDS.get(status, {})}
             wanted.pop("statusReason", None) if status not in NEEDS else None
             tag = {"If-Match": answer.headers["etag"]}
-            answer = self.ask(who, "PUT", f"Task/{task}", json=wanted, headers=tag)
+            answer, sent = self.ask(who, "PUT", f"Task/{task}", json=wanted, headers=tag), True
             if answer is not None and answer.status_code == 200:
                 self.told(answer)
                 return

@@ -407,6 +407,10 @@ def seen_by(county: County, who: Party | str, reference: str, patient: str) -> s
     return found
 
 
+SUBSTANCE = re.compile(r"opioid|overdose|\bF11(\.|\b)", re.IGNORECASE)
+"""Words, and codes of ICD-10-CM; ids hold any digits."""
+
+
 def test_susan_substance_use_is_known_to_those_who_treat_her_alone(county: County) -> None:
     s = county.play("susan")
     for name in ("opioids", "goal-safe"):
@@ -414,9 +418,7 @@ def test_susan_substance_use_is_known_to_those_who_treat_her_alone(county: Count
             assert seen_by(county, who, s.made[name], s.made["patient"]) == set(), (name, who)
     texts = [county.get(s.made[name]) for name in ("task-food", "request-food", "task-housing", "task-housing-part")]
     told = county.found(f"Communication?category=clr-notice&subject={s.made['patient']}")
-    assert told and not any(
-        word in str(one).lower() for one in [*texts, *told] for word in ("opioid", "overdose", "f11")
-    )
+    assert told and not any(SUBSTANCE.search(str(one)) for one in [*texts, *told])
     loop = county.loop(s.made["task-housing-part"])
     assert list(loop) == ["pending", "accepted", "outreach-initiated", "referral-loop-closed"]
     assert in_order(*loop.values())
