@@ -14,7 +14,7 @@ from service.auth.signing_keys import KeysRefused, SigningKeys
 from service.egress import Egress
 from service.log_events import PARTNER_AWAY, PARTNER_BACK, PARTNER_FAILED, REQUEST_ID, log, where
 from service.store import partners
-from service.store.change import Change
+from service.store.change import Change, Statement
 from service.store.database import Unavailable
 from service.store.engine import Store
 from service.store.partners import Partner, Referral
@@ -84,12 +84,10 @@ class Partners:
             pass  # what was sent and could not be recorded is looked for before it is sent again
         except Exception as error:
             log(PARTNER_FAILED, partner=one.name, **where(error))
-            with contextlib.suppress(Exception):
-                now_us = turn.now_us()
-                await turn.noted(partners.unreached(one, now_us, now_us + DEFECT_US, type(error).__name__))
+            now_us = turn.now_us()
+            await _kept(turn, partners.unreached(one, now_us, now_us + DEFECT_US, type(error).__name__))
         finally:
-            with contextlib.suppress(Exception):
-                await turn.noted(partners.released(one))
+            await _kept(turn, partners.released(one))
             REQUEST_ID.reset(marker)
 
     async def _one(self, turn: Turn, row: Referral, work: Callable[[Turn, Referral], Awaitable[None]]) -> None:
@@ -119,3 +117,13 @@ class Partners:
         if one.state == "failing":
             log(PARTNER_BACK, partner=one.name)
         await store.commit(Change(statements=[partners.reached(one, turn.now_us())]))
+
+
+async def _kept(turn: Turn, statement: Statement) -> None:
+    """At the end of a turn. Where it cannot be kept the lease runs out by itself, and another turn begins."""
+    try:
+        await turn.noted(statement)
+    except (LeaseLost, Unavailable):
+        pass
+    except Exception as error:
+        log(PARTNER_FAILED, partner=turn.partner.name, **where(error))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from service.access.context import Context, Settings
 from service.caller import Caller, Role, system_caller
 from service.store import partners
-from service.store.change import Change, ClaimTaken, Stale
+from service.store.change import Change, ClaimTaken, Stale, Statement
 from service.store.engine import Store
 from service.store.partners import Partner
 from service.workflow.partner_client import Server
@@ -73,8 +73,8 @@ class Turn:
                 continue
         raise RuntimeError("the same resources kept changing")
 
-    async def noted(self, *statements: object) -> None:
-        await self.store.commit(Change(statements=list(statements)))  # type: ignore[arg-type]
+    async def noted(self, *statements: Statement) -> None:
+        await self.store.commit(Change(statements=list(statements)))
 
 
 def partner_retry_us(tries: int, now_us: int) -> int:
