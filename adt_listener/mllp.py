@@ -41,7 +41,7 @@ class Discarded:
 
 @dataclass(frozen=True, slots=True)
 class NotMllp:
-    """The peer does not speak MLLP (HTTP, TLS, bare HL7): close the connection without an answer."""
+    """The peer does not speak MLLP (HTTP, TLS, bare HL7): close the connection without an answer; no event follows."""
 
 
 Event = Frame | Oversize | Discarded | NotMllp
@@ -63,6 +63,7 @@ class FrameReader:
         self._scan = 0
         self._inside = False
         self._spoke_mllp = False
+        self._foreign = False
         self._head: bytes | None = None  # set while an oversize frame is being skipped
         self._skipped = 0
 
@@ -73,8 +74,10 @@ class FrameReader:
 
     def feed(self, data: bytes) -> list[Event]:
         """What these bytes complete, in order; one connection's events are to be answered in that order."""
-        self._buffer += data
         events: list[Event] = []
+        if self._foreign:
+            return events
+        self._buffer += data
         while self._in_frame(events) if self._inside else self._between(events):
             pass
         return events
@@ -100,6 +103,7 @@ class FrameReader:
         if noise.strip(_KEEP_ALIVE):
             events.append(Discarded("outside-frame", len(noise)) if self._spoke_mllp else NotMllp())
             if not self._spoke_mllp:
+                self._foreign = True
                 self._buffer.clear()
                 return False
         del self._buffer[: len(noise) + (start >= 0)]

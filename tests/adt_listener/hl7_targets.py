@@ -70,8 +70,12 @@ TARGETS: tuple[Callable[[bytes], None], ...] = (framing, parsing)
 
 
 def one_input(data: bytes) -> None:
-    for target in TARGETS:
-        target(data)
+    try:
+        for target in TARGETS:
+            target(data)
+    except BaseException:
+        Path("crash-input").write_bytes(data)
+        raise
 
 
 def without_coverage(seconds: float, runs: int) -> int:
@@ -101,11 +105,7 @@ def without_coverage(seconds: float, runs: int) -> int:
             data[at : at + rng.choice((0, 0, 1, 1, 7, 60))] = rng.choice(
                 (rng.choice(words), rng.randbytes(rng.randint(0, 5)))
             )
-        try:
-            one_input(bytes(data))
-        except BaseException:
-            Path("crash-without-coverage").write_bytes(data)
-            raise
+        one_input(bytes(data))
         done += 1
     return done
 

@@ -42,6 +42,7 @@ def read(*chunks: bytes, reader: FrameReader | None = None) -> list[Event]:
         pytest.param([b"GET / HTTP/1.1\r\n"], [NotMllp()], id="12-http"),
         pytest.param([b"\x16\x03\x01\x02\x00\x01\x00"], [NotMllp()], id="12-tls"),
         pytest.param([A], [NotMllp()], id="12-bare-hl7"),
+        pytest.param([b"GET / HTTP/1.1\r\n", wrap(A)], [NotMllp()], id="12-nothing-after-it"),
     ],
 )
 def test_reader(chunks: list[bytes], expected: list[Event]) -> None:
