@@ -19,6 +19,7 @@ from bench import (
     adt,
     deliveries,
     directory,
+    finding,
     guards,
     http_rounds,
     matching,
@@ -44,6 +45,7 @@ PARTS = (
     "acks",
     "adt",
     "drain",
+    "finding",
     "matching",
     "delivery",
     "transitions",
@@ -75,6 +77,8 @@ class Counts:
     services: int = 50_000
     directory_searches: int = 200
     referrals: int = 1_000_000
+    inbox: int = 1_000_000
+    found: int = 200
 
 
 QUICK = Counts(
@@ -95,6 +99,8 @@ QUICK = Counts(
     services=5_000,
     directory_searches=50,
     referrals=100_000,
+    inbox=50_000,
+    found=50,
 )
 
 
@@ -184,6 +190,8 @@ def measure(name: str, counts: Counts, parts: set[str], only: str) -> list[Row]:
             rows += matching_members.measure(url, server_of, members=counts.roster, messages=counts.whose)
         if "measures" in parts:
             rows += measures.measure(url, referrals=counts.referrals)
+        if "finding" in parts:
+            rows += finding.measure(url, messages=counts.inbox, searches=counts.found)
         if "directory" in parts:
             rows += directory.measure(url, server_of, services=counts.services, searches=counts.directory_searches)
     return rows
