@@ -108,8 +108,8 @@ async def _fill(store: Store, messages: int, execute: Callable[[str], Awaitable[
         hash = "decode(md5(CAST(n.i AS TEXT)), 'hex')" if store.db.name == "postgresql" else "randomblob(16)"
         await execute(
             "INSERT INTO inbox (id, source, control_id, hash, received_us, event, raw, state, reason, patient, stay) "
-            f"{numbers} SELECT {id}, 's' || (n.i % 12), 'C' || n.i, {hash}, {at}, 'A03', {raw}, CASE WHEN n.i % 997 = 0 "
-            "THEN 'failed' WHEN n.i % 3 = 0 THEN 'applied' ELSE 'unmatched' END, '', "
+            f"{numbers} SELECT {id}, 's' || (n.i % 12), 'C' || n.i, {hash}, {at}, 'A03', {raw}, CASE WHEN n.i % 997 = 0"
+            " THEN 'failed' WHEN n.i % 3 = 0 THEN 'applied' ELSE 'unmatched' END, '', "
             "CASE WHEN n.i % 3 = 0 THEN 'Patient/p' || (n.i / 5) ELSE '' END, 'v' || (n.i / 3) FROM n"
         )
         await execute(
