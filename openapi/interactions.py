@@ -218,7 +218,10 @@ INTERACTIONS: dict[str, Interaction] = {
         f"{OURS}communication-outcome",
     ),
     "$refer": Interaction(
-        "Send the referral of", "r", {201: ("The Tasks that were opened, and warnings.", "Parameters")},
+        "Send the referral of", "r", {
+            200: ("What is asked is open already: its Tasks.", "Parameters"),
+            201: ("The Tasks that were opened, and warnings.", "Parameters"),
+        },
         (C.NOT_FOUND, C.CONFLICT, C.UNSUPPORTED_MEDIA, C.RULE), _SHOWN, "refer",
         f"{OURS}servicerequest-refer",
     ),

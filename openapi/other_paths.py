@@ -43,6 +43,7 @@ def paths() -> Json:
         "/metrics": {"get": _metrics()},
         NOTICE_PATH: {"get": _notice()},
         "/hl7v2": {"post": _hl7v2()},
+        "/partners/notices/{token}": {"post": _partner_notice()},
     }
 
 
@@ -130,6 +131,20 @@ def _notice() -> Json:
         "tags": ["server"], "operationId": "part2Notice", "security": OPEN,
         "summary": "The statement that goes with records under 42 CFR Part 2",
         "responses": {"200": {"description": "The answer.", "content": text}},
+    }  # fmt: skip
+
+
+def _partner_notice() -> Json:
+    token = {"name": "token", "in": "path", "required": True, "schema": {"type": "string"}}
+    return {
+        "tags": ["server"], "operationId": "partnerNotice", "security": OPEN, "parameters": [token],
+        "summary": "A partner's server says that something changed there",
+        "description": "The address stands in our Subscription on that server. Any body is taken, and none is kept.",
+        "responses": {
+            "200": {"description": "It is noted when to look."},
+            "404": _json("This address is nobody's.", {"detail": "There is nothing at this address."}, ("detail",)),
+            **refusals(C.UNAVAILABLE),
+        },
     }  # fmt: skip
 
 

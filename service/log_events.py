@@ -176,6 +176,13 @@ PARTNER_AWAY = _row(
     "partner.away", WARNING, "A partner's server cannot be used and will be tried again.", "partner reason tries"
 )
 PARTNER_BACK = _row("partner.back", INFO, "A partner's server answers again.", "partner")
+PARTNER_TELLS = _row("partner.tells", INFO, "A partner's server was asked to tell of changes.", "partner")
+PARTNER_UNTOLD = _row(
+    "partner.untold",
+    WARNING,
+    "A partner's server tells of no changes: it is asked at its interval.",
+    "partner reason tries",
+)
 PARTNER_FAILED = _row(
     "partner.failed", ERROR, "Work with a partner failed and will be tried again.", "partner error at"
 )

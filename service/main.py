@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fhir_profiles.catalog import catalog
 from service import web
-from service.api import adt, clients, docs, fhir, health, hl7v2, notices, smart, sources, websocket
+from service.api import adt, clients, docs, fhir, health, hl7v2, notices, partner_notices, smart, sources, websocket
 from service.api.cors import Cors
 from service.api.fhir_front import FhirFront
 from service.api.launch_patient import sees
@@ -111,6 +111,7 @@ def build(store: Store, settings: Settings) -> FastAPI:
         hl7v2.routes,
         sources.routes,
         adt.routes,
+        partner_notices.routes,
         websocket.routes,
         fhir.routes(),
     )

@@ -186,6 +186,11 @@ class Settings(BaseModel):
         description="Days after which hospital messages of people who are no members are emptied; that they came, and "
         "why they matched nobody, is kept. 0: never.",
     )
+    timer_days: Annotated[int, Field(ge=0, le=3650)] = Field(
+        400,
+        description="Days for which a timer that ended is kept; `enlace timers measure` looks back no further. "
+        "A breach stays in the audit log. 0: for ever.",
+    )
     client_rate: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
         500,
         description="Requests a second of one client at one API process, twice that in a burst; more are answered 429 "

@@ -25,10 +25,12 @@ from service.store.housekeeping import forget_ended
 from service.workflow import (
     alert_catch_up,
     alert_escalation,
+    calaim_forwarding,
     calaim_overlap,
     calaim_reroute,
     calaim_streamlined,
     care_plan_outcomes,
+    chain_followed,
     directory_stale,
     follow_ups,
     hospital_answer,
@@ -51,6 +53,7 @@ from service.workflow.purging import purge
 from service.workflow.rematching import rematch
 from service.workflow.stay_settling import settle_job
 from service.workflow.stay_silence import settle_silent
+from service.workflow.timer_purging import purge as purge_timers
 
 Handler = Callable[[Context, dict[str, Any]], Awaitable[Change]]
 
@@ -60,6 +63,7 @@ HANDLERS: dict[str, Handler] = {
     "adt.rematch": rematch,
     "timer.due": timers.due,
     "timer.fire": timers.fire,
+    "timer.purge": purge_timers,
     "tcs.settle": transitional_care.settle_member,
     "hospital.answer": hospital_answer.answer,
     "adt.terms": fill_terms,
@@ -76,7 +80,9 @@ HANDLERS: dict[str, Handler] = {
     "referral.need-met": unmet_needs.met,
     "directory.stale": directory_stale.look,
     "directory.ask": directory_stale.ask_one,
-    "calaim.overlap": calaim_overlap.look,
+    "calaim.overlap": calaim_overlap.asked,
+    "calaim.overlap-look": calaim_overlap.look,
+    "calaim.forward": calaim_forwarding.forward,
     "calaim.reroute": calaim_reroute.ask,
     "calaim.streamlined": calaim_streamlined.expired,
     "referral.clocks": referral_clocks.fill,
@@ -85,6 +91,7 @@ HANDLERS: dict[str, Handler] = {
     "referral.notice": referral_notices.notify,
     "referral.outcome": care_plan_outcomes.outcome,
     "referral.mirror": mirror,
+    "referral.copies": chain_followed.follow,
     "referral.coupled": referral_coupling.coupled,
     "referral.cascade": referral_coupling.cascade,
     "referral.rule": referral_coupling.rule,

@@ -158,6 +158,8 @@ def _key(encounter: Resource, source: SourceConfig, place: Facility, person: Who
         mrn=record.value if record else "",
         mrn_authority=record.authority if record else "",
         admit=stay.admit,
+        visit_system=own.system if own else "",
+        account_system=account.system if account else "",
     )
 
 

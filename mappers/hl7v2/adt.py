@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from mappers.hl7v2.adt_events import EVENTS, LINKS, NAMES_STAY, SWAPS, WITH_MERGES, WITHOUT_PATIENT, WITHOUT_VISIT, Row
-from mappers.hl7v2.datatypes import authority, moment, npi
+from mappers.hl7v2.datatypes import authority, moment, npi, registered_system
 from mappers.hl7v2.event import AdtEvent, Facility, Merge, Patient, StayKey, Visit
 from mappers.hl7v2.event_time import occurred, times_told
 from mappers.hl7v2.findings import Finding
@@ -239,6 +239,8 @@ def _stay_key(
         stay.admit if stay else None,
         pv1.get(50),
         pv1.get(5),
+        registered_system(pv1, 19, source),
+        registered_system(pid, 18, source),
     )
 
 

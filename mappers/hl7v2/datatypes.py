@@ -74,6 +74,11 @@ def authority(segment: Segment, number: int) -> str:
     return segment.get(number, comp=4, sub=2) or segment.get(number, comp=4)
 
 
+def registered_system(segment: Segment, number: int, source: SourceConfig) -> str:
+    """The URI that the source has registered for the authority of such a number, else ""."""
+    return source.authority(segment.get(number, comp=4, sub=2), segment.get(number, comp=4))
+
+
 def identifier(rep: Rep, location: str, source: SourceConfig, findings: list[Finding]) -> Identifier | None:
     """A CX; None where it has no value."""
     value = rep.get(1)

@@ -101,7 +101,10 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class StayKey:
-    """Parts of the key of a stay, best first: visit number, account, then MRN with the admission time."""
+    """Parts of the key of a stay, best first: visit number, account, then MRN with the admission time.
+
+    visit_system, account_system: URI of the numbers as registered for the source, "" where none is; no part of the key.
+    """
 
     facility: str = ""
     visit_number: str = ""
@@ -113,6 +116,8 @@ class StayKey:
     admit: int | None = None
     alternate_visit: str = ""  # PV1-50
     preadmit: str = ""  # PV1-5
+    visit_system: str = ""
+    account_system: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ APPOINTMENT_URL = f"{GRAVITY}/StructureDefinition/SDOHCC-ExtensionHealthcareServ
 CAPACITY_URL = f"{GRAVITY}/StructureDefinition/SDOHCC-ExtensionHealthcareServiceCapacityStatus"
 VERIFIED_URL = "https://enlace.example.org/fhir/StructureDefinition/enlace-verified"
 COST_URL = "https://enlace.example.org/fhir/StructureDefinition/enlace-service-cost"
+ACCESSIBLE_URL = "http://hl7.org/fhir/us/davinci-pdex-plan-net/StructureDefinition/accessibility"
+"""Of a Location, as the HSDS guide of HL7 takes it from Plan-Net."""
 AGE_URL = "https://enlace.example.org/fhir/StructureDefinition/enlace-eligible-age"
 KEPT_URL = "https://enlace.example.org/fhir/StructureDefinition/enlace-hsds"
 HSDS_IDS = "https://enlace.example.org/fhir/sid/hsds"

@@ -12,7 +12,9 @@ TYPES = {"phone": "voice", "sms": "text", "fax": "fax", "pager": "pager"}
 REACHED_BY = ("phone", "sms", "email")
 DAYS = {"MO": "mon", "TU": "tue", "WE": "wed", "TH": "thu", "FR": "fri", "SA": "sat", "SU": "sun"}
 BY_DAY = {day: code for code, day in DAYS.items()}
-_CLOCK = re.compile(r"(\d\d:\d\d)(:\d\d)?", re.A)
+_CLOCK = re.compile(r"(\d\d:\d\d)(:\d\d)?(?:[+-]\d\d:?\d\d)?", re.A)
+"""With the offset of its place, if any. In UTC (`Z`) it is another hour in summer than in winter: not one of FHIR's."""
+WHOLE_DAY = {("00:00:00", "23:59:00"), ("00:00:00", "23:59:59")}
 
 
 def words(value: Any) -> str:
@@ -51,27 +53,33 @@ def telecom(*, url: str, appointments: bool = False) -> Group:
     """
 
     def to_fhir(record: Record, _names: Names) -> Part:
-        found = [_point(one) for one in record.get("phones", ()) if isinstance(one, dict) and words(one.get("number"))]
-        for member, system in (("email", "email"), (url, "url")):
-            if words(record.get(member)):
-                found.append({"system": system, "value": words(record[member]), "use": "work"})
+        found = points(record, url)
         for one in found if appointments else ():
             if one["system"] in REACHED_BY:
                 one["extension"] = [{"url": APPOINTMENT_URL, "valueBoolean": True}]
         return {"telecom": found} if found else {}
 
-    def to_hsds(part: Part, _names: Names) -> Record:
-        points = [one for one in part.get("telecom", ()) if one.get("value")]
-        phones = [
-            {"number": one["value"], "type": TYPES[one["system"]]} for one in points if one.get("system") in TYPES
-        ]
-        out: Record = {"phones": phones} if phones else {}
-        for member, system in (("email", "email"), (url, "url")):
-            first = next((one["value"] for one in points if one.get("system") == system), "")
-            out |= {member: first} if first else {}
-        return out
+    return Group(("phones", "email", url), ("telecom",), to_fhir, lambda part, _names: reached(part, url))
 
-    return Group(("phones", "email", url), ("telecom",), to_fhir, to_hsds)
+
+def points(record: Record, url: str = "") -> list[Record]:
+    """Telephones, the e-mail address, and the address on the web where it has a name in this record."""
+    found = [_point(one) for one in record.get("phones", ()) if isinstance(one, dict) and words(one.get("number"))]
+    for member, system in (("email", "email"), (url, "url")):
+        if words(record.get(member)):
+            found.append({"system": system, "value": words(record[member]), "use": "work"})
+    return found
+
+
+def reached(part: Part, url: str = "") -> Record:
+    """The other way round, of what has a `telecom`."""
+    found = [one for one in part.get("telecom", ()) if one.get("value")]
+    phones = [{"number": one["value"], "type": TYPES[one["system"]]} for one in found if one.get("system") in TYPES]
+    out: Record = {"phones": phones} if phones else {}
+    for member, system in (("email", "email"), (url, "url")):
+        first = next((one["value"] for one in found if one.get("system") == system), "")
+        out |= {member: first} if first and member else {}
+    return out
 
 
 def _point(phone: Record) -> Record:
@@ -83,8 +91,8 @@ def _point(phone: Record) -> Record:
 def hours(element: str, start: str, end: str) -> Group:
     """Weekly schedules: `element` names the entries, `start` and `end` their times.
 
-    What repeats otherwise (every second week, on days of the month) has no place in FHIR's hours: it is kept only, so
-    that nobody is told of an open door on a day when it is closed.
+    What repeats otherwise (every second week, on days of the month) or ends on a day has no place in FHIR's hours: it
+    is kept only, so that nobody is told of an open door on a day when it is closed.
     """
 
     def to_fhir(record: Record, _names: Names) -> Part:
@@ -100,16 +108,17 @@ def hours(element: str, start: str, end: str) -> Group:
 
 
 def _weekly(schedule: Record, start: str, end: str) -> Record | None:
-    opens, closes = (_CLOCK.match(words(schedule.get(name))) for name in ("opens_at", "closes_at"))
+    opens, closes = (_CLOCK.fullmatch(words(schedule.get(name))) for name in ("opens_at", "closes_at"))
     named = [day.strip() for day in words(schedule.get("byday")).split(",") if day.strip()]
     odd = schedule.get("interval") not in (None, 1) or any(
-        schedule.get(name) for name in ("bymonthday", "byweekno", "byyearday", "count")
+        schedule.get(name) for name in ("bymonthday", "byweekno", "byyearday", "count", "until", "valid_to")
     )
     monthly = words(schedule.get("freq")) not in ("", "WEEKLY")
     if odd or monthly or opens is None or closes is None or any(day not in DAYS for day in named):
         return None
     days: Record = {"daysOfWeek": [DAYS[day] for day in dict.fromkeys(named)]} if named else {}
-    return {**days, start: opens[1] + (opens[2] or ":00"), end: closes[1] + (closes[2] or ":00")}
+    first, last = opens[1] + (opens[2] or ":00"), closes[1] + (closes[2] or ":00")
+    return {**days, "allDay": True} if (first, last) in WHOLE_DAY else {**days, start: first, end: last}
 
 
 def _schedule(entry: Record, start: str, end: str) -> Record:

@@ -4,11 +4,12 @@ Source: facts/closed-loop.md 6. `parent_organization_id` is kept and becomes no 
 they are the operator's to give.
 """
 
+from collections.abc import Iterator
 from decimal import Decimal
 
-from mappers.hsds.elements import Record
+from mappers.hsds.elements import ACCESSIBLE_URL, Record
 from mappers.hsds.lens import Group, Names, Part
-from mappers.hsds.parts import alias, hours, plain, telecom, words
+from mappers.hsds.parts import alias, hours, plain, points, reached, telecom, words
 
 PLACES = "http://terminology.hl7.org/CodeSystem/location-physical-type"
 KINDS_OF_ADDRESS = {"physical": "physical", "postal": "postal"}
@@ -81,6 +82,23 @@ def _managing(part: Part, names: Names) -> Record:
     return {"organization_id": found} if found else {}
 
 
+def _accessible(record: Record, _names: Names) -> Part:
+    """In the place's own words: no code, since HSDS says how it is, and not that a rule is met."""
+    told = [words(one.get("description")) or words(one.get("details")) for one in record.get("accessibility", ())]
+    found = [{"url": ACCESSIBLE_URL, "valueCodeableConcept": {"text": one}} for one in dict.fromkeys(told) if one]
+    return {"extension": found} if found else {}
+
+
+def _accessibility(part: Part, _names: Names) -> Record:
+    concepts = [one.get("valueCodeableConcept") or {} for one in part.get("extension", ())]
+    told = [one.get("text") or next(_spelled(one), "") for one in concepts]
+    return {"accessibility": [{"description": one} for one in told if one]} if any(told) else {}
+
+
+def _spelled(concept: Record) -> Iterator[str]:
+    return (str(text) for one in concept.get("coding", ()) if (text := one.get("display") or one.get("code")))
+
+
 LOCATION = (
     plain("name", "name"),
     alias(),
@@ -91,6 +109,31 @@ LOCATION = (
     Group(("latitude", "longitude"), ("position",), _position, _degrees),
     Group(("organization_id",), ("managingOrganization",), _managed, _managing),
     hours("hoursOfOperation", "openingTime", "closingTime"),
+    Group(("accessibility",), (), _accessible, _accessibility, (ACCESSIBLE_URL,)),
 )
 
-ORGANIZATION = (plain("name", "name"), alias(), telecom(url="website"))
+
+def _people(record: Record, _names: Names) -> Part:
+    found = []
+    for one in record.get("contacts", ()):
+        name, telecom = words(one.get("name")), points(one)
+        found.append(({"name": {"text": name}} if name else {}) | ({"telecom": telecom} if telecom else {}))
+    return {"contact": [one for one in found if one]} if any(found) else {}
+
+
+def _contacts(part: Part, _names: Names) -> Record:
+    found = [({"name": name} if (name := _called(one)) else {}) | reached(one) for one in part.get("contact", ())]
+    return {"contacts": [one for one in found if one]} if any(found) else {}
+
+
+def _called(contact: Record) -> str:
+    name = contact.get("name") or {}
+    return str(name.get("text") or " ".join([*name.get("given", ()), *filter(None, [name.get("family")])]))
+
+
+ORGANIZATION = (
+    plain("name", "name"),
+    alias(),
+    telecom(url="website"),
+    Group(("contacts",), ("contact",), _people, _contacts),
+)

@@ -45,6 +45,8 @@ class Settings:
     """Counts from 1 up to below this are not shown in measures, to others than the operator."""
     unmatched_days: int = 30
     """For so long hospital messages of people who are no members keep their content. 0: for ever."""
+    timer_days: int = 400
+    """For so long a timer is kept after it ended. 0: for ever."""
 
 
 @dataclass(frozen=True)

@@ -128,8 +128,8 @@ FAMILIES = (
         "enlace_requests_total",
         "counter",
         ("interaction", "type", "outcome"),
-        "Answered requests by FHIR interaction (or `page`, `token`, `introspect`, `revoke`, `hl7v2`, `none`), by type "
-        "or `none`, and by `2xx` to `5xx`.",
+        "Answered requests by FHIR interaction (or `page`, `token`, `introspect`, `revoke`, `hl7v2`, `partner-notice`, "
+        "`none`), by type or `none`, and by `2xx` to `5xx`.",
         _requests,
     ),
     Family(

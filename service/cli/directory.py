@@ -10,6 +10,7 @@ import typer
 
 from service.cli.client import Json, with_store
 from service.cli.listing import table
+from service.cli.option_words import in_options
 from service.clock import utc
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 500_000_000
 SHOWN_ISSUES = 20
+OPTIONS = {"near": "--near", "communication": "--language", "open-at": "--open-at", "capacity": "--capacity"}
+"""Search parameter -> what it is called here."""
 app = typer.Typer(no_args_is_help=True, help="Service directory: HSDS import and export, stale entries, search.")
 System = Annotated[str, typer.Option(help="System of the identifiers that the records' ids are.")]
 
@@ -205,19 +208,28 @@ def find(
     Example: enlace directory find --need food-insecurity --near "37.9577|-121.2908|10|mi"
     """
     asked = [("near", near), ("communication", language), ("open-at", open_at), ("capacity", capacity)]
+    _check_standings(capacity)
 
     async def work(store: "Store", settings: "Settings") -> list[dict[str, str]]:
-        from service.workflow.directory_find import services
+        from service.workflow.directory_find import NotAsked, services
 
         given = [(name, value) for name, value in asked if value]
-        return await services(context(store, settings), given, need=need, limit=limit)
+        try:
+            return await services(context(store, settings), given, need=need, limit=limit)
+        except NotAsked as error:
+            raise Refused(in_options(str(error), OPTIONS)) from None
 
-    from service.workflow.directory_find import NotAsked
-
-    rows = with_store(work, NotAsked)
+    rows = with_store(work, Refused)
     if as_json:
         typer.echo(json.dumps(rows))
         return
     head = ("service", "name", "organization", "capacity", "verified")
     lines = [[row[name] or "-" for name in head] for row in rows]
     typer.echo(table([one.upper() for one in head], lines) if rows else "No service was found.")
+
+
+def _check_standings(capacity: str) -> None:
+    from service.workflow.directory_capacity import STANDINGS
+
+    if capacity and not set(capacity.split(",")) <= set(STANDINGS):
+        raise typer.BadParameter(f"one of {', '.join(STANDINGS)}; several with commas.", param_hint="--capacity")

@@ -9,6 +9,7 @@ from fhir_profiles.sensitive_codes import listed
 from service.auth.jwks import BadKeySet, check_registered_url, check_registration
 from service.cli import doctor_delivery as delivery
 from service.cli import doctor_machine as machine
+from service.cli.doctor_directory import directory
 from service.cli.doctor_partners import partners
 from service.cli.doctor_site import Check, Finding, Level, Site, ago, parted
 from service.cli.doctor_subscriptions import subscriptions
@@ -325,6 +326,7 @@ CHECKS = (
     Check("messages", "schema", messages),
     Check("subscriptions", "schema", subscriptions),
     Check("partners", "schema", partners),
+    Check("directory", "schema", directory),
     Check("notices", "schema", delivery.notices),
     Check("backup", "schema", backup),
     Check("seals", "schema", seals),

@@ -75,15 +75,17 @@ def make(task: Task, organization: Whose = "", as_json: Json = False) -> None:
     """
 
     async def work(store: "Store", settings: "Settings") -> dict[str, str] | str:
-        from service.store.change import Change
+        from service.store.change import Change, Stale
         from service.workflow import reply_links
 
         ctx, change = operator.context(store, settings), Change()
         try:
-            link = await reply_links.make(ctx, change, task.removeprefix("Task/"), organization)
+            link = await reply_links.make(ctx, change, task.removeprefix("Task/"), organization, most=None)
+            await store.commit(change)
         except reply_links.NotMade as why:
             return str(why)
-        await store.commit(change)
+        except Stale:
+            return "Somebody moved the referral, or made a link for it, at this moment: look at it, and try again."
         return {"link": reply_links.address(ctx, link), "organization": link.organization, "by": link.channel}
 
     _say(operator.run(work), as_json, "{link}\nIt is sent to {organization} by {by} as well.")

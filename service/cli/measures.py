@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from service.settings import Settings
     from service.store.engine import Store
 
+OPTIONS = {
+    "periodStart": "--start",
+    "periodEnd": "--end",
+    "asOf": "--at",
+    "months": "--months",
+    "stratifier": "--by",
+}
+"""Parameter of $evaluate-measure -> what it is called here."""
 app = typer.Typer(no_args_is_help=True, help="Measures of referrals: list, run.")
 
 
@@ -59,7 +67,7 @@ def run_measures(
         return await _computed(store, settings, names or [], params, small, totals=totals, form=form)
 
     form = "json" if as_json else "csv" if csv else "table"
-    text = operator.run(work)
+    text = operator.run(work, OPTIONS)
     if out is not None:
         out.write_text(text, encoding="utf-8")
         typer.echo(f"Written: {out}")

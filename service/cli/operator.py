@@ -1,7 +1,7 @@
 """The operator at the command line as a caller of the API's own functions: same decisions, audit rows of its own."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -9,6 +9,7 @@ import typer
 
 from service.cli.acts import OPERATOR
 from service.cli.client import with_store
+from service.cli.option_words import in_options
 
 if TYPE_CHECKING:
     from service.access.context import Context
@@ -60,12 +61,12 @@ def parameters(answer: "Answer") -> dict[str, Any]:
     }
 
 
-def run(work: "Callable[[Store, Settings], Awaitable[T]]") -> T:
-    """with_store, where FHIR's refusals are one sentence each as well."""
+def run(work: "Callable[[Store, Settings], Awaitable[T]]", options: Mapping[str, str] | None = None) -> T:
+    """with_store, where FHIR's refusals are one sentence each as well. options: what they call by another name here."""
     from service.errors import FhirError
 
     try:
         return with_store(work)
     except FhirError as error:
-        typer.echo("\n".join(issue.diagnostics for issue in error.issues), err=True)
+        typer.echo("\n".join(in_options(issue.diagnostics, options or {}) for issue in error.issues), err=True)
         raise typer.Exit(1) from None

@@ -9,12 +9,14 @@ from service.cli import operator
 from service.cli.acts import act
 from service.cli.client import Json
 from service.cli.listing import table
+from service.cli.partner_words import of_notices, sentence
 from service.clock import instant
 
 if TYPE_CHECKING:
     from service.settings import Settings
     from service.store.change import AuditRow
     from service.store.engine import Store
+    from service.store.partner_notices import Notices
     from service.store.partners import Partner
 
 STATES = ("to-send", "sent", "refused", "failed", "closed", "to-fetch", "fetched")
@@ -32,6 +34,9 @@ def add(
     direction: Annotated[str, typer.Option(help="push: we refer to it; pull: it refers to us; both.")] = "push",
     client_id: Annotated[str, typer.Option(help="Under which it has registered us.")] = "",
     token_url: Annotated[str, typer.Option(help="Its token endpoint; none: it asks for no token.")] = "",
+    notices: Annotated[
+        str, typer.Option(help="auto: it is asked to tell of changes, if it can; poll: it is only asked.")
+    ] = "auto",
     scope: Annotated[str, typer.Option(help="Scopes to ask for.")] = "system/Task.cruds system/Procedure.rs",
     every: Annotated[int, typer.Option(help="Minutes between looks at what became of referrals, 15 to 60.")] = 60,
     owner_there: Annotated[str, typer.Option(help="Task.owner of what we send, as its server knows it.")] = "",
@@ -43,8 +48,9 @@ def add(
     from service.store.partners import Partner
 
     one = Partner(
-        name=name, organization=organization, base_url=base_url, client_id=client_id, token_url=token_url, key_id="",
+        name=name, organization=organization, base_url=base_url, client_id=client_id, token_url=token_url,
         scopes=scope, direction=direction, every_s=every * 60, owner_there=owner_there,
+        notices=notices,
     )  # fmt: skip
 
     async def work(store: "Store", settings: "Settings") -> list[str]:
@@ -73,22 +79,25 @@ def list_partners(as_json: Json = False) -> None:
     """
 
     async def work(store: "Store", _settings: "Settings") -> list[dict[str, Any]]:
-        from service.store import partners
+        from service.store import partner_notices, partners
 
-        counts = await partners.counts(store)
-        return [_described(one, counts.get(one.name, {})) for one in await partners.partners(store)]
+        counts, told = await partners.counts(store), await partner_notices.of_all(store)
+        found = await partners.partners(store)
+        return [_described(one, counts.get(one.name, {}), told.get(one.name)) for one in found]
 
     rows = operator.run(work)
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    heading = ("NAME", "ORGANIZATION", "DIRECTION", "STATE", "WAITING", "THERE", "FOR A PERSON", "LAST ANSWER", "ERROR")
-    names = ("name", "organization", "direction", "state", "waiting", "there", "for_a_person", "last_answer", "error")
-    cells = [tuple(str(row[name]) or "-" for name in names) for row in rows]
+    heading = ("NAME", "ORGANIZATION", "DIRECTION", "STATE", "NOTICES", "WAITING", "THERE", "FOR A PERSON",
+               "LAST ANSWER", "ERROR")  # fmt: skip
+    names = ("name", "organization", "direction", "state", "told", "waiting", "there", "for_a_person", "last_answer",
+             "error")  # fmt: skip
+    cells = [tuple(str({**row, "told": row["notices"]["status"]}[name]) or "-" for name in names) for row in rows]
     typer.echo(table(heading, cells) if rows else "No partners.")
 
 
-def _described(one: "Partner", counts: dict[str, int]) -> dict[str, Any]:
+def _described(one: "Partner", counts: dict[str, int], told: "Notices | None") -> dict[str, Any]:
     return {
         "name": one.name,
         "organization": one.organization,
@@ -101,6 +110,7 @@ def _described(one: "Partner", counts: dict[str, int]) -> dict[str, Any]:
         "last_answer": instant(one.last_us) if one.last_us else "",
         "failing_since": instant(one.failing_since_us) if one.failing_since_us else "",
         "error": one.error,
+        "notices": of_notices(one, told),
     }
 
 
@@ -111,7 +121,7 @@ def show(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """Show the referrals with a partner, those that need somebody first.
+    """Show whether a partner's server tells us of changes, and the referrals with it, those that need somebody first.
 
     Example: enlace partners show food-bank --state refused
     """
@@ -119,12 +129,14 @@ def show(
         typer.echo(f"--state is one of {', '.join(STATES)}.", err=True)
         raise typer.Exit(2)
 
-    async def work(store: "Store", _settings: "Settings") -> list[dict[str, Any]] | None:
-        from service.store import partners
+    async def work(store: "Store", _settings: "Settings") -> tuple[str, list[dict[str, Any]]] | None:
+        from service.store import partner_notices, partners
 
-        if await partners.partner(store, name) is None:
+        known = await partners.partner(store, name)
+        if known is None:
             return None
-        return [
+        told = sentence(known, await partner_notices.of_partner(store, name))
+        return told, [
             {
                 "task": f"Task/{one.task}",
                 "way": one.way,
@@ -138,10 +150,12 @@ def show(
             for one in await partners.listed(store, name, state, limit)
         ]
 
-    rows = _known(name, operator.run(work))
+    told, rows = _known(name, operator.run(work))
     if as_json:
         typer.echo(json.dumps(rows))
         return
+    if told:
+        typer.echo(told)
     heading = ("TASK", "WAY", "THERE", "STATE", "STATUS THERE", "TRIES", "NEXT TRY", "ERROR")
     cells = [tuple(str(value) or "-" for value in row.values()) for row in rows]
     typer.echo(table(heading, cells) if rows else "No referrals.")
@@ -220,6 +234,7 @@ def test(name: Name) -> None:
         from service.notify.channels.table import egress_of
         from service.store import partners
         from service.workflow.partner_client import Exchange, Server, Sessions, task_served
+        from service.workflow.partner_notice_shapes import subscriptions
 
         one = await partners.partner(store, name)
         if one is None:
@@ -227,7 +242,10 @@ def test(name: Name) -> None:
         egress = egress_of(settings)
         try:
             server = Server(store, one, Sessions(egress, SigningKeys(settings.secret_key())))
-            return True, task_served((await server.get("metadata")).resource)
+            statement = (await server.get("metadata")).resource
+            told = subscriptions(statement, one, settings.base_url)
+            more = "It can be asked to tell of changes." if told else "It does not tell of changes: it is asked."
+            return True, f"{task_served(statement)} {more}"
         except Exchange as error:
             keys = f"It must know our keys: {settings.base_url}/auth/jwks."
             return False, f"{name} cannot be used: {error.reason}. {keys}"
@@ -236,7 +254,7 @@ def test(name: Name) -> None:
         finally:
             await egress.close()
 
-    good, sentence = _known(name, operator.run(work))
-    typer.echo(sentence, err=not good)
+    good, words = _known(name, operator.run(work))
+    typer.echo(words, err=not good)
     if not good:
         raise typer.Exit(1)

@@ -193,5 +193,6 @@ def die_with_parent() -> None:
 
 def behaviour(settings: Settings) -> Behaviour:
     base = f"{settings.base_url}/fhir"
-    own = Behaviour(settings.env, base, settings.secret_key(), unmatched_days=settings.unmatched_days)
+    days, timer_days = settings.unmatched_days, settings.timer_days
+    own = Behaviour(settings.env, base, settings.secret_key(), unmatched_days=days, timer_days=timer_days)
     return offering(own, settings)

@@ -74,17 +74,21 @@ def measure_timers(
     """Say how timers were met: how many in time, and how long it took.
 
     adt-relay is the rule of 24 hours: from the event in the hospital until a care manager was told; plan-relay: until a
-    notification of it arrived at the member's plan.
+    notification of it arrived at the member's plan. A timer that ended is kept for ENLACE_TIMER_DAYS, 400 unless set.
 
     Example: enlace timers measure --kind adt-relay
     """
     _known(kind)
 
-    async def work(store: "Store", _settings: "Settings") -> dict[str, dict[str, Any]]:
+    async def work(store: "Store", settings: "Settings") -> dict[str, dict[str, Any]]:
         from service.store import timers
         from service.workflow.timer_kinds import kinds
         from service.workflow.timer_measure import measure
 
+        if 0 < settings.timer_days < days:  # those that ended before are gone, those that did not would look late
+            kept = f"timers that ended are kept for {settings.timer_days} days (ENLACE_TIMER_DAYS)"
+            typer.echo(f"--days is {settings.timer_days} at most here: {kept}.", err=True)
+            raise typer.Exit(2)
         now_us, found = store.clock.now_us(), {}
         for code in [kind] if kind else kinds():
             made = measure(await timers.ended_since(store, code, now_us - days * DAY_US), now_us)

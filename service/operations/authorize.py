@@ -14,6 +14,7 @@ from service.access import tripwire
 from service.access.context import Context, parse
 from service.access.roles import check_scope, check_write
 from service.caller import Role
+from service.clock import instant
 from service.errors import Category, FhirError, Issue, not_found
 from service.interactions.checks import check_structure
 from service.interactions.decision import Decision, Preconditions
@@ -21,7 +22,6 @@ from service.interactions.update import replaced
 from service.operations.parameters import parts, value_of
 from service.search.dates import MIN_US
 from service.store import read as store_read
-from service.workflow.alert_text import date_time
 from service.workflow.calaim_authorizations import WITH_REASON, uses_of
 from service.workflow.calaim_caps import months_after
 from service.workflow.calaim_catalogue import Service
@@ -141,7 +141,7 @@ async def run(ctx: Context, fhir_id: str, asked: Asked) -> Decision:
 
 async def decided_task(ctx: Context, task: Resource, service: Service, asked: Asked) -> Resource:
     """The Task with the decision. What is wrong with it is told by the rules of the write."""
-    after = {**task, "lastModified": date_time(ctx.now_us)}
+    after = {**task, "lastModified": instant(ctx.now_us)}
     after["status"] = _status(str(task.get("status")), asked.outcome)
     after["businessStatus"] = with_coding(task.get("businessStatus"), OUTCOMES, asked.outcome, OUTCOME[asked.outcome])
     if asked.of("reason"):

@@ -1,8 +1,9 @@
 """ServiceRequest/[id]/$refer: opens the Task of a referral, to each target, or one that is open to candidates.
 
 Sources: ../shared/decisions.md 22; SDOHCC-TaskForReferralManagement, ../shared/facts/closed-loop.md 1.2, 1.6.
-One Change for all Tasks, each checked as a POST of it would be. That a service has no room is a warning, not a refusal:
-the directory may be out of date.
+One Change for all Tasks, each checked as a POST of it would be, with the labels of the request; what is open already is
+the answer to the same question (refer_open.py). That a service has no room is a warning, not a refusal: the directory
+may be out of date. That the target may see nothing of it is a refusal (facts 4.5).
 """
 
 import json
@@ -10,22 +11,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from fhir_profiles import Resource
 from fhir_profiles.json_text import write_json
-from service.access.context import Context
+from service.access import tripwire
+from service.access.context import Context, parse
 from service.access.roles import check_scope, check_write
 from service.clock import instant
 from service.errors import Category, FhirError, Issue, not_found
 from service.interactions.create import made
 from service.interactions.decision import Answer, Decision
 from service.operations.parameters import parts, value_of
+from service.operations.refer_open import answering, check_own, open_ones
 from service.search.references import normal_reference
 from service.store import epochs, tasks
 from service.store.change import Change, Committed
-from service.workflow.parties import organization_of, reference_of
-from service.workflow.referral_law import MOST_CANDIDATES, OPEN
+from service.store.read import Found
+from service.workflow import chain_sight
+from service.workflow.chain_copies import labelled
+from service.workflow.parties import reference_of
+from service.workflow.referral_law import MOST_CANDIDATES
 
 MOST_TARGETS = 20
 MOST_NOTE = 2000
@@ -37,6 +41,11 @@ _NAMES = (*_SEVERAL, "priority", "note", "due")
 _TARGETS = ("Organization", "HealthcareService")
 _NO_CANDIDATE = (
     "Without target the referral is open: name a candidate, or organizations or services in ServiceRequest.performer."
+)
+
+_HIDDEN = (
+    "The referral is not sent: the member's Consents do not let {name} see what it holds. Ask the member, or refer to "
+    "another."
 )
 
 
@@ -100,35 +109,48 @@ def _value_issues(found: dict[str, list[str]]) -> list[Issue]:
 
 
 async def refer(ctx: Context, fhir_id: str, wanted: Wanted) -> Decision:
-    """201 with Parameters: each Task, and an OperationOutcome where the directory says that there is no room."""
+    """201 with Parameters: each Task, and an OperationOutcome where the directory says that there is no room.
+
+    200 where all that is asked is open already: nothing is written.
+    """
     check_caller(ctx)
     reference = f"ServiceRequest/{fhir_id}"
-    found = await ctx.resource(reference)
-    if found is None:
+    head = await ctx.head(reference)
+    if head is None:
         raise not_found("ServiceRequest", fhir_id)
-    request, change = found[0], Change()
+    await tripwire.check_found(ctx, (head,))
+    await check_own(ctx, head)
+    request, change = parse(head.body), Change()
     subject = tasks.subject(ctx.store, reference)
     change.epochs[subject] = await epochs.epoch(ctx.store, subject)  # of two at once the second sees the first's
     named = [await _party(ctx, name, one) for name, one in _named(request, wanted)]
     issues = [issue for one in named for issue in one.issues]
-    busy = await _busy(ctx, reference) if wanted.targets else set()
-    for one in named:
-        if one.organization and one.organization in busy:
-            text = f"{one.name} has this request already, by a Task that is open: wait for its outcome."
-            issues.append(Issue(text, "ServiceRequest", "duplicate"))
     if not named:
         issues.append(Issue(_NO_CANDIDATE, "ServiceRequest.performer", "required"))
     if issues:
         raise FhirError(Category.RULE, issues, reason="refer")
-    bodies = [_body(ctx, request, wanted, [one]) for one in named] if wanted.targets else [
-        _body(ctx, request, wanted, named)
-    ]  # fmt: skip
-    for body in bodies:
+    there, new = await answering(ctx, await open_ones(ctx, reference), named, offer=not wanted.targets)
+    groups = [[one] for one in new] if wanted.targets else [new] if new else []
+    for group in groups:
+        body = labelled(_body(ctx, request, wanted, group), request, head.labels)
         await made(ctx, "Task", {**body, "id": ctx.new_id()}, change)
-    patient = reference_of(request, "subject")
-    change.audit.append(ctx.audit("E", "refer", reference, (patient,) if patient else ()))
-    warnings = [issue for one in named for issue in one.warnings]
-    return Decision(change, lambda committed: Answer(201, _answer(committed, len(bodies), warnings)))
+    patient = normal_reference(reference_of(request, "subject"), ctx.settings.base_url) or ""
+    if wanted.targets:
+        await _check_seen(ctx, change, head, patient, new)
+    change.audit.append(ctx.audit("E", "refer", reference, (patient,) if patient else (), shown=there))
+    warnings = [issue for one in new for issue in one.warnings]
+    status = 201 if groups else 200
+    return Decision(change, lambda done: Answer(status, _answer(done, len(groups), there, warnings)))
+
+
+async def _check_seen(ctx: Context, change: Change, request: Found, patient: str, parties: Sequence["_Party"]) -> None:
+    """403 where a target may not see its Task or the request: such a referral would wait for nobody."""
+    writes = [one for one in change.writes if one.rtype == "Task"]
+    for party, write in zip(parties, writes, strict=False):
+        who = await chain_sight.asker(ctx, party.organization)
+        if not await chain_sight.may_see(ctx, who, patient, [write], [request]):
+            issue = Issue(_HIDDEN.format(name=party.name), "Parameters.parameter", "suppressed")
+            raise FhirError(Category.FORBIDDEN, [issue], reason="consent")
 
 
 @dataclass(frozen=True)
@@ -175,16 +197,6 @@ async def _party(ctx: Context, name: str, reference: str) -> _Party:
     return _Party(name, organization, service, warnings=(Issue(text, code="informational"),))
 
 
-async def _busy(ctx: Context, request: str) -> set[str]:
-    """Organizations that have an open Task about the request."""
-    found = set()
-    for _, body in await tasks.focused(ctx.store, request):
-        task = orjson.loads(body)
-        if task.get("status") in (*OPEN, "draft"):
-            found.add(await organization_of(ctx, reference_of(task, "owner")))
-    return found
-
-
 def _body(ctx: Context, request: Resource, wanted: Wanted, parties: Sequence[_Party]) -> Resource:
     """One Task: of its owner, or open to all of them where none was named as the target."""
     requester = reference_of(request, "requester")
@@ -217,9 +229,10 @@ def _body(ctx: Context, request: Resource, wanted: Wanted, parties: Sequence[_Pa
     return body | {name: value for name, value in more.items() if value}
 
 
-def _answer(committed: Committed, tasks_made: int, warnings: Sequence[Issue]) -> bytes:
+def _answer(committed: Committed, tasks_made: int, there: Sequence[Found], warnings: Sequence[Issue]) -> bytes:
     made_ones = [one for one in committed.written if one.reference.startswith("Task/")][:tasks_made]
-    listed: list[Resource] = [{"name": "task", "resource": json.loads(one.body or b"{}")} for one in made_ones]
+    bodies = [one.body for one in there] + [one.body for one in made_ones]
+    listed: list[Resource] = [{"name": "task", "resource": json.loads(one or b"{}")} for one in bodies]
     if warnings:
         told = [{"severity": "warning", "code": one.code, "diagnostics": one.diagnostics} for one in warnings]
         listed.append({"name": "outcome", "resource": {"resourceType": "OperationOutcome", "issue": told}})

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from service.search.keys import Keys
 from service.store.backup_places import Place
 from service.store.deliveries import UNDELIVERED
 from service.store.notices import MOST_COUNTED
@@ -134,6 +135,20 @@ async def partners(place: Place) -> tuple[list[tuple[str, int, str]], int]:
     )
     waiting = await place.fetch("SELECT count(*) FROM partner_referral WHERE state IN ('refused', 'failed')")
     return [(str(name), int(since or 0), str(error)) for name, since, error in failing], int(waiting[0][0])
+
+
+async def directory(place: Place, since_us: int) -> tuple[int, int]:
+    """Active services of the directory, and how many of them somebody verified since; by the rows of the search."""
+    secret = (await place.fetch("SELECT value FROM meta WHERE name = 'index_secret'"))[0][0]
+    keys = Keys(bytes.fromhex(str(secret)))
+    active = keys.token("HealthcareService", "active", None, "true")
+    listed = await place.fetch("SELECT count(*) FROM ix WHERE key = ?", (active,))
+    verified = await place.fetch(
+        "SELECT count(DISTINCT d.vid) FROM ix_date d JOIN ix i ON i.key = ? AND i.vid = d.vid "
+        "WHERE d.key = ? AND d.hi > ?",
+        (active, keys.values("HealthcareService", "verified"), since_us),
+    )
+    return int(listed[0][0]), int(verified[0][0])
 
 
 async def inbox_counts(place: Place, states: tuple[str, ...]) -> dict[str, int]:

@@ -29,7 +29,6 @@ class Partner:
     base_url: str
     client_id: str
     token_url: str
-    key_id: str
     scopes: str
     direction: str
     every_s: int
@@ -39,7 +38,10 @@ class Partner:
     failing_since_us: int | None = None
     error: str = ""
     owner_there: str = ""
+    notices: str = "auto"
     due_us: int = 0
+    told_us: int = 0
+    hinted_us: int = 0
     retry_us: int = 0
     tries: int = 0
     lease_us: int = 0
@@ -94,7 +96,7 @@ async def of_organization(store: Store, organization: str, directions: tuple[str
 
 def put(one: Partner) -> Statement:
     """A new partner, or another description of one: what was exchanged with it stays."""
-    said = ("organization", "base_url", "client_id", "token_url", "key_id", "scopes", "direction", "every_s")
+    said = ("organization", "base_url", "client_id", "token_url", "scopes", "direction", "every_s", "notices")
     kept = ", ".join(f"{name} = excluded.{name}" for name in (*said, "owner_there"))
     values = tuple(getattr(one, field.name) for field in fields(Partner))
     return Statement(
@@ -157,9 +159,13 @@ def unreached(one: Partner, now_us: int, retry_us: int, error: str) -> Statement
 
 
 def looked(one: Partner, began_us: int) -> Statement:
-    """All that is open there was seen as it stood then."""
-    sql = "UPDATE referral_partner SET cursor_us = ?, due_us = ? WHERE name = ?"
-    return Statement(sql, (began_us, began_us + one.every_s * 1_000_000, one.name))
+    """All that is open there was seen as it stood then. What it told since is looked at by another look."""
+    next_us = began_us + one.every_s * 1_000_000
+    sql = (
+        "UPDATE referral_partner SET cursor_us = ?, "
+        "due_us = CASE WHEN hinted_us > ? AND hinted_us < ? THEN hinted_us ELSE ? END WHERE name = ?"
+    )
+    return Statement(sql, (began_us, began_us, next_us, next_us, one.name))
 
 
 def released(one: Partner) -> Statement:

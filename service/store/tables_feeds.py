@@ -145,6 +145,7 @@ class Timer(SQLModel, table=True):
     __table_args__ = (
         Index("timer_once", "dedupe", unique=True),
         Index("timer_due", "state", "due_us"),
+        Index("timer_kind", "kind", "start_us"),
         Index("timer_subject", "subject"),
         Index("timer_patient", "patient"),
     )

@@ -70,8 +70,10 @@ class ReferralPartner(SQLModel, table=True):
 
     direction: push (we send Tasks there and look what became of them), pull (it sends Tasks here and we fetch what they
     point to), both. state: active, paused, failing. cursor_us: up to where its changes were seen. owner_there: what
-    stands in Task.owner of what we send, a reference on its server. due_us: when its changes are looked at next.
-    retry_us: nothing is tried before. tries: failures in a row. lease_us, lease: until when which worker has it.
+    stands in Task.owner of what we send, a reference on its server. notices: auto (it is asked to tell of changes) or
+    poll. due_us: when its changes are looked at next. told_us: when it told of changes, as far as that was noted.
+    hinted_us: for when that asked for a look. retry_us: nothing is tried before. tries: failures in a row. lease_us,
+    lease: until when which worker has it.
     """
 
     __tablename__ = "referral_partner"
@@ -80,8 +82,6 @@ class ReferralPartner(SQLModel, table=True):
     base_url: str = text()
     client_id: str = text()
     token_url: str = text()
-    key_id: str = text()
-    """Which of our own keys signs the assertion."""
     scopes: str = text()
     direction: str = text()
     every_s: int = int8()
@@ -91,11 +91,34 @@ class ReferralPartner(SQLModel, table=True):
     failing_since_us: int | None = int8(nullable=True)
     error: str = text()
     owner_there: str = text()
+    notices: str = text()
     due_us: int = int8()
+    told_us: int = int8()
+    hinted_us: int = int8()
     retry_us: int = int8()
     tries: int = int8()
     lease_us: int = int8()
     lease: int = int8()
+
+
+class PartnerNotice(SQLModel, table=True):
+    """Our Subscription on a partner's server, by which it tells us that something changed there.
+
+    token: digest of the secret in the address to which it tells, "" for none. remote: absolute URL, "" until it is
+    known. status: making, requested, active; lost: it ended or failed there; none: there is none, error says why.
+    since_us: active since. tries: failures in a row. due_us: when it is looked after next.
+    """
+
+    __tablename__ = "partner_notice"
+    __table_args__ = (Index("partner_notice_token", "token"),)
+    partner: str = key_column()
+    token: str = text()
+    remote: str = text()
+    status: str = text()
+    since_us: int = int8()
+    error: str = text()
+    tries: int = int8()
+    due_us: int = int8()
 
 
 class PartnerReferral(SQLModel, table=True):

@@ -1,4 +1,4 @@
-"""SQL of timers: started and ended with their cause, those that are due, and how many were met in time.
+"""SQL of timers: started and ended with their cause, those that are due, how they were met, and those to be forgotten.
 
 A timer's row is found by `dedupe`: kind and cause, so that the same cause starts it once, whatever comes twice.
 """
@@ -12,6 +12,7 @@ import orjson
 from service.store.change import Statement
 from service.store.dialect import marks
 from service.store.engine import Store
+from service.store.slots import vid_at
 
 OPEN = ("running", "breached")
 _COLUMNS = "id, kind, dedupe, subject, patient, start_us, due_us, state, ended_us, payload"
@@ -163,10 +164,19 @@ async def listed(store: Store, kind: str, state: str, limit: int) -> list[Stored
     return [_timer(row) for row in await store.fetch(sql, (*params, limit))]
 
 
-async def counts(store: Store) -> dict[tuple[str, str], int]:
-    """(kind, state) -> how many."""
-    rows = await store.fetch("SELECT kind, state, count(*) FROM timer GROUP BY kind, state")
-    return {(row[0], row[1]): int(row[2]) for row in rows}
+async def begun_before(store: Store, after: int, before_us: int, limit: int) -> list[StoredTimer]:
+    """The next that were written before then, in order of their numbers, behind the number `after`; for forget()."""
+    sql = f"SELECT {_COLUMNS} FROM timer WHERE id > ? AND id < ? ORDER BY id LIMIT ?"
+    return [_timer(row) for row in await store.fetch(sql, (after, vid_at(before_us), limit), heavy=True)]
+
+
+def forget(ids: Sequence[int], before_us: int) -> Statement:
+    """Of these, who ended before then: met, cancelled, or not met by then and not done since."""
+    return Statement(
+        f"DELETE FROM timer WHERE id IN ({marks(len(ids))}) AND start_us < ? AND (ended_us < ? OR "
+        "(state = 'breached' AND ended_us IS NULL AND due_us < ?))",
+        (*ids, before_us, before_us, before_us),
+    )
 
 
 async def ended_since(store: Store, kind: str, since_us: int) -> list[StoredTimer]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fhir_profiles import Resource
 from service.access.context import Context
+from service.clock import instant
 from service.search.restriction import EVERYTHING
 from service.store import alert_work, read, stay_rows
 from service.store.alert_work import Work
@@ -83,7 +84,7 @@ async def reassign(ctx: Context, alert: Alert, to: str, reason: str) -> Change |
     now["recipient"] = [*(alert.resource.get("recipient") or ()), *([] if to in known else [{"reference": to}])]
     change = await _written(ctx, alert, now)
     for one, version in moving:
-        moved = {**one, "owner": {"reference": to}, "lastModified": date_time(ctx.now_us)}
+        moved = {**one, "owner": {"reference": to}, "lastModified": instant(ctx.now_us)}
         await _update(ctx, change, one, moved, version, await _author(ctx, one))
     if task is not None:
         change.writes.append(ctx.write(task, ABSENT, source_org=alert.author))
@@ -138,7 +139,7 @@ def filled_in(task: Resource, outcome: str, reason: str, now_us: int) -> Resourc
     now = {**task, "status": status, "output": [*(task.get("output") or ()), output]}
     if status == "cancelled":
         now["statusReason"] = {"text": reason or OUTCOMES[outcome]}
-    return now | {"lastModified": date_time(now_us)}
+    return now | {"lastModified": instant(now_us)}
 
 
 async def answered(ctx: Context, change: Change, old: Resource, new: Resource) -> None:
@@ -150,7 +151,7 @@ async def answered(ctx: Context, change: Change, old: Resource, new: Resource) -
         change.statements.append(alert_work.ended(reference, "acknowledged", who(ctx)))
         for task, version in await open_tasks(ctx, new):
             if _is_stand_in(task) and not any(one.reference == f"Task/{task['id']}" for one in change.writes):
-                done = {**task, "status": "completed", "lastModified": date_time(ctx.now_us)}
+                done = {**task, "status": "completed", "lastModified": instant(ctx.now_us)}
                 change.writes.append(ctx.write(done, version, source_org=await _author(ctx, task)))
     elif due := due_us(new, ctx.now_us):
         change.statements.append(alert_work.waits(reference, state="open", due_us=due, by=who(ctx)))

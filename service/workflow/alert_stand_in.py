@@ -5,6 +5,7 @@ A Task lets its owner see what names both (decisions.md 17, service/store/visibl
 
 from fhir_profiles import Resource
 from service.access.context import Context, parse
+from service.clock import instant
 from service.notify.persons import practitioner_of
 from service.search.restriction import EVERYTHING
 from service.store import alert_work, read, stays, tasks
@@ -43,7 +44,7 @@ async def stand_in(ctx: Context, alert: Resource, person: str) -> Resource | Non
         "focus": {"reference": f"Communication/{alert['id']}"},
         "for": alert["subject"],
         "authoredOn": date_time(ctx.now_us),
-        "lastModified": date_time(ctx.now_us),
+        "lastModified": instant(ctx.now_us),
         "owner": {"reference": person},
     }
     return made | ({"encounter": alert["encounter"]} if alert.get("encounter") else {})

@@ -223,13 +223,21 @@ async def followed(step: Step) -> None:
         _provider_task(step)
         return
     was, now = authorization_of(old), authorization_of(new)
-    calaim_clocks.moved(ctx, change, old, new, was, now)
+    calaim_clocks.moved(ctx, change, old, new, was, now, service.code)
     if now.outcome and now != was:
         await _told(step, service, now)
+    if now.outcome in APPROVED and was.outcome not in APPROVED:
+        await _approved(step)
     status = str(new.get("status"))
     if status in CLOSED and old.get("status") != status and now.outcome in (*APPROVED, *ENDED_BY):
         change.statements.append(service_use.moved(str(new["id"]), "used" if status == "completed" else "released"))
         change.bump_epochs.add(service_use.epoch_key(ctx.store, named(ctx, new, "for")))
+
+
+async def _approved(step: Step) -> None:
+    from service.workflow import calaim_forwarding  # it stands beside this file in steps.py
+
+    await calaim_forwarding.approved(step)
 
 
 async def _told(step: Step, service: Service, now: Authorization) -> None:

@@ -21,8 +21,10 @@ BEFORE = 5
 _NEVER = ("", "draft")
 
 
-def moved(ctx: Context, change: Change, old: Resource, new: Resource, was: Authorization, now: Authorization) -> None:
-    """After a write of the plan's Task."""
+def moved(
+    ctx: Context, change: Change, old: Resource, new: Resource, was: Authorization, now: Authorization, service: str
+) -> None:
+    """After a write of the plan's Task. service: its code in the catalogue."""
     reference, patient = f"Task/{new['id']}", named(ctx, new, "for")
     closed = str(new.get("status")) in CLOSED
     if old.get("status", "") in _NEVER and new.get("status") not in _NEVER and not closed:
@@ -37,7 +39,7 @@ def moved(ctx: Context, change: Change, old: Resource, new: Resource, was: Autho
             timers.cancelled(ctx, change, kind, reference)
     elif now.outcome in APPROVED and now != was:
         if was.outcome not in APPROVED:
-            _start(ctx, change, HAND_OFF, reference, patient, ctx.now_us)
+            _hand_off(ctx, change, reference, patient, service)
         _end(ctx, change, reference, patient, now)
 
 
@@ -51,6 +53,13 @@ def _decision(ctx: Context, change: Change, task: Resource, reference: str, pati
         return
     row = fitting(kinds()[DECISION], str(task.get("priority") or "routine"), ())
     timers.start(ctx, change, DECISION, reference, patient, ctx.now_us, row=row)
+
+
+def _hand_off(ctx: Context, change: Change, reference: str, patient: str, service: str) -> None:
+    """ECM has the 10 working days of B.1 row 6."""
+    if HAND_OFF in kinds():
+        row = fitting(kinds()[HAND_OFF], "", {service} if service == "ecm" else {service, "cs"})
+        timers.start(ctx, change, HAND_OFF, reference, patient, ctx.now_us, row=row)
 
 
 def window(task: Resource) -> tuple[int, int, int]:

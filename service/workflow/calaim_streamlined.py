@@ -3,9 +3,9 @@
 from typing import Any
 
 from service.access.context import Context
+from service.clock import instant
 from service.store.change import Change
 from service.workflow import derived
-from service.workflow.alert_text import date_time
 from service.workflow.calaim_tasks import CLOSED, OUTCOMES, outcome_of, with_coding
 
 
@@ -19,6 +19,6 @@ async def expired(ctx: Context, payload: dict[str, Any]) -> Change:
     if outcome_of(task) != "streamlined-active" or task.get("status") in CLOSED:
         return change
     status = with_coding(task.get("businessStatus"), OUTCOMES, "streamlined-expired", "Streamlined expired")
-    after = {**task, "businessStatus": status, "lastModified": date_time(ctx.now_us)}
+    after = {**task, "businessStatus": status, "lastModified": instant(ctx.now_us)}
     await derived.put(ctx, change, after, version, "calaim-streamlined-expired")
     return change

@@ -44,7 +44,7 @@ async def opened(
     labels: of what it tells of. author: key of the organization in whose name it is, the owner where none is given. As
     its own requester the owner gets no view of a member whom it does not have.
     """
-    fhir_id = _PREFIX[code] + derived_id(code, *cause)
+    fhir_id = item_id(code, cause)
     if not owner or await stored(ctx, f"Task/{fhir_id}") is not None:
         return
     member = await stored(ctx, patient) or {}
@@ -74,10 +74,23 @@ async def opened(
 
 async def done(ctx: Context, change: Change, code: str, cause: Sequence[str]) -> None:
     """What the Task asked for has happened: it is completed, where somebody has not closed it."""
-    found = await ctx.resource(f"Task/{_PREFIX[code] + derived_id(code, *cause)}")
+    found = await ctx.resource(f"Task/{item_id(code, cause)}")
     if found is not None and found[0].get("status") not in CLOSED:
-        after = {**found[0], "status": "completed", "lastModified": instant(ctx.now_us)}
-        await derived.put(ctx, change, after, found[1], f"calaim-{code}")
+        await closed(ctx, change, code, *found)
+
+
+async def closed(ctx: Context, change: Change, code: str, task: Resource, version: int) -> None:
+    after = {**task, "status": "completed", "lastModified": instant(ctx.now_us)}
+    await derived.put(ctx, change, after, version, f"calaim-{code}")
+
+
+def item_id(code: str, cause: Sequence[str]) -> str:
+    return _PREFIX[code] + derived_id(code, *cause)
+
+
+def is_untouched(task: Resource, code: str) -> bool:
+    """An item of this kind that nobody has taken up yet."""
+    return task.get("status") == "requested" and str(task["id"]).startswith(_PREFIX[code])
 
 
 def _display(member: Resource) -> dict[str, str]:

@@ -112,6 +112,11 @@ def _outputs(parent: Resource, step: str, parts: Sequence[Piece], below: Mapping
     return outputs
 
 
+def passed_up(child: Resource, *, plain: bool) -> list[Any]:
+    """What a part that ended leaves in its parent's outputs."""
+    return _passed(Below(child, plain))
+
+
 def _passed(child: Below) -> list[Any]:
     """Its outputs; of one with a label of its own only references, which each reader's rights open or not."""
     found = child.task.get("output") or []

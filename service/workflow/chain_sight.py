@@ -33,8 +33,10 @@ async def asker(ctx: Context, organization: str) -> Asker:
     return Asker(Relation.PANEL, names, purposes_of("TREAT"), ctx.now_us)
 
 
-async def may_see(ctx: Context, who: Asker, patient: str, writes: Sequence[Write]) -> bool:
-    """Whether the target may see all that is written for it, and the member at all."""
+async def may_see(
+    ctx: Context, who: Asker, patient: str, writes: Sequence[Write], stored: Sequence[read.Found] = ()
+) -> bool:
+    """Whether the target may see all that is written for it, what is stored already, and the member at all."""
     keys = ctx.store.keys
     rules = await clearance.rules_of(ctx.store, keys.resource(patient))
     member = await read.head(ctx.store, "Patient", patient.partition("/")[2], EVERYTHING)
@@ -42,6 +44,7 @@ async def may_see(ctx: Context, who: Asker, patient: str, writes: Sequence[Write
         return False
     by_rule = await label_rules.by_key(ctx.store)
     facts = [Facts(member.key, "Patient", member.key, member.labels, member.source_org)]
+    facts += [Facts(one.key, one.rtype, member.key, one.labels, one.source_org) for one in stored]
     for one in writes:
         bits = one.labels
         for key in one.ruled:

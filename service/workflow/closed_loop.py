@@ -45,11 +45,8 @@ PLAN: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("completed", "cancelled", "failed"), (CLOSED,)),
 }
 """As PROVIDER, of the plan's own Task: while it is open it shows what its provider's Task says, or nothing."""
-WHY: dict[str, tuple[str, ...]] = {
-    "completed": (RECEIVED,),
-    "cancelled": (OTHER, "unable-to-reach", "not-eligible", "no-longer-wanted", "provider-declined"),
-    "failed": (OTHER, "unable-to-reach", "not-eligible", "no-longer-wanted", "provider-declined"),
-}
+_WITHOUT = (OTHER, "unable-to-reach", "not-eligible", "not-appropriate", "no-longer-wanted", "provider-declined")
+WHY: dict[str, tuple[str, ...]] = {"completed": (RECEIVED,), **dict.fromkeys(("cancelled", "failed"), _WITHOUT)}
 """Task.status -> reasons for the closure that fit, as PROVIDER."""
 DISPLAYS = {
     "pending": "Pending",

@@ -17,7 +17,11 @@ ALL = May(search=lambda _rtype: True, read=lambda _rtype: True)
 
 
 class NotAsked(Exception):
-    """The search cannot be executed: sentences with the remedy."""
+    """The search cannot be executed: sentences with the remedy, each of its own."""
+
+    def __init__(self, *sentences: str):
+        super().__init__(" ".join(sentences))
+        self.sentences = sentences
 
 
 async def entries(ctx: Context, params: list[tuple[str, str]], rtype: str = "HealthcareService") -> list[Resource]:
@@ -42,7 +46,7 @@ async def page(
         criteria = replace(criteria, after=tuple(after) if after else None)
         found = await find.search(ctx.store, criteria, EVERYTHING, include_restriction=EVERYTHING)
     except FhirError as error:
-        raise NotAsked(" ".join(issue.diagnostics for issue in error.issues)) from None
+        raise NotAsked(*(issue.diagnostics for issue in error.issues)) from None
     return [parse(one.body) for one in found.matches], found.next
 
 
@@ -55,7 +59,10 @@ async def services(
         asked.append(("_sort", "near"))
     if need:
         asked.append(("_filter", f'service-category eq "{_quoted(need)}" or service-type eq "{_quoted(need)}"'))
-    return [told(one) for one in await entries(ctx, asked)]
+    try:
+        return [told(one) for one in await entries(ctx, asked)]
+    except NotAsked as error:  # the order is ours: who asked for it by a wrong place hears of the place alone
+        raise NotAsked(*[one for one in error.sentences if "'_sort'" not in one] or error.sentences) from None
 
 
 def told(service: Resource) -> dict[str, str]:

@@ -150,7 +150,7 @@ def _unknown(work: _Work, kind: str, entry: Entry) -> Iterator[RowIssue]:
 def _ended(work: _Work, kind: str, entry: Entry) -> Iterator[RowIssue]:
     for number, schedule in enumerate(entry.record.get("schedules", ())):
         if str(schedule.get("valid_to") or schedule.get("until") or "9999") < work.today.isoformat():
-            words = "this schedule has ended: take it out, or people will stand before a closed door"
+            words = "this schedule has ended and is no hours here: take it out of the file"
             yield replace(_issue(kind, entry, f"schedules[{number}]", "ended", words), severity="warning")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from fhir_profiles import Resource
 from service.access.context import Context
 from service.access.labels import stamped
+from service.clock import instant
 from service.errors import Category, FhirError, Issue
 from service.search.dates import parse
 from service.search.references import normal_reference
@@ -56,7 +57,7 @@ def item(
         "focus": {"reference": f"Task/{referral['id']}"},
         "for": dict(referral["for"]),
         "authoredOn": date_time(ctx.now_us),
-        "lastModified": date_time(ctx.now_us),
+        "lastModified": instant(ctx.now_us),
         "requester": {"reference": owner},
         "owner": {"reference": owner},
     }

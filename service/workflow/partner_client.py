@@ -77,7 +77,8 @@ class Sessions:
 
     egress: Egress
     keys: SigningKeys
-    tokens: dict[str, tuple[str, int]] = field(default_factory=dict)
+    tokens: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
+    """By partner and scopes"""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Server:
         """Raises Away, Declined, Odd."""
         answer = await self._send(method, path, body, headers or {})
         if answer.status == 401 and self.partner.token_url:  # the token ended or was revoked: once with a new one
-            self.sessions.tokens.pop(self.partner.name, None)
+            self.sessions.tokens.pop((self.partner.name, self.partner.scopes), None)
             answer = await self._send(method, path, body, headers or {})
             if answer.status == 401:
                 raise Away("token-not-taken")
@@ -128,7 +129,7 @@ class Server:
 
     async def _token(self) -> str:
         now_us = self.store.clock.now_us()
-        token, until_us = self.sessions.tokens.get(self.partner.name, ("", 0))
+        token, until_us = self.sessions.tokens.get((self.partner.name, self.partner.scopes), ("", 0))
         if until_us - MARGIN_US > now_us:
             return token
         partner = self.partner
@@ -144,7 +145,7 @@ class Server:
         if answer.status != 200:
             raise Away(f"token-status-{answer.status}")
         token, seconds = token_of(answer.body)
-        self.sessions.tokens[partner.name] = (token, now_us + seconds * 1_000_000)
+        self.sessions.tokens[partner.name, partner.scopes] = (token, now_us + seconds * 1_000_000)
         return token
 
 

@@ -11,6 +11,7 @@ from service.store.partners import Partner
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
 DIRECTIONS = ("push", "pull", "both")
+NOTICES = ("auto", "poll")
 EVERY_MIN, EVERY_MAX = 15, 60
 """Minutes: the guide asks for once an hour at least, and against more often than every quarter of one (1.8)."""
 
@@ -50,6 +51,8 @@ def _form(one: Partner, base_url: str) -> list[str]:
         found.append("A partner's name has 1 to 40 of a-z, 0-9 and -, such as food-bank.")
     if one.direction not in DIRECTIONS:
         found.append(f"--direction is one of {', '.join(DIRECTIONS)}.")
+    if one.notices not in NOTICES:
+        found.append("--notices is auto (it is asked to tell of changes, if it can) or poll (it is only asked).")
     if not EVERY_MIN * 60 <= one.every_s <= EVERY_MAX * 60:
         found.append(f"--every is {EVERY_MIN} to {EVERY_MAX} minutes.")
     if not one.organization.startswith("Organization/"):

@@ -20,6 +20,7 @@ from service.store.engine import Store
 from service.store.partners import Partner, Referral
 from service.workflow.partner_client import Away, Server, Sessions
 from service.workflow.partner_fetch import fetch
+from service.workflow.partner_notices import keep
 from service.workflow.partner_poll import look
 from service.workflow.partner_push import push
 from service.workflow.partner_turn import LeaseLost, Turn, holding, partner_retry_us, row_retry_us
@@ -106,6 +107,7 @@ class Partners:
             for states, work in ((partners.OUT, push), (partners.IN, fetch)):
                 for row in await partners.due(store, one.name, states, turn.now_us()):
                     await self._one(turn, row, work)
+            await _told(turn)
             if one.due_us <= turn.now_us():
                 await look(turn)
         except (Away, KeysRefused) as error:
@@ -117,6 +119,16 @@ class Partners:
         if one.state == "failing":
             log(PARTNER_BACK, partner=one.name)
         await store.commit(Change(statements=[partners.reached(one, turn.now_us())]))
+
+
+async def _told(turn: Turn) -> None:
+    """That the partner tells us of changes is a comfort: a defect there must not keep us from looking."""
+    try:
+        await keep(turn)
+    except (LeaseLost, Unavailable):
+        raise
+    except Exception as error:
+        log(PARTNER_FAILED, partner=turn.partner.name, **where(error))
 
 
 async def _kept(turn: Turn, statement: Statement) -> None:

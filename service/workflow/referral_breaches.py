@@ -7,6 +7,7 @@ from typing import Any
 from fhir_profiles import Resource
 from service.access.context import Context
 from service.access.labels import stamped
+from service.clock import instant
 from service.errors import FhirError
 from service.search.references import normal_reference
 from service.store import tasks
@@ -124,7 +125,7 @@ async def moved_on(ctx: Context, payload: dict[str, Any]) -> Change:
             continue
         if code_of(known[0]) in standing:
             continue
-        ended = {**known[0], "status": "cancelled", "lastModified": date_time(ctx.now_us)}
+        ended = {**known[0], "status": "cancelled", "lastModified": instant(ctx.now_us)}
         ended["statusReason"] = {"text": "The referral has moved on: there is nothing left to look after."}
         await follow_ups.put(ctx, change, ended, known[1], head.labels, "referral-moved-on")
     return change

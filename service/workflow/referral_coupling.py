@@ -53,7 +53,7 @@ async def task_moved(step: Step) -> None:
 async def _may_have_rule(step: Step, request: str) -> bool:
     """Most organizations stored none, and a job for them would find nothing to do."""
     asks = reference_of(await step.stored(request) or {}, "requester")
-    return not asks.startswith("Organization/") or bool(_rules(await step.stored(asks)))
+    return not asks.startswith("Organization/") or bool(stored_rules(await step.stored(asks)))
 
 
 async def request_moved(step: Step) -> None:
@@ -215,10 +215,11 @@ async def rules_of(ctx: Context, request: Resource) -> frozenset[str]:
     """The stored rules of the organization that the ServiceRequest belongs to; none where it names a person."""
     organization = await organization_of(ctx, reference_of(request, "requester"))
     found = await ctx.resource(organization) if organization else None
-    return _rules(found[0] if found else None)
+    return stored_rules(found[0] if found else None)
 
 
-def _rules(organization: Resource | None) -> frozenset[str]:
+def stored_rules(organization: Resource | None) -> frozenset[str]:
+    """Codes of extension enlace-referral-rule on it."""
     listed = (organization or {}).get("extension") or ()
     return frozenset(str(one.get("valueCode")) for one in listed if one.get("url") == RULE)
 

@@ -29,8 +29,8 @@ ASKED = ("used-service", "still-receiving")
 ECM = "ecm"
 ECM_CODES = frozenset({ECM, "G9008", "G9012"})
 """Codes of a ServiceRequest by which it asks for Enhanced Care Management, of whatever system."""
-NOT_APPROPRIATE = ("not-appropriate", "not-eligible")
-"""Reasons that say that the service was not appropriate (R94): it does not fit the need, or is not for this member."""
+NOT_APPROPRIATE = ("not-appropriate",)
+"""Reasons that say that the service was not appropriate for the need (R94). Not eligible is another matter."""
 
 Stored = Callable[[str], Awaitable[Resource | None]]
 """A resource by its relative reference, as it stood with the version that is looked at."""

@@ -12,11 +12,12 @@ import orjson
 from fhir_profiles import Resource
 from service.access.context import Context
 from service.auth.scopes import InvalidScope, compile_allows
+from service.clock import instant
 from service.notify import contact, reply_codes, reply_messages
 from service.notify.reply_codes import Contact
 from service.notify.texts import spoken
 from service.search.references import normal_reference
-from service.store import partners, read
+from service.store import epochs, partners, read
 from service.store import reply_links as stored
 from service.store.change import ABSENT, Change, Job
 from service.store.reply_links import LIVE, Link
@@ -37,6 +38,8 @@ LONGEST_US = 730 * DAY_US
 OPEN = ("requested", "accepted", "in-progress", "on-hold")
 OVER = frozenset({"rejected", "cancelled", "failed", "completed", "entered-in-error"})
 INVITE = "reply.invite"
+MOST_A_DAY = 5
+"""Links of one organization to one referral: each is a message to its contact, and ends the one before."""
 
 
 async def task_changed(step: Step) -> None:
@@ -135,7 +138,7 @@ async def renew(ctx: Context, change: Change, task: Resource, organization: str)
 
 
 async def contact_of(ctx: Context, task: Resource, organization: str) -> Contact | None:
-    """The listed contact: of the service asked for, of another of its services, of the organization itself.
+    """The listed contact: of the service asked for, of another of its services, of the organization, of its people.
 
     Within a service the contact for appointments comes first. Only channels of this installation.
     """
@@ -143,7 +146,8 @@ async def contact_of(ctx: Context, task: Resource, organization: str) -> Contact
     if found is None:
         return None
     language = spoken(str(found[0].get("language") or "en"))
-    for telecom in [*await _telecoms(ctx, task, organization), found[0].get("telecom") or []]:
+    people = [one.get("telecom") or [] for one in found[0].get("contact") or ()]
+    for telecom in [*await _telecoms(ctx, task, organization), found[0].get("telecom") or [], *people]:
         addresses = contact.addresses(telecom, ctx.now_us)
         for channel in ("email", "sms"):
             if channel in addresses and channel in ctx.settings.channels:
@@ -195,7 +199,7 @@ async def call(ctx: Context, payload: dict[str, Any]) -> Change:
         "focus": {"reference": f"Task/{task[0]['id']}"},
         "for": task[0]["for"],
         "authoredOn": date_time(ctx.now_us),
-        "lastModified": date_time(ctx.now_us),
+        "lastModified": instant(ctx.now_us),
         "owner": requester,
     }
     made["requester"] = requester
@@ -215,10 +219,12 @@ class NotMade(Exception):
     """Why there is no new link: one sentence with the remedy."""
 
 
-async def make(ctx: Context, change: Change, task_id: str, organization: str = "") -> Link:
+async def make(
+    ctx: Context, change: Change, task_id: str, organization: str = "", *, most: int | None = MOST_A_DAY
+) -> Link:
     """A new link in place of the former one, for whoever may: the operator, or the requester (who sees the Task).
 
-    organization: "" where only one may answer. Raises NotMade.
+    organization: "" where only one may answer. most: in a day; None for the operator. Raises NotMade.
     """
     found = await ctx.resource(f"Task/{task_id}")
     if found is None or not _is_referral(ctx, found[0]):
@@ -235,7 +241,9 @@ async def make(ctx: Context, change: Change, task_id: str, organization: str = "
             + (f"{len(targets)} candidates." if targets else "no owner.")
         )
     change.relied[f"Task/{task_id}"] = version
-    link = await renew(ctx, change, task, organization or targets[0])
+    organization = organization or targets[0]
+    await _count(ctx, change, task_id, organization, most)
+    link = await renew(ctx, change, task, organization)
     if link is None:
         change.jobs.clear()
         if not ctx.settings.channels & {"email", "sms"}:
@@ -248,6 +256,19 @@ async def make(ctx: Context, change: Change, task_id: str, organization: str = "
             "in its HealthcareService or Organization (telecom), or call it."
         )
     return link
+
+
+async def _count(ctx: Context, change: Change, task_id: str, organization: str, most: int | None) -> None:
+    """Of two who make one at once, the second is decided again. Raises NotMade."""
+    subject = stored.subject(ctx.store, f"{task_id}|{organization}")
+    change.epochs[subject] = await epochs.epoch(ctx.store, subject)
+    change.bump_epochs.add(subject)
+    links = [one for one in await stored.of_task(ctx.store, task_id) if one.organization == organization]
+    if most is not None and sum(one.made_us > ctx.now_us - DAY_US for one in links) >= most:
+        raise NotMade(
+            f"{most} links to this referral were sent to the organization within a day: the last one counts. Call the "
+            "organization; a new link can be made tomorrow, or by the operator at once."
+        )
 
 
 def unmake(ctx: Context, change: Change, task_id: str, organization: str, patient: str) -> None:

@@ -20,6 +20,7 @@ STANDING: dict[str, int] = {
     "adt.stale": DAY_US,
     "referral.clocks": DAY_US,
     "adt.purge": DAY_US,
+    "timer.purge": DAY_US,
     "directory.stale": DAY_US,
 }
 """kind of job (a row of worker.HANDLERS) -> how often, microseconds; days begin at midnight UTC"""

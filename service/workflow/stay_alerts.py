@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from fhir_profiles import Resource
 from service.access.context import Context
+from service.clock import instant
 from service.search.dates import parse as parse_date
 from service.store import alert_work
 from service.store.alert_work import TransitionRow
@@ -152,7 +153,7 @@ def _close_outreach(known: Known, kept: str, now_us: int) -> None:
     for task in known.follow_ups():
         if task["id"] != kept:
             text = "The hospital reports that the member has died."
-            closed = {**task, "status": "cancelled", "statusReason": {"text": text}, "lastModified": date_time(now_us)}
+            closed = {**task, "status": "cancelled", "statusReason": {"text": text}, "lastModified": instant(now_us)}
             known.change(closed)
 
 

@@ -84,13 +84,8 @@ def _numbers(event: AdtEvent, former: Sequence[StayKey]) -> list[Resource]:
     """Those of the last message first; what the stay was called before is kept as old."""
     out = _identifiers(event, event.stay)
     for stay in former:
-        known = [(one["system"], one["value"]) for one in out]
-        out += [
-            {"use": "old", **one}
-            for one in _identifiers(event, stay)
-            if (one["system"], one["value"]) not in known
-        ]  # fmt: skip
-    return out
+        out |= {number: {"use": "old", **one} for number, one in _identifiers(event, stay).items() if number not in out}
+    return list(out.values())
 
 
 def _reason(reason: Coded | None) -> list[Resource]:
@@ -104,16 +99,18 @@ def _reason(reason: Coded | None) -> list[Resource]:
     return [made] if made else []
 
 
-def _identifiers(event: AdtEvent, stay: StayKey) -> list[Resource]:
-    out = []
-    for kind, value, authority in (
-        ("VN", stay.visit_number, stay.visit_authority),
-        ("AN", stay.account, stay.account_authority),
+def _identifiers(event: AdtEvent, stay: StayKey) -> dict[tuple[str, str, str], Resource]:
+    """By kind, number and authority: a system that was registered during a stay does not make two numbers of one."""
+    out = {}
+    for kind, value, authority, registered in (
+        ("VN", stay.visit_number, stay.visit_authority, stay.visit_system),
+        ("AN", stay.account, stay.account_authority, stay.account_system),
     ):
         if value:
-            system = authority if ":" in authority else _local_system(kind, event.source, authority or stay.facility)
+            place = authority or stay.facility
+            system = registered or (authority if ":" in authority else _local_system(kind, event.source, place))
             coding = {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": kind}
-            out.append({"type": {"coding": [coding]}, "system": system, "value": value})
+            out[kind, value, place] = {"type": {"coding": [coding]}, "system": system, "value": value}
     return out
 
 

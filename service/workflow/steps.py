@@ -50,6 +50,7 @@ def _table() -> dict[tuple[str, str], tuple[tuple[StepFunction, ...], tuple[Step
         calaim_reroute,
         care_plan_outcomes,
         care_teams,
+        chain_followed,
         closed_loop,
         consents,
         emergency_reviews,
@@ -62,6 +63,7 @@ def _table() -> dict[tuple[str, str], tuple[tuple[StepFunction, ...], tuple[Step
         referral_coupling,
         referral_facts,
         referral_notices,
+        referral_outputs,
         referral_requests,
         referrals,
         rematching,
@@ -86,6 +88,7 @@ def _table() -> dict[tuple[str, str], tuple[tuple[StepFunction, ...], tuple[Step
             (
                 referral_facts.recorded,
                 referral_coupling.request_moved,
+                chain_followed.moved,
                 calaim_reroute.request_ended,
                 calaim_overlap.watched,
             ),
@@ -117,6 +120,7 @@ def _table() -> dict[tuple[str, str], tuple[tuple[StepFunction, ...], tuple[Step
                 emergency_reviews.check_untouched,
                 partner_arrivals.check_waiting,
                 partner_arrivals.say_what_was_done,
+                referral_outputs.keep,
                 referral_clocks.keep_overdue,
                 referrals.check_transition,
                 referral_chains.check_update,
@@ -153,9 +157,9 @@ def _table() -> dict[tuple[str, str], tuple[tuple[StepFunction, ...], tuple[Step
             (alert_catch_up.assigned, transitional_care.member_changed, calaim_overlap.watched),
         ),
         **{
-            (interaction, rtype): ((), (calaim_overlap.watched,))
+            (interaction, rtype): ((), (calaim_overlap.watched, *more))
             for interaction in ("create", "update")
-            for rtype in ("Observation", "Coverage")
+            for rtype, more in (("Observation", ()), ("Coverage", (transitional_care.cover_changed,)))
         },
         ("create", "Measure"): ((measure_definitions.check_fixed,), ()),
         ("update", "Measure"): ((measure_definitions.check_fixed,), ()),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from fhir_profiles import Resource
 from service.access.context import Context, parse
+from service.clock import instant
 from service.search.dates import parse as parse_date
 from service.store import epochs
 from service.store import transitional_care as rows
@@ -34,7 +35,7 @@ from service.workflow.tcs_resources import (
     told_by,
 )
 from service.workflow.tcs_rules import CANCELLED, DEATH, SAME_MANAGER_DAYS, Care, Verdict, manager, verdicts
-from service.workflow.timer_breaches import leads_of
+from service.workflow.timer_breaches import carers_of
 from service.workflow.timer_kinds import HOUR_US, due_us, kinds, zone
 from service.workflow.transitions_of_care import FOLLOW_UP_SYSTEM, FORGET_US, alert_id
 
@@ -92,7 +93,7 @@ async def settle(ctx: Context, change: Change, patient: str, stay: Stay | None =
     cares += [Care(i, d.at_us) for i, d in opening.items()]
     dead, by = await _death(ctx, patient, plans, stay)
     ruled = verdicts(cares, dead=dead, zone=zone())
-    work = _Work(ctx, change, patient, plans, by, await leads_of(ctx, patient))
+    work = _Work(ctx, change, patient, plans, by, await carers_of(ctx, patient))
     for fhir_id in sorted(ruled):
         if fhir_id in plans:
             await work.keep(fhir_id, discharges.get(fhir_id), ruled[fhir_id])
@@ -123,7 +124,7 @@ async def _death(ctx: Context, patient: str, plans: dict[str, _Plan], stay: Stay
 
 @dataclass
 class _Work:
-    """The writes for one member."""
+    """The writes for one member. leads: who has the checklists now (carers_of)."""
 
     ctx: Context
     change: Change
@@ -214,7 +215,7 @@ class _Work:
             )
             made["restriction"] = {"period": {"end": date_time(timer.due_us)}}
         if made != old:
-            made["lastModified"] = date_time(self.ctx.now_us)
+            made["lastModified"] = instant(self.ctx.now_us)
             self._put(made, version)
         return True
 

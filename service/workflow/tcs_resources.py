@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fhir_profiles import Resource
+from service.clock import instant
 from service.workflow.alert_text import date_time
 from service.workflow.stay_identity import derived_id
 from service.workflow.tcs_definition import URL, Action
@@ -96,7 +97,7 @@ def task(discharge: Discharge, action: Action, *, owner: str, focus: str, due_us
         "focus": {"reference": focus},
         "for": _named(discharge.patient, discharge.member),
         "authoredOn": date_time(now_us),
-        "lastModified": date_time(now_us),
+        "lastModified": instant(now_us),
         "restriction": {"period": {"end": date_time(due_us)}},
     }
     if action.description:
@@ -142,7 +143,7 @@ def told_by(plan: Resource) -> str:
 
 
 def task_ended(task: Resource, reason: str, now_us: int) -> Resource:
-    return {**task, "status": "cancelled", "statusReason": {"text": REASONS[reason]}, "lastModified": date_time(now_us)}
+    return {**task, "status": "cancelled", "statusReason": {"text": REASONS[reason]}, "lastModified": instant(now_us)}
 
 
 def ended_by_service(task: Resource) -> bool:

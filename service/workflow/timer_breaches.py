@@ -34,8 +34,17 @@ async def plans_of(ctx: Context, patient: str) -> list[str]:
     return await stays.responsible(ctx.store, patient, "payor", ctx.now_us)
 
 
+async def carers_of(ctx: Context, patient: str) -> list[str]:
+    """leads_of(); of a member who is in nobody's care management, the plans: a plan owes transitional care to all."""
+    return await leads_of(ctx, patient) or await plans_of(ctx, patient)
+
+
 async def tell_lead(ctx: Context, change: Change, timer: StoredTimer, row: TimerKind) -> None:
-    await _tell(ctx, change, timer, row, await leads_of(ctx, timer.patient), CATEGORY)
+    leads = await leads_of(ctx, timer.patient)
+    if leads:
+        await _tell(ctx, change, timer, row, leads, CATEGORY)
+    else:
+        await tell_plan(ctx, change, timer, row)
 
 
 async def tell_plan(ctx: Context, change: Change, timer: StoredTimer, row: TimerKind) -> None:

@@ -6,7 +6,7 @@ Every order of messages ends in the same plans (tcs_plans.py). With the checklis
 
 from typing import Any
 
-from service.access.context import Context
+from service.access.context import Context, parse
 from service.store import transitional_care as rows
 from service.store.change import ABSENT, Change, Job
 from service.workflow import hospital_answer, relays
@@ -17,7 +17,7 @@ from service.workflow.stay_transitions import Transition
 from service.workflow.stays import StayState
 from service.workflow.steps import Step
 from service.workflow.tcs_definition import URL
-from service.workflow.tcs_plans import Stay, codes_of, is_ours, settle, subject_key
+from service.workflow.tcs_plans import LIVE, Stay, codes_of, is_ours, settle, subject_key
 from service.workflow.tcs_resources import Discharge, is_open, number_of
 from service.workflow.timer_breaches import leads_of
 
@@ -74,6 +74,14 @@ async def member_changed(step: Step) -> None:
         or any(is_ours(one.reference) for one in await rows.care_plans(store, patient))
         or await rows.present(store, patient, sorted(hospital_answer.PRESENT))
     ):
+        _queue(step, patient)
+
+
+async def cover_changed(step: Step) -> None:
+    """After a write of Coverage: a checklist that a plan has, for want of a care manager, goes to the next plan."""
+    patient = reference_of(step.new, "beneficiary")
+    ours = [one for one in await rows.care_plans(step.ctx.store, patient) if is_ours(one.reference)]
+    if any(parse(one.body).get("status") in LIVE for one in ours):
         _queue(step, patient)
 
 

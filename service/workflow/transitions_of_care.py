@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from fhir_profiles import Resource
+from service.clock import instant
 from service.workflow.alert_flags import FLAG_SYSTEM, Flag
 from service.workflow.alert_text import (
     ALREADY,
@@ -168,7 +169,7 @@ def retraction_resources(
                     **task,
                     "status": "cancelled",
                     "statusReason": {"text": reason},
-                    "lastModified": date_time(now_us, zone),
+                    "lastModified": instant(now_us),
                 }
             )
     return out
@@ -276,7 +277,7 @@ def _follow_up(
         "for": _reference(patient_ref, member),
         "encounter": {"reference": encounter_ref},
         "authoredOn": date_time(now_us, zone),
-        "lastModified": date_time(now_us, zone),
+        "lastModified": instant(now_us),
         "owner": _reference(owner.reference, owner.display),
         "restriction": {"period": {"end": date_time(due_us, zone)}},
     }

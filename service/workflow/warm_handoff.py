@@ -10,6 +10,7 @@ from fhir_profiles import Resource
 from service.access.context import Context
 from service.access.labels import stamped
 from service.caller import system_caller
+from service.clock import instant
 from service.errors import Category, FhirError, Issue
 from service.store.change import ABSENT, Change
 from service.workflow import derived, follow_ups, timers
@@ -20,6 +21,8 @@ from service.workflow.stay_identity import derived_id
 from service.workflow.steps import Step
 
 CATEGORY = "warm-hand-off"
+RECORD = "ho-"
+"""How the ids of its Communications begin."""
 MEDIA = "https://enlace.example.org/fhir/CodeSystem/outreach-medium"
 ACCEPTED_BY = "https://enlace.example.org/fhir/StructureDefinition/enlace-accepted-by"
 OPEN = frozenset({"requested", "accepted", "in-progress", "on-hold"})
@@ -51,7 +54,7 @@ async def record(ctx: Context, change: Change, task: Resource, version: int, lab
     The Task's new version is the service's own: an output belongs to the target, and either side may make the call.
     """
     reference = f"Task/{task['id']}"
-    record_id = "ho-" + derived_id(CATEGORY, reference, str(said.at_us), said.accepted_by)
+    record_id = RECORD + derived_id(CATEGORY, reference, str(said.at_us), said.accepted_by)
     made = Recorded(f"Communication/{record_id}")
     service = Context(ctx.store, system_caller(), ctx.now_us, ctx.settings, ctx.request_id)
     if await service.resource(made.record) is None:
@@ -61,7 +64,7 @@ async def record(ctx: Context, change: Change, task: Resource, version: int, lab
             "type": {"coding": [{"system": CATEGORY_SYSTEM, "code": CATEGORY}], "text": "Warm hand-off"},
             "valueReference": {"reference": made.record},
         }
-        changed = {**kept, "output": [*(task.get("output") or ()), output], "lastModified": date_time(ctx.now_us)}
+        changed = {**kept, "output": [*(task.get("output") or ()), output], "lastModified": instant(ctx.now_us)}
         await derived.put(service, change, changed, version, CATEGORY)
         timers.met(service, change, CONTACT, reference)
     else:
@@ -79,12 +82,13 @@ async def check_done(step: Step) -> None:
     outputs = step.new.get("output") or ()
     if step.new.get("status") != "completed" or (step.old or {}).get("status") == "completed" or not outputs:
         return
-    if all(_is_record(one) for one in outputs) and not step.ctx.restriction.unrestricted:
+    if all(is_record(one) for one in outputs) and not step.ctx.restriction.unrestricted:
         text = "A completed referral says what was done: a hand-off is no such output. Add the Procedure."
         raise FhirError(Category.RULE, [Issue(text, "Task.output", "required")], reason="transition")
 
 
-def _is_record(output: Resource) -> bool:
+def is_record(output: Resource) -> bool:
+    """Whether an output says that it is the record of a hand-off."""
     codings = (output.get("type") or {}).get("coding") or ()
     return any(c.get("system") == CATEGORY_SYSTEM and c.get("code") == CATEGORY for c in codings)
 

@@ -62,6 +62,7 @@ def meet(here: Side, there: Side, name: str, folder: Path, *facts: str, role: st
     keys = folder / f"{name}.json"
     keys.write_text(httpx.get(f"{here.service.base}/auth/jwks").text)
     scope = "system/Task.cruds system/ServiceRequest.rs system/Patient.rs system/Procedure.rs system/Consent.rs"
+    scope += " system/Subscription.cruds"
     client = there.service.cli(
         "client", "add", name, "--organization", organization, "--role", role, "--jwks", str(keys),
         "--scope", scope, "--purpose", "TREAT", "--json",
@@ -141,6 +142,23 @@ def arrived(pair: Pair, task: str, expected: str) -> None:
         return status(pair, task) == expected
 
     wait_for(nudged, 30, 0.5)
+
+
+def told(pair: Pair) -> dict[str, str]:
+    """How the food bank's server tells the county of changes."""
+    (one,) = json.loads(pair.county.service.cli("partners", "list", "--json"))
+    return dict(one["notices"])
+
+
+def test_a_step_there_is_told_and_seen_without_waiting_for_the_next_look(pair: Pair) -> None:
+    task = opened(pair.county, "Blanket")
+    (theirs,) = wait_for(lambda: there(pair, task), 30, 0.2)
+    wait_for(lambda: told(pair)["status"] == "active", 30, 0.5)
+    step(pair.bank, "cbo", theirs, status="accepted")
+    wait_for(lambda: status(pair, task) == "accepted", 15, 0.1)  # its interval is an hour
+    assert told(pair)["last"]
+    shown = pair.county.service.cli("partners", "show", "food-bank")
+    assert "Notices: it tells us of changes since" in shown, shown
 
 
 def test_the_loop_closes_over_two_servers(pair: Pair) -> None:

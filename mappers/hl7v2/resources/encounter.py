@@ -163,19 +163,22 @@ def _status(visit: Visit, effect: str) -> str:
 def _identifiers(event: AdtEvent) -> list[Resource]:
     stay = event.stay
     numbers = (
-        (stay.visit_number, stay.visit_authority, "VN"),
-        (stay.account, stay.account_authority, "AN"),
+        (stay.visit_number, stay.visit_authority, "VN", stay.visit_system),
+        (stay.account, stay.account_authority, "AN", stay.account_system),
     )
-    return [_visit_id(event, number, authority, kind) for number, authority, kind in numbers if number]
+    return [_visit_id(event, *one) for one in numbers if one[0]]
 
 
-def _visit_id(event: AdtEvent, number: str, authority: str, kind: str) -> Resource:
-    if authority and authority[0] in "012" and authority.replace(".", "").isdigit() and "." in authority:
-        system = f"urn:oid:{authority}"
-    else:
-        slug = "-".join(f"{event.source} {authority or event.stay.facility} {kind}".lower().replace("/", " ").split())
-        system = NAMING_SYSTEM + slug
+def _visit_id(event: AdtEvent, number: str, authority: str, kind: str, registered: str) -> Resource:
+    system = registered or _system(event, authority, kind)
     return {"type": {"coding": [{"system": V2 + "0203", "code": kind}]}, "system": system, "value": number}
+
+
+def _system(event: AdtEvent, authority: str, kind: str) -> str:
+    if authority and authority[0] in "012" and authority.replace(".", "").isdigit() and "." in authority:
+        return f"urn:oid:{authority}"
+    slug = "-".join(f"{event.source} {authority or event.stay.facility} {kind}".lower().replace("/", " ").split())
+    return NAMING_SYSTEM + slug
 
 
 def _extensions(made: Collected, pv1: Segment, pv2: Segment) -> list[Resource]:

@@ -18,7 +18,7 @@ from service.cli.seed.hospitals import history, registered
 from service.cli.seed.logins import LOGINS, Login, clients, curl_lines, sonja_reference
 from service.cli.seed.members import entries
 from service.cli.seed.parts import PACIFIC, Days, Entry
-from service.cli.seed.places import directory
+from service.cli.seed.places import VERIFIED_AGO, directory
 from service.search.values import patient_of
 from service.store import credentials, seed_marker, sources
 from service.store.change import ABSENT, AuditRow, Change
@@ -81,7 +81,8 @@ async def seed(store: Store, *, members: int, seed: int, now_us: int) -> Counts:
         text = f"This database holds the county of --seed {planted.seed}: use that number, or a new database."
         raise SeedRefused(text)
     counts: Counter[str] = Counter()
-    await _write(store, [list(directory())], planted, counts, await _registration(store, planted, members, counts))
+    everywhere = list(directory(planted.days.on(VERIFIED_AGO)))
+    await _write(store, [everywhere], planted, counts, await _registration(store, planted, members, counts))
     limit = asyncio.Semaphore(AT_A_TIME // MEMBERS_IN_ONE_READ)
 
     async def part(first: int) -> None:

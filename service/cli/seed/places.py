@@ -6,6 +6,7 @@ Shapes: US Core 6.1 and https://hl7.org/fhir/us/sdoh-clinicalcare/ (HealthcareSe
 from collections.abc import Iterator
 
 from fhir_profiles import Resource
+from mappers.hsds.elements import CAPACITY_URL, VERIFIED_URL
 from service.cli.seed.directory import (
     CAREGIVERS,
     CBAS,
@@ -52,6 +53,14 @@ APPOINTMENTS = {
     ]
 }
 """Of a contact of a service: people make appointments there (SDOHCC-HealthcareService asks for one)."""
+ROOM = {
+    "url": CAPACITY_URL,
+    "extension": [
+        {"url": "capacityStatus", "valueCodeableConcept": coded(SDOH_CODES, "capacity", "Has Capacity")},
+    ],
+}
+VERIFIED_AGO = 40
+"""Days: what nobody verified for half a year is stale."""
 WEEKDAYS = ["mon", "tue", "wed", "thu", "fri"]
 CENTERS = ((37.95, -121.29), (37.8, -121.22), (38.13, -121.27))
 """Latitude and longitude of TOWNS: invented; `near` of docs/directory.md looks around the first."""
@@ -59,17 +68,17 @@ BLOCK = 0.0018
 """About 200 m north, and 160 m east."""
 
 
-def directory() -> Iterator[Entry]:
-    """Every resource without a patient, each after those that it refers to."""
+def directory(verified: str) -> Iterator[Entry]:
+    """Every resource without a patient, each after those that it refers to. verified: when each service was checked."""
     others = (CLINIC, SNF, HOME_HEALTH, COUNTY_IHSS, CBAS, CAREGIVERS)
     for party in (OPERATOR, *PLANS, *ECM_PROVIDERS, *CBOS, *HOSPITALS, *others):
         yield party.reference, _organization(party)
     for party in (*ECM_PROVIDERS, *CBOS, *HOSPITALS, CLINIC, SNF, HOME_HEALTH, CBAS, CAREGIVERS, PLANS[1]):
         yield party.reference, _location(party)
     for cbo in CBOS:
-        yield cbo.reference, _service(cbo, f"{cbo.slug}-service", cbo.service, cbo.cs)
+        yield cbo.reference, _service(cbo, f"{cbo.slug}-service", cbo.service, cbo.cs, verified)
     for name, service in MORE_SERVICES:
-        yield service.reference, _service(service, name, service.service, service.cs)
+        yield service.reference, _service(service, name, service.service, service.cs, verified)
     for person in EVERYONE:
         yield f"Organization/{person.organization}", _practitioner(person)
         yield f"Organization/{person.organization}", _role(person)
@@ -129,10 +138,11 @@ def _location(party: Party) -> Resource:
     )
 
 
-def _service(cbo: Cbo, fhir_id: str, name: str, code: str) -> Resource:
+def _service(cbo: Cbo, fhir_id: str, name: str, code: str, verified: str) -> Resource:
     return filled(
         resourceType="HealthcareService",
         id=fhir_id,
+        extension=[ROOM, {"url": VERIFIED_URL, "valueDateTime": verified}],
         active=True,
         providedBy=ref(cbo.reference, cbo.name),
         category=[coded(SDOH_CODES, cbo.sdoh)],

@@ -119,6 +119,15 @@ def test_one_facility_of_many() -> None:
     assert found.visit and found.visit.admit == 1_772_866_800_000_000, "midnight in Boise"
 
 
+def test_the_system_of_a_visit_is_what_is_registered_for_it() -> None:
+    sent = {"system": "https://mercy.example.org/visits", "value": "V-1001", "assigner": {"display": "Mercy"}}
+    plain = event(Encounter={"identifier": [sent]}).stay
+    assert (plain.visit_authority, plain.visit_system) == ("Mercy", sent["system"])
+    source = SourceConfig("mercy", facility="Organization/mercy", authorities={"MERCY": "urn:x"})
+    found = event(source, Encounter={"identifier": [sent]}).stay
+    assert (found.visit_authority, found.visit_system, found.account_system) == ("Mercy", "urn:x", "")
+
+
 def test_death_and_numbers_that_are_none() -> None:
     ssn = [{"system": "http://hl7.org/fhir/sid/us-ssn", "value": "123-45-6789"}, {"value": "x", "use": "old"}]
     found = event(Patient={"identifier": ssn, "deceasedDateTime": "2026-03-07T20:00:00-08:00"}).patient

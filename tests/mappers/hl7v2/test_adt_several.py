@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mappers.hl7v2.adt import AdtEvent, Finding, SourceConfig, to_event, to_events
 from mappers.hl7v2.adt_events import EVENTS, NAMES_STAY, WITH_MERGES, WITHOUT_VISIT
 from mappers.hl7v2.message import Message, parse
 from mappers.hl7v2.source import FacilityConfig
+from tests.mappers.hl7v2 import whole_message
 from tests.mappers.hl7v2.awkward import SOURCE, event, remarks, visit_of
 
 HEAD = "MSH|^~\\&|A|B|C|D|20260303120000||ADT^{0}|1|P|2.5.1\rEVN|{0}|20260303120000\r"
@@ -162,6 +165,20 @@ def test_42_a_registered_authority_is_the_system() -> None:
     source = SourceConfig("s", authorities={"1.2.3": "https://valley.example.org/mrn"})
     assert event(source=source).patient.ids[0].system == "https://valley.example.org/mrn"
     assert event(source=SourceConfig("s")).patient.ids[0].system == "urn:oid:1.2.3"
+
+
+@pytest.mark.parametrize("told", ["1.2.3", "v", "V"])
+def test_42_and_that_of_the_numbers_of_a_visit(told: str) -> None:
+    source = SourceConfig("s", authorities={told.upper(): "https://valley.example.org/visit"})
+    text = HEAD.format("A01") + ANN + visit("V1", "4W")
+    (_, [found], _), (_, [plain], _) = whole_message.read(text, source), whole_message.read(text, SourceConfig("s"))
+    assert found.stay.visit_system == "https://valley.example.org/visit"
+    assert (found.stay.account_system == "") == (told == "1.2.3"), "PID-18 says V alone"
+    assert (plain.stay.visit_system, plain.stay.account_system) == ("", "")
+    assert replace(found.stay, visit_system="", account_system="") == plain.stay, "it is the same stay"
+    for one, system in ((source, found.stay.visit_system), (SourceConfig("s"), "urn:oid:1.2.3")):
+        [encounter] = whole_message.resources(whole_message.bundled(text, one)[0], "Encounter")
+        assert encounter["identifier"][0]["system"] == system
 
 
 @pytest.mark.parametrize(("relation", "expected"), [("SEL", ("97654321B",)), ("", ("97654321B",)), ("CHD", ())])

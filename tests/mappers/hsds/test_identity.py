@@ -10,7 +10,7 @@ import pytest
 from fhir_profiles.json_text import write_json
 from fhir_profiles.validate import validate
 from mappers.hsds import checks, convert
-from mappers.hsds.elements import APPOINTMENT_URL
+from mappers.hsds.elements import ACCESSIBLE_URL, APPOINTMENT_URL
 from mappers.hsds.lens import Names
 from mappers.hsds.package import Package, document, read_json
 from mappers.hsds.tabular import read_tables, write_tables
@@ -69,6 +69,20 @@ def test_what_fhir_says_of_it() -> None:
     }
     place = entry("location", LOCATION)
     assert place["position"]["latitude"] == Decimal("37.9577") and place["address"]["city"] == "Stockton"
+    assert place["hoursOfOperation"] == [
+        {"daysOfWeek": ["mon", "wed"], "openingTime": "09:00:00", "closingTime": "16:30:00"}
+    ]
+    ramp = [one for one in place["extension"] if one["url"] == ACCESSIBLE_URL]
+    assert ramp == [{"url": ACCESSIBLE_URL, "valueCodeableConcept": {"text": "Ramp"}}]
+    organization = entry("organization", ORGANIZATION)
+    [person] = organization["contact"]
+    assert person["name"] == {"text": "Ada Made-Up"}
+    assert [one["value"] for one in person["telecom"]] == ["+1 209-555-0140 ext. 7", "ada@example.org"]
+    organization["contact"] = [
+        {"name": {"given": ["Bo"], "family": "Made-Up"}, "telecom": [{"system": "sms", "value": "1"}]}
+    ]
+    [told] = convert.standing_of(organization, NAMES)["contacts"]
+    assert (told["name"], [(one["number"], one["type"]) for one in told["phones"]]) == ("Bo Made-Up", [("1", "text")])
     assert "partOf" not in entry("organization", ORGANIZATION), "rights follow from partOf: it is the operator's"
 
 
@@ -84,6 +98,51 @@ def test_what_was_changed_in_fhir_is_exported_and_the_rest_is_kept() -> None:
     untouched = {name: SERVICE[name] for name in SERVICE if name not in ("description", "phones", "email", "url")}
     assert {name: record[name] for name in untouched} == untouched
     assert checks.problems("service", record, 1) == []
+
+
+def test_how_a_place_can_be_entered_is_corrected_in_fhir() -> None:
+    place = entry("location", LOCATION)
+    adapted = {"coding": [{"code": "adacomp", "display": "ADA compliant"}]}
+    place["extension"] = [one for one in place["extension"] if one["url"] != ACCESSIBLE_URL]
+    place["extension"].append({"url": ACCESSIBLE_URL, "valueCodeableConcept": adapted})
+    [told] = convert.standing_of(place, NAMES)["accessibility"]
+    assert told == {"id": told["id"], "description": "ADA compliant"}
+
+
+DAILY = {"id": "s", "freq": "WEEKLY", "byday": "MO", "opens_at": "09:00", "closes_at": "17:00"}
+SCHEDULED: list[tuple[dict[str, Any], dict[str, Any] | None]] = [
+    ({}, {"openingTime": "09:00:00", "closingTime": "17:00:00"}),
+    ({"valid_from": "2026-01-01"}, {"openingTime": "09:00:00", "closingTime": "17:00:00"}),
+    ({"opens_at": "09:00-08:00", "closes_at": "17:00-08:00"}, {"openingTime": "09:00:00", "closingTime": "17:00:00"}),
+    ({"opens_at": "00:00", "closes_at": "23:59"}, {"allDay": True}),
+    ({"opens_at": "16:00Z", "closes_at": "23:00Z"}, None),
+    ({"valid_from": "2026-06-01", "valid_to": "2026-08-31"}, None),
+    ({"until": "2026-08-31"}, None),
+    ({"interval": 2}, None),
+    ({"freq": "MONTHLY", "bymonthday": "1"}, None),
+    ({"closes_at": ""}, None),
+]
+"""What differs from nine to five on Mondays, and the hours in FHIR; None: none that would always be true."""
+
+
+@pytest.mark.parametrize(("differs", "hours"), SCHEDULED)
+def test_hours_say_when_a_door_is_open_for_sure_and_all_come_back(
+    differs: dict[str, Any], hours: dict[str, Any] | None
+) -> None:
+    record = {**LOCATION, "schedules": [{name: value for name, value in (DAILY | differs).items() if value}]}
+    place = entry("location", record)
+    assert place.get("hoursOfOperation") == (None if hours is None else [{"daysOfWeek": ["mon"], **hours}])
+    assert validate(place, "Location") == []
+    assert convert.standing_of(place, NAMES) == record
+
+
+def test_hours_that_were_corrected_in_fhir_are_exported() -> None:
+    place = entry("location", LOCATION)
+    place["hoursOfOperation"] = [{"daysOfWeek": ["sat"], "allDay": True}]
+    [told] = convert.standing_of(place, NAMES)["schedules"]
+    assert told == {"id": told["id"], "freq": "WEEKLY", "byday": "SA", "opens_at": "00:00", "closes_at": "23:59"}
+    again = entry("location", {**LOCATION, "schedules": [told]})
+    assert again["hoursOfOperation"] == place["hoursOfOperation"]
 
 
 def test_an_import_leaves_what_hsds_does_not_say() -> None:

@@ -267,7 +267,7 @@ SAME = {
     "GET /.well-known/openid-configuration": 200, "GET /fhir/.well-known/smart-configuration": 200,
     "GET /r/{code}": 404, "POST /r/{code}/code": 404, "POST /r/{code}/open": 404, "POST /r/{code}/answer": 404,
     "POST /r/{code}/leave": 404, "GET /r/{code}/sheet": 404, "GET /referrals/{id}/sheet": 303,
-    "POST /referrals/{id}/link": 303,
+    "POST /referrals/{id}/link": 303, "POST /partners/notices/{token}": 404,
     "GET /members/{id}/disclosures": 303,
     "GET /members/{id}/disclosures.csv": 303,
     "GET /fhir/metadata": 200, "GET /fhir/metadata/": 200,

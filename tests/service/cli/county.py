@@ -13,7 +13,7 @@ from service.auth.sandbox import issue_sandbox_token
 from service.cli.seed import seed
 from service.cli.seed.members import entries
 from service.cli.seed.parts import Days, Entry
-from service.cli.seed.places import directory
+from service.cli.seed.places import VERIFIED_AGO, directory
 from service.store.engine import Store, open_store
 from tests.frozen_clock import START, FrozenClock
 
@@ -25,7 +25,7 @@ SOME = 36
 
 @cache
 def county(number: int = 1, members: int = 200, days: Days = DAYS) -> list[Entry]:
-    return [*directory(), *(entry for i in range(members) for entry in entries(number, i, days))]
+    return [*directory(days.on(VERIFIED_AGO)), *(entry for i in range(members) for entry in entries(number, i, days))]
 
 
 def of(rtype: str, made: list[Entry]) -> list[Any]:

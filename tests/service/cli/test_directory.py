@@ -53,7 +53,25 @@ async def test_in_out_and_found(enlace: Enlace, tmp_path: Path) -> None:
     (one,) = json.loads(found.output)
     assert one["name"] == "Service 2" and one["organization"].startswith("Organization/hsds-")
     assert "Service 1" in (await enlace("find")).output
-    assert "takes latitude" in (await enlace("find", "--near", "here")).output
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "begins"),
+    [
+        ("--near", "here", "--near takes latitude|longitude"),
+        ("--near", "37|-121|10|yards", "--near takes latitude|longitude"),
+        ("--open-at", "late", "--open-at takes a dateTime"),
+    ],
+)
+async def test_refused_in_the_words_that_were_typed(enlace: Enlace, option: str, value: str, begins: str) -> None:
+    told = await enlace("find", option, value)
+    assert told.exit_code == 1 and told.output.startswith(begins)
+    assert "Parameter" not in told.output and "_sort" not in told.output
+
+
+async def test_a_standing_that_there_is_not(enlace: Enlace) -> None:
+    told = await enlace("find", "--capacity", "capacity,plenty")
+    assert told.exit_code == 2 and "waitlist" in told.output
 
 
 async def test_stale(enlace: Enlace, tmp_path: Path) -> None:

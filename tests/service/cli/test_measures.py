@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from service.cli import app
+from service.cli.measures import OPTIONS
 from service.workflow.measure_definitions import CALCULATIONS
 
 RUNNER = CliRunner()
@@ -49,9 +50,11 @@ def test_tables_json_and_csv(county: None, tmp_path: Path):
 def test_wrong_use_is_told_in_a_sentence(county: None):
     for words, said in (
         (["nothing"], "not computed here"),
-        (["referrals-made", "--start", "soon"], "periodStart"),
-        (["referrals-made", "--at", "2999"], "future"),
-        (["referrals-made", "--by", "shoes"], "stratifier"),
+        (["referrals-made", "--start", "soon"], "--start takes a date"),
+        (["referrals-made", "--start", "2026-05-01", "--end", "2026-01-01"], "--end lies before --start: give"),
+        (["referrals-made", "--at", "2999"], "--at lies in the future"),
+        (["referrals-made", "--by", "shoes"], "--by takes need, "),
     ):
         answer = RUNNER.invoke(app, ["measures", "run", *words])
         assert answer.exit_code == 1 and said in answer.output, (words, answer.output)
+        assert not any(name in answer.output for name in OPTIONS if name != "months")

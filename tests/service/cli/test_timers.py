@@ -49,6 +49,7 @@ async def enlace(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable
     await store.commit(Change(statements=[timers.started(one) for one in rows]))
     await store.close()
     monkeypatch.setenv("ENLACE_DATABASE_URL", database_url)
+    monkeypatch.setenv("ENLACE_TIMER_DAYS", "0")  # the frozen clock stands long ago
 
     async def run(*words: str) -> Any:
         return await asyncio.to_thread(CliRunner().invoke, app, ["timers", *words])
@@ -68,3 +69,12 @@ async def test_list_and_measure(enlace: Callable[..., Awaitable[Any]]) -> None:
     assert "100.0%" in (await enlace("measure", "--kind", "adt-relay", "--days", "3650")).output
     for words in (("list", "--state", "x"), ("list", "--kind", "x"), ("measure", "--kind", "x")):
         assert (await enlace(*words)).exit_code == 2
+
+
+async def test_no_measure_goes_back_to_timers_that_are_gone(
+    enlace: Callable[..., Awaitable[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENLACE_TIMER_DAYS", "60")
+    assert (await enlace("measure", "--days", "60")).exit_code == 0
+    refused = await enlace("measure", "--days", "61")
+    assert refused.exit_code == 2 and "60 at most here" in refused.output and "ENLACE_TIMER_DAYS" in refused.output

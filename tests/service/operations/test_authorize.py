@@ -8,6 +8,7 @@ import pytest
 
 from service.store import service_use, timers
 from service.store.engine import Store
+from service.workflow import timer_kinds, working_time
 from service.workflow.calaim_tasks import AUTHORIZATION_URL, OUTCOMES
 from service.workflow.closed_loop import REASON, STATUS
 from tests.service.conftest import AppClient
@@ -37,6 +38,7 @@ async def test_an_approval_is_written_whole_and_ends_its_clock(world: Store, app
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert body["status"] == "accepted" and code_of(body, "businessStatus", OUTCOMES) == "approved"
+    assert body["lastModified"].endswith("Z"), "in UTC, as every other step writes it"
     (identifier,) = [e["valueIdentifier"] for e in body["extension"] if e["url"] == AUTHORIZATION_URL]
     assert identifier["value"] == "A-1" and identifier["period"] == PERIOD
     assert identifier["assigner"]["reference"] == PLAN1
@@ -51,6 +53,18 @@ async def test_an_approval_is_written_whole_and_ends_its_clock(world: Store, app
     assert code_of(answer.json(), "businessStatus", OUTCOMES) == "approved"  # who closes it does not take it back
     assert (await service_use.of_patient(world, "Patient/a"))[0][5] == "released"
     assert set((await clocks(world, number)).values()) == {"met", "cancelled"}
+
+
+@pytest.mark.parametrize(("service", "days"), [("housing-deposits", 2), ("ecm", 10)])
+async def test_a_provider_is_asked_within_the_days_of_the_service(
+    world: Store, app_client: AppClient, service: str, days: int
+) -> None:
+    plan, number = await app_client("mcp", PLAN1), await asked(world, app_client, service)
+    assert (await decided(plan, number, **APPROVED)).status_code == 200
+    [clock] = [one for one in await timers.listed(world, "", "", 100) if one.kind == "provider-hand-off"]
+    zone = timer_kinds.zone()
+    today = working_time.local_day(world.clock.now_us(), zone)
+    assert clock.due_us == working_time.day_end_us(working_time.add_working_days(today, days), zone)
 
 
 @pytest.mark.parametrize(

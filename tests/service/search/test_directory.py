@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from mappers.hsds.elements import CAPACITY_URL, CODES, VERIFIED_URL
+from mappers.hsds.elements import ACCESSIBLE_URL, CAPACITY_URL, CODES, VERIFIED_URL
 from service.store.engine import Store
 from tests.service.conftest import AppClient
 from tests.service.world import CBO1, CBO2, make, put, ref
@@ -87,6 +87,30 @@ async def test_services_are_found(directory: Store, app_client: AppClient) -> No
     client = await app_client("ecm-provider", "Organization/ecm-1")
     for query, expected in FOUND:
         assert set(names(await client.get(f"/HealthcareService?{query}"))) == expected, query
+
+
+async def test_places_and_organizations_come_with_the_services(directory: Store, app_client: AppClient) -> None:
+    client = await app_client("ecm-provider", "Organization/ecm-1")
+    both = "_include=HealthcareService:location&_include=HealthcareService:organization"
+    answer = await client.get(f"/HealthcareService?near={STOCKTON}|20|km&_sort=near&{both}")
+    assert names(answer) == ["beds", "food"]
+    included = [e["resource"] for e in answer.json()["entry"] if e["search"]["mode"] == "include"]
+    found = {f"{one['resourceType']}/{one['id']}" for one in included}
+    assert found == {"Location/stockton", "Location/lodi", "Location/fresno", CBO1} and len(included) == len(found)
+    answer = await client.get("/Location?_id=lodi&_revinclude=HealthcareService:location")
+    assert [e["resource"]["id"] for e in answer.json()["entry"]] == ["lodi", "food"]
+
+
+async def test_places_by_how_one_gets_in(directory: Store, app_client: AppClient) -> None:
+    def told(concept: dict[str, Any]) -> dict[str, Any]:
+        return {"extension": [{"url": ACCESSIBLE_URL, "valueCodeableConcept": concept}]}
+
+    await put(directory, make("Location/ramp", status="active", **told({"text": "Ramp at the east door"})))
+    coded = {"coding": [{"system": "urn:x", "code": "adacomp"}]}
+    await put(directory, make("Location/hall", status="active", **told(coded)))
+    client = await app_client("ecm-provider", "Organization/ecm-1")
+    for query, expected in (("=adacomp", {"hall"}), (":text=ramp", {"ramp"}), (":missing=false", {"ramp", "hall"})):
+        assert set(names(await client.get(f"/Location?accessibility{query}"))) == expected, query
 
 
 async def test_sorted_by_the_distance_of_the_nearest_place(directory: Store, app_client: AppClient) -> None:

@@ -11,6 +11,7 @@ from tests.frozen_clock import FrozenClock
 from tests.service.web.browsing import Browser
 from tests.service.web.county import populate, populate_sandbox, put, settings
 from tests.service.web.openid_provider import FakeProvider
+from tests.service.web.replying import Desk, people_of
 from tests.service.web.visiting import SECRET, Visitor, register_provider, role
 
 
@@ -68,3 +69,10 @@ async def provider(store: Store, clock: FrozenClock) -> FakeProvider:
 async def visitor(store: Store, provider: FakeProvider) -> AsyncIterator[Visitor]:
     async with Visitor(store, provider) as browser:
         yield browser
+
+
+@pytest.fixture
+async def desk(store: Store) -> Desk:
+    """A food pantry without software, to which is referred."""
+    await people_of(store)
+    return Desk(store)

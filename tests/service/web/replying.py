@@ -27,6 +27,7 @@ from tests.service.web.county import ECM, episode, patient, put, settings
 PANTRY, OTHER = "Organization/pantry", "Organization/other"
 ADDRESS = "front.desk@pantry.example.org"
 PHI = ("Rosita", "Quill", "555-0142", "rosita")
+MINUTE, HOUR, DAY = 60_000_000, 3_600_000_000, 86_400_000_000
 
 Resource = dict[str, Any]
 

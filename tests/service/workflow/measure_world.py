@@ -26,7 +26,8 @@ PLANS = ("Organization/plan-1", "Organization/plan-2")
 RACES, LANGUAGES = ("2106-3", "2054-5", ""), ("en", "es", "")
 CLOSED = ("rejected", "cancelled", "failed", "completed")
 TAKEN = ("accepted", "in-progress", "on-hold", "completed", "failed")
-NOT_APPROPRIATE = ("not-appropriate", "not-eligible")
+NOT_APPROPRIATE = ("not-appropriate",)
+REASONS = (*NOT_APPROPRIATE, "not-eligible", "other", "")
 US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-"
 
 
@@ -143,7 +144,7 @@ class History:
         if status in ("accepted",) and "owner" not in old:
             new["owner"] = ref(rng.choice(OWNERS))
         if status in ("rejected", "cancelled", "failed"):
-            code = rng.choice((*NOT_APPROPRIATE, "other", ""))
+            code = rng.choice(REASONS)
             new["statusReason"] = {"text": "why"} | ({"coding": [{"code": code}]} if code else {})
         await self.write(new)
         self.tasks[name] = new

@@ -36,6 +36,10 @@ class FakePartner:
         self.killed_after: str | None = None
         """Method after whose effect the worker dies, once."""
         self.spoil: Spoil | None = None
+        self.offers: Resource | None = None
+        """Its CapabilityStatement."""
+        self.grants_not = ""
+        """For what it grants no token."""
         self.number = 0
 
     # --- as the service sees it
@@ -47,9 +51,12 @@ class FakePartner:
         content = more.get("content") or b""
         self.asked.append((method, url))
         if url == TOKEN_URL:
-            self.tokens.append(parse_qs(content.decode()))
+            form = parse_qs(content.decode())
+            if self.grants_not and self.grants_not in form["scope"][0]:
+                return self._json(400, {"error": "invalid_scope"})
+            self.tokens.append(form)
             return self._json(200, {"access_token": f"t{len(self.tokens)}", "token_type": "bearer", "expires_in": 300})
-        assert not self.tokens or headers["Authorization"] == f"Bearer t{len(self.tokens)}"
+        assert not self.tokens or headers["Authorization"].removeprefix("Bearer t") in map(str, self.granted())
         answer = self._answer(method, url.removeprefix(THERE + "/"), content, headers)
         if self.killed_after == method:
             self.killed_after = None
@@ -59,10 +66,21 @@ class FakePartner:
     async def close(self) -> None:
         return None
 
+    def granted(self) -> list[int]:
+        """Numbers of the tokens in use: the last of each scope."""
+        return list({form["scope"][0]: number for number, form in enumerate(self.tokens, 1)}.values())
+
     def _answer(self, method: str, path: str, content: bytes, headers: Mapping[str, str]) -> Answer:
         path, _, query = path.partition("?")
+        if path == "metadata" and self.offers is not None:
+            return self._json(200, self.offers)
+        if method == "POST" and path == "Subscription":
+            return self._subscribe(json.loads(content))
         if method == "POST":
             return self._create(json.loads(content), headers)
+        if query and path == "Subscription":
+            found = [one for one in self.resources.values() if one["resourceType"] == path]
+            return self._json(200, {"resourceType": "Bundle", "entry": [{"resource": one} for one in found]})
         if query:
             return self._search({name: values[0] for name, values in parse_qs(query).items()})
         found = self.resources.get(path)
@@ -72,7 +90,14 @@ class FakePartner:
             if headers.get("If-Match") != f'W/"{found["meta"]["versionId"]}"':
                 return self._json(412, {"resourceType": "OperationOutcome"})
             return self._json(200, self.put(json.loads(content)))
+        if method == "DELETE":
+            del self.resources[path]
+            return Answer(204, {}, b"")
         return self._json(200, found)
+
+    def _subscribe(self, body: Resource) -> Answer:
+        self.number += 1
+        return self._json(201, self.put({**body, "id": f"there-{self.number}"}))
 
     def _create(self, body: Resource, headers: Mapping[str, str]) -> Answer:
         condition = unquote(headers.get("If-None-Exist", "")).rpartition("|")[2]
@@ -107,6 +132,9 @@ class FakePartner:
         self.resources[reference] = {**resource, "meta": {**resource.get("meta", {}), "versionId": version}}
         return self.resources[reference]
 
+    def subscriptions(self) -> list[Resource]:
+        return [one for one in self.resources.values() if one["resourceType"] == "Subscription"]
+
     def moves(self, status: str, **more: Any) -> Resource:
         """The only Task takes a step."""
         (task,) = self.tasks()
@@ -123,7 +151,7 @@ class KilledHere(BaseException):
 async def add_partner(store: Store, **more: Any) -> Partner:
     facts: dict[str, Any] = {
         "name": "food-bank", "organization": CBO1, "base_url": THERE, "client_id": "enlace", "token_url": "",
-        "key_id": "", "scopes": "system/Task.cruds", "direction": "push", "every_s": 3600,
+        "scopes": "system/Task.cruds", "direction": "push", "every_s": 3600,
         "owner_there": "Organization/us",
     }  # fmt: skip
     one = Partner(**{**facts, **more})

@@ -131,10 +131,14 @@ class Turns:
 
     def refer(self, world: World, draw: tuple[str, str]) -> tuple[Act, Expected]:
         who, to = draw
-        busy = to != "" and any(o.owner == to and o.status in (*OPEN, "draft") for o in world.about(self.source))
+        about = world.about(self.source)
+        drafted = to != "" and any(o.owner == to and o.status == "draft" for o in about)
+        open_ = [o for o in about if o.status in OPEN]
+        same = [o for o in open_ if o.owner == to]
         active = world.requests[self.source]["status"] == "active"
+        opens = 201 if active and not open_ else 422
         party = any(o.focus == self.source and world.sees(who, o) for o in world.referrals.values())
-        wanted = {201 if active and not busy else 422} if who == "ecm" else {403, 422}
+        wanted = {422 if drafted else 200 if same else opens} if who == "ecm" else {403}
         wanted = {404} if not party else wanted
         values = (
             [("target", "valueReference", to)] if to else [("candidate", "valueReference", one) for one in (CBO1, CBO2)]

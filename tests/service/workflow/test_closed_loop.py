@@ -74,6 +74,7 @@ async def test_a_clients_status_must_fit(world: Store, app_client: AppClient, st
         "not-eligible",
         "no-longer-wanted",
         "provider-declined",
+        "not-appropriate",
         "other",
     ):
         number = await opened(world, status=from_)

@@ -2,69 +2,27 @@
 
 import os
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mappers.hl7v2.event import Address, AdtEvent, Contact, Identifier, Name, Patient
-from service.workflow.match_evidence import CIN_SYSTEM, SSN_SYSTEM, digits
-from service.workflow.member_match import Candidate, Match, candidates_wanted, match, mrn_system
-from service.workflow.person_names import family_keys, newborn_name, plain, same_family, same_given, suffix_of
-from tests.service.workflow.made_up import adt
+from mappers.hl7v2.event import Contact, Identifier, Name, Patient
+from service.workflow.match_evidence import CIN_SYSTEM
+from service.workflow.member_match import Candidate, candidates_wanted, mrn_system
+from tests.service.workflow.member_match_people import (
+    CIN,
+    HOME,
+    MARIA,
+    MRN,
+    OTHER_CIN,
+    PHONE,
+    ask,
+    event,
+    person,
+)
 
 DEEP = bool(os.environ.get("ENLACE_TEST_DEEP"))
-CIN, OTHER_CIN = "91234567A", "97654321B"
-MRN = Identifier("M100", "urn:oid:1.2.3", "MERCY", "MR")
-PHONE = Contact("phone", "(916) 555-0142", "home", "9165550142")
-HOME = Address(("12 Alder St Apt 3",), "Sacramento", "CA", "95814")
-MARIA = Patient(names=(Name("Lopez-Reyes", ("María", "Elena")),), birth_date="1980-05-09", sex="female")
-
-
-def event(who: Patient, newborn: bool = False) -> AdtEvent:
-    made = adt("A01", 0, "I", patient=who)
-    assert made.visit is not None
-    return replace(made, visit=replace(made.visit, newborn=newborn))
-
-
-def person(ref: str = "Patient/maria", **changes: Any) -> Candidate:
-    resource: dict[str, Any] = {
-        "resourceType": "Patient",
-        "id": ref.split("/")[1],
-        "identifier": [
-            {"system": CIN_SYSTEM, "value": CIN},
-            {"system": MRN.system, "value": MRN.value},
-            {"system": SSN_SYSTEM, "value": "219-09-4321"},
-        ],
-        "name": [{"family": "López Reyes", "given": ["Maria", "Elena"]}],
-        "birthDate": "1980-05-09",
-        "gender": "female",
-        "telecom": [
-            {"system": "phone", "value": "+1 916-555-0142"},
-            {"system": "email", "value": "Maria@Example.org"},
-        ],
-        "address": [{"line": ["12 ALDER STREET"], "city": "Sacramento", "postalCode": "95814-1234"}],
-    }
-    return Candidate(ref, {**resource, **changes})
-
-
-def ask(who: Patient, *people: Candidate, newborn: bool = False, **options: Any) -> Match:
-    """Plays the store: each lookup finds those of `people` that have the number, or the birth date."""
-    made = event(who, newborn)
-    found = {}
-    for want in candidates_wanted(made):
-        system = CIN_SYSTEM if want.kind == "cin" else want.scope
-        found[want] = [
-            p
-            for p in people
-            if (want.kind == "panel" and p.patient["id"] == want.value)
-            or (want.kind == "demographics" and p.patient.get("birthDate") == want.scope)
-            or any(i["system"] == system and i["value"] == want.value for i in p.patient.get("identifier", ()))
-        ]
-    return match(made, found, **options)
-
-
 PANEL = Identifier("maria", "", "ENLACE", "PI")
 HALF = Name("Lopez", ("Maria",))
 """Maria Elena's, or her sister Maria Luisa's."""
@@ -372,39 +330,6 @@ def test_lookups_are_stated_once_best_first_and_not_for_unnamed_people() -> None
     assert all(k[0] == "demographics" and k[2] == "1980-05-09" for k in kinds[2:])
     assert candidates_wanted(event(replace(who, placeholder=True))) == []
     assert mrn_system(event(who), Identifier("9")) != mrn_system(event(who), Identifier("9", "", "OTHER"))
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("GARCIA-LOPEZ", "Garcia Lopez", True), ("GARCIA-LOPEZ", "García", True), ("O'Brien", "OBRIEN", True),
-        ("De la Cruz", "DELACRUZ", True), ("De la Cruz", "De la Torre", False), ("Nguyen", "Nguyên", True),
-        ("Smith Jr", "SMITH", True), ("Kim", "Kimura", False), ("O\u2019Neil", "ONEIL", True),
-    ],
-)  # fmt: skip
-def test_family_names(one: str, other: str, same: bool) -> None:
-    assert same_family(one, other) is same
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        (["Jose", "Luis"], ["José Luis"], True), (["Jose", "Luis"], ["Jose", "Maria"], False),
-        (["Maria", "E"], ["Maria", "Elena"], True), (["Maria"], ["Maria", "Elena"], True),
-        (["Bill"], ["William"], True), (["M"], ["Maria"], False), (["Ana"], ["Anabel"], False), ([], ["Ana"], False),
-    ],
-)  # fmt: skip
-def test_given_names(one: list[str], other: list[str], same: bool) -> None:
-    assert same_given(one, other) is same
-
-
-def test_small_rules_of_names_and_numbers() -> None:
-    assert suffix_of("Lopez Jr.", "") == suffix_of("Lopez", "II") == "2"
-    assert suffix_of("Ii", "") == ""
-    assert family_keys("-- '") == frozenset()
-    assert newborn_name(("BABY", "BOY A")) and newborn_name(("Girl B",)) and not newborn_name(("Babette",))
-    assert plain("  Núñez-D'Arcy ") == "nunez darcy"
-    assert (digits("+1 (916) 555-0142"), digits("0000000000"), digits("555")) == ("9165550142", "", "")
 
 
 @st.composite

@@ -12,8 +12,8 @@ from service.store.engine import Store
 from service.workflow.partner_client import Away, Odd, read_json, token_of
 from tests.frozen_clock import FrozenClock
 from tests.service.conftest import AppClient
+from tests.service.workflow.partner_pushing import here, look, opened, procedure, statuses
 from tests.service.workflow.partner_world import THERE, TOKEN_URL, FakePartner, add_partner, row, work_items, worker
-from tests.service.workflow.test_partner_push import here, look, opened, procedure, statuses
 from tests.service.world import BASE
 
 POSTGRESQL_IN_DEEP = True

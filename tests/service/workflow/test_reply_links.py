@@ -87,8 +87,10 @@ async def test_who_replies_by_link(desk: Desk, client: str, extension: bool | No
 
 
 async def test_a_partner_s_server_needs_no_link(desk: Desk) -> None:
-    facts = ("p", PANTRY, "https://pantry.example.org/fhir", "", "", "", "", "push", 900)
-    await desk.store.commit(Change(statements=[partners.put(partners.Partner(*facts))]))
+    said: dict[str, Any] = dict.fromkeys(("client_id", "token_url", "scopes"), "")
+    said |= {"name": "p", "organization": PANTRY, "base_url": "https://pantry.example.org/fhir"}
+    one = partners.Partner(**said, direction="push", every_s=900)
+    await desk.store.commit(Change(statements=[partners.put(one)]))
     assert not await reply_links.replies_by_link(desk.context(), PANTRY)
 
 
@@ -121,6 +123,14 @@ async def test_nobody_listed_so_the_requester_calls(desk: Desk) -> None:
     body = bytes(row[0]).decode()
     assert f'"focus":{{"reference":"Task/{task["id"]}"}}' in body and f'"owner":{{"reference":"{ECM}"' in body
     assert "Made-up Kitchen" in body and await links(desk.store) == []
+
+
+async def test_a_contact_person_is_written_to_where_nothing_else_is_listed(desk: Desk) -> None:
+    person = {"name": {"text": "Ada Made-Up"}, "telecom": [mail("ada@kitchen.example.org")]}
+    await put(desk.store, {"resourceType": "Organization", "id": "other", "name": "x", "contact": [person]}, expect=1)
+    await desk.refer(OTHER)
+    await desk.work()
+    assert [one.to for one in desk.email.got] == ["ada@kitchen.example.org"] and await calls(desk.store) == []
 
 
 async def test_a_refused_address_makes_somebody_call(desk: Desk) -> None:
