@@ -271,12 +271,15 @@ async def test_a_host_that_is_slow_holds_its_own_places_only(desk: Desk, app_cli
     client = await app_client("ecm-provider")
     for _ in range(5):
         await desk.subscribes(client)
-    most, now = [0], [0]
+    most, now, four = [0], [0], asyncio.Event()
 
     async def slow(_: Message) -> None:
         now[0] += 1
         most[0] = max(most[0], now[0])
-        await asyncio.sleep(0.01)
+        if now[0] >= 4:
+            four.set()
+        await asyncio.wait_for(four.wait(), 30)
+        await asyncio.sleep(0.05)
         now[0] -= 1
 
     desk.receiver.before = slow
