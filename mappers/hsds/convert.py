@@ -26,9 +26,15 @@ def id_of(kind: str, hsds_id: str, system: str = HSDS_IDS) -> str:
 
 
 def laid_over(kind: str, record: Record, current: Part | None, names: Names, system: str = HSDS_IDS) -> Part:
-    """The entry as the record says it; what HSDS does not speak of stays as it stands."""
+    """The entry as the record says it; what HSDS does not speak of, or says as before, stays as it stands."""
     rtype, groups = RTYPES[kind], OF_KIND[kind]
     made = resource_of(rtype, record, groups, names)
+    if current is not None:
+        groups = _differing(kind, record, current, names, system)
+        said = {name for group in OF_KIND[kind] for name in group.elements} - {n for g in groups for n in g.elements}
+        spoken = {url for group in OF_KIND[kind] for url in group.urls} - {url for g in groups for url in g.urls}
+        made = {name: value for name, value in made.items() if name not in said}
+        made["extension"] = [one for one in made.get("extension", ()) if one.get("url") not in spoken]
     owned = {name for group in groups for name in group.elements}
     urls = {KEPT_URL, *(url for group in groups for url in group.urls)}
     standing = current or {"resourceType": rtype, "id": id_of(kind, record["id"], system), **_LIVE[rtype]}
@@ -42,6 +48,21 @@ def laid_over(kind: str, record: Record, current: Part | None, names: Names, sys
     if extensions:
         out["extension"] = extensions
     return _noted(out, digest(record))
+
+
+def _differing(kind: str, record: Record, current: Part, names: Names, system: str) -> Sequence[Group]:
+    """Groups of which the record says something else than the entry does, or the entry nothing: a coded value has no
+    form in HSDS."""
+    stands = standing_of(current, names, system)
+    there = {*current, *(str(one.get("url")) for one in current.get("extension", ()))}
+
+    def of(told: Record, group: Group) -> str:
+        return digest({name: told[name] for name in group.members if name in told})
+
+    def silent(group: Group) -> bool:
+        return not there & {*group.elements, *group.urls}
+
+    return [group for group in OF_KIND[kind] if silent(group) or of(record, group) != of(stands, group)]
 
 
 def standing_of(resource: Part, names: Names, system: str = HSDS_IDS) -> Record:

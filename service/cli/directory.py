@@ -188,7 +188,7 @@ def stale(
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    head = ("service", "name", "organization", "verified", "asked")
+    head = ("service", "name", "organization", "phone", "verified", "asked")
     lines = [[row[name] or "-" for name in head] for row in rows]
     typer.echo(table([one.upper() for one in head], lines) if rows else f"All were verified in the last {days} days.")
 
@@ -223,7 +223,7 @@ def find(
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    head = ("service", "name", "organization", "capacity", "verified")
+    head = ("service", "name", "organization", "phone", "capacity", "verified")
     lines = [[row[name] or "-" for name in head] for row in rows]
     typer.echo(table([one.upper() for one in head], lines) if rows else "No service was found.")
 

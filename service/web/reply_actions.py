@@ -10,6 +10,7 @@ from typing import Any
 from fhir_profiles import Resource
 
 CLOSURE = "https://enlace.example.org/fhir/CodeSystem/clr-closure-reason"
+DECLINE = "https://enlace.example.org/fhir/CodeSystem/decline-reason"
 SDOH_CODES = "http://hl7.org/fhir/us/sdoh-clinicalcare/CodeSystem/SDOHCC-CodeSystemTemporaryCodes"
 UNDER_WAY = ("accepted", "in-progress", "on-hold")
 LONGEST_WORDS = 500
@@ -19,8 +20,8 @@ LONGEST_WORDS = 500
 class Action:
     """to: the status that follows. said: words of the thanks, "" where a page of its own says them.
 
-    reason: text of statusReason; closure: its code. note: what is written into Task.note. asks: the organization's own
-    words are the reason, and so needed. A decline closes nothing (C.1), so it has no closure.
+    reason: text of statusReason; why: its code, of CLOSURE, of a decline of DECLINE, since that closes nothing (C.1).
+    note: what is written into Task.note. asks: the organization's own words are the reason, and so needed.
     """
 
     code: str
@@ -28,7 +29,7 @@ class Action:
     to: str
     said: str
     reason: str = ""
-    closure: str = ""
+    why: str = ""
     note: str = ""
     asks: bool = False
     group: str = ""
@@ -36,13 +37,14 @@ class Action:
 
 ACTIONS = (
     Action("accept", ("requested",), "accepted", "accept", group="accept"),
-    Action("full", ("requested",), "rejected", "", "We are at capacity", group="decline"),
+    Action("full", ("requested",), "rejected", "", "We are at capacity", "at-capacity", group="decline"),
     Action(
         "decline-not-eligible",
         ("requested",),
         "rejected",
         "",
         "The member is not eligible for our service",
+        "not-eligible",
         group="decline",
     ),
     Action(
@@ -51,11 +53,16 @@ ACTIONS = (
         "rejected",
         "",
         "The service is not appropriate for the member",
+        "not-appropriate",
         group="decline",
     ),
-    Action("not-offered", ("requested",), "rejected", "", "We do not offer this service", group="decline"),
-    Action("area", ("requested",), "rejected", "", "The member lives outside our area", group="decline"),
-    Action("decline-other", ("requested",), "rejected", "", asks=True, group="decline"),
+    Action(
+        "not-offered", ("requested",), "rejected", "", "We do not offer this service", "not-offered", group="decline"
+    ),
+    Action(
+        "area", ("requested",), "rejected", "", "The member lives outside our area", "outside-area", group="decline"
+    ),
+    Action("decline-other", ("requested",), "rejected", "", why="other", asks=True, group="decline"),
     Action("reached", UNDER_WAY, "in-progress", "reached", note="Reached the member.", group="progress"),
     Action("tried", UNDER_WAY, "in-progress", "tried", note="Tried to reach the member.", group="progress"),
     Action("done", UNDER_WAY, "completed", "done", group="done"),
@@ -95,7 +102,7 @@ ACTIONS = (
         "not-appropriate",
         group="end",
     ),
-    Action("other", UNDER_WAY, "failed", "ended", closure="other", asks=True, group="end"),
+    Action("other", UNDER_WAY, "failed", "ended", why="other", asks=True, group="end"),
 )
 BY_CODE = {one.code: one for one in ACTIONS}
 
@@ -133,7 +140,8 @@ def _reason(answer: Answer) -> Resource | None:
     text = answer.words if action.asks else action.reason
     if not text:
         return None
-    coded: dict[str, Any] = {"coding": [{"system": CLOSURE, "code": action.closure}]} if action.closure else {}
+    system = DECLINE if action.to == "rejected" else CLOSURE
+    coded: dict[str, Any] = {"coding": [{"system": system, "code": action.why}]} if action.why else {}
     return {**coded, "text": text}
 
 

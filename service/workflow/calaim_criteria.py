@@ -20,8 +20,16 @@ HOMELESS_URL = "https://enlace.example.org/fhir/StructureDefinition/enlace-homel
 PROGRAM_SYSTEM = f"{CODE_SYSTEMS}overlap-program"
 ICD10 = ("http://hl7.org/fhir/sid/icd-10-cm", "http://hl7.org/fhir/sid/icd-10")
 LOINC = "http://loinc.org"
-HOMELESS_CODES = ("Z59.0", "Z59.1", "Z59.81")
+HOMELESS_CODES = ("Z59.0",)
+"""Homelessness of any kind. Inadequate (Z59.1) or unstable (Z59.81) housing is not yet that: the question stays."""
+UNSTABLE_CODES = ("Z59.1", "Z59.81")
 ENROLLED = "enrolled"
+PLANNED = {
+    ("http://terminology.hl7.org/CodeSystem/v2-0007", "C"),
+    ("http://terminology.hl7.org/CodeSystem/v2-0007", "N"),
+    ("http://terminology.hl7.org/CodeSystem/v3-ActPriority", "EL"),
+}
+"""Elective admissions, and births: facts/california.md B.2, how one plan counts."""
 ENDED = ("entered-in-error", "cancelled", "finished", "inactive", "resolved", "remission", "refuted")
 _PAST = ("entered-in-error", "cancelled")
 
@@ -134,7 +142,15 @@ def _homeless(_check: Mapping[str, Any], facts: Facts) -> Outcome:
     said = [e.get("valueBoolean") for e in facts.patient.get("extension") or () if e.get("url") == HOMELESS_URL]
     if True in said:
         return Outcome(MET, (_reference(facts.patient),), "the plan's member file says so")
-    return _conditions(HOMELESS_CODES, facts)
+    found, near = _conditions(HOMELESS_CODES, facts), _conditions(UNSTABLE_CODES, facts)
+    if found.result == MET or near.result == ASK:
+        return found
+    return Outcome(ASK, near.evidence, "inadequate or unstable housing is known, which alone is not homelessness")
+
+
+def _planned(encounter: Resource) -> bool:
+    concepts = [*(encounter.get("type") or ()), encounter.get("priority")]
+    return any((c.get("system"), c.get("code")) in PLANNED for concept in concepts for c in _codings(concept))
 
 
 def _encounters(check: Mapping[str, Any], facts: Facts) -> Outcome:
@@ -144,6 +160,7 @@ def _encounters(check: Mapping[str, Any], facts: Facts) -> Outcome:
         for one in facts.of("Encounter")
         if one.get("status") not in _PAST
         and (one.get("class") or {}).get("code") in check["classes"]
+        and not (check.get("unplanned") and _planned(one))
         and since <= str((one.get("period") or {}).get("start", ""))[:10] <= facts.today.isoformat()
     ]
     known = f"{len(found)} known here since {since}"

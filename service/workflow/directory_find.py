@@ -68,12 +68,14 @@ async def services(
 def told(service: Resource) -> dict[str, str]:
     """What a list shows of a service."""
     provider: dict[str, Any] = service.get("providedBy") or {}
+    phones = (str(one.get("value", "")) for one in service.get("telecom") or () if one.get("system") == "phone")
     return {
         "service": f"HealthcareService/{service['id']}",
         "name": str(service.get("name", "")),
         "organization": str(provider.get("reference") or provider.get("display") or ""),
         "capacity": standing(service),
         "verified": verified(service),
+        "phone": next(phones, ""),
     }
 
 

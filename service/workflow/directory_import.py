@@ -22,6 +22,7 @@ from mappers.plan_files.reports import Counts, report
 from mappers.plan_files.rows import RowIssue
 from service.access.context import Context, parse
 from service.errors import FhirError
+from service.search.syntax import ID
 from service.store import directory
 from service.store.change import Change, ClaimTaken, Stale
 from service.store.directory import Standing
@@ -164,9 +165,10 @@ async def _decide(work: _Work, kind: str, entry: Entry) -> tuple[Change, str]:
         work.issues.append(_issue(kind, entry, "id", "ambiguous", words))
         return Change(), "rejected"
     current = parse(at.body) if at.body is not None else None
+    ours = current is not None and at.fhir_id == record["id"]
     reference = f"{rtype}/{at.fhir_id}"
     work.references[kind, record["id"]], work.ids[reference] = reference, record["id"]
-    if current is not None and (left := _left_alone(work, kind, entry, current)):
+    if current is not None and (left := _left_alone(work, kind, entry, current, ours=ours)):
         return Change(), left
     new = convert.laid_over(kind, record, current or {**_new(rtype), "id": at.fhir_id}, work.names, work.system)
     if problems := validate(new, rtype):
@@ -183,30 +185,32 @@ async def _decide(work: _Work, kind: str, entry: Entry) -> tuple[Change, str]:
     return change, "updated" if current is not None else "created"
 
 
-def _left_alone(work: _Work, kind: str, entry: Entry, current: Resource) -> str:
-    """Whether the record says nothing new, or the entry was corrected here meanwhile."""
+def _left_alone(work: _Work, kind: str, entry: Entry, current: Resource, *, ours: bool) -> str:
+    """Whether the record says nothing new, or the entry was corrected here meanwhile. ours: made here, and exported."""
     before, touched = convert.imported(current)
-    if before == convert.digest(entry.record):
+    said = convert.digest(entry.record)
+    if said == before or said == convert.digest(convert.standing_of(current, work.names, work.system)):
         return "unchanged"
-    if touched and before and not work.overwrite:
-        words = (
-            "the entry was corrected here since the last import and stays as it is: --overwrite takes the file's word"
-        )
+    if (ours if not before else touched) and not work.overwrite:
+        done = "corrected here since the last import" if before else "made here"
+        words = f"the entry was {done} and stays as it is: --overwrite takes the file's word"
         work.issues.append(replace(_issue(kind, entry, "", "corrected", words), severity="warning"))
         return "unchanged"
     return ""
 
 
 async def _standing(work: _Work, rtype: str, kind: str, record: Record) -> Standing | None:
-    """The entry that the record is; None where that is not clear."""
+    """The entry that the record is; None where that is not clear. What was made here is exported under its own id."""
     found = await directory.bearers(work.ctx.store, rtype, work.system, record["id"])
     if len(found) > 1:
         return None
-    return (
-        found[0]
-        if found
-        else await directory.standing(work.ctx.store, rtype, convert.id_of(kind, record["id"], work.system))
-    )
+    if found:
+        return found[0]
+    if work.system == HSDS_IDS and ID.fullmatch(record["id"]):
+        own = await directory.standing(work.ctx.store, rtype, record["id"])
+        if own.body is not None and convert.hsds_id(parse(own.body), work.system) == record["id"]:
+            return own
+    return await directory.standing(work.ctx.store, rtype, convert.id_of(kind, record["id"], work.system))
 
 
 def _new(rtype: str) -> Resource:

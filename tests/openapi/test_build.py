@@ -21,10 +21,11 @@ from openapi.fhir_paths import PREFIX, missing
 from openapi.interactions import INTERACTIONS, key_of, path_of
 from service import web
 from service.api.fhir import ROWS
+from service.auth.tokens import new_token
 from service.interactions.receive_hl7v2 import Receiver
 from service.main import build
 from service.settings import load
-from service.store import sources
+from service.store import partner_notices, sources
 from service.store.change import Change
 from service.store.engine import Store, open_store
 from tests.frozen_clock import FrozenClock
@@ -153,7 +154,9 @@ async def test_each_operation_answers_as_documented(client: httpx.AsyncClient, s
         await put(store, json.loads(json.dumps(example["value"]), parse_float=Decimal))
     await subscribe(store, made["components"]["examples"]["Subscription"]["value"]["id"], "Organization/operator")
     ordered = sorted(operations(made), key=lambda one: ("GET", "POST", "PATCH", "PUT", "DELETE").index(one[0]))
-    await store.commit(Change(statements=[sources.put(MERCY)]))
+    token, digest = new_token()
+    told = partner_notices.making("food-bank", digest.hex(), 1, 0)
+    await store.commit(Change(statements=[sources.put(MERCY), told]))
     assert await Receiver(store).receive(b"MSH|^~\\&|EPIC|MERCY|||20260307||ADT^A01|1|P|2.5.1\r")
     message = (await store.fetch("SELECT max(id) FROM inbox"))[0][0]
     events = (await client.get("/fhir/AuditEvent?_count=1")).json()
@@ -162,6 +165,7 @@ async def test_each_operation_answers_as_documented(client: httpx.AsyncClient, s
     for method, path, operation in ordered:
         (address,) = _address(made, path, operation, events)
         address = address.replace("{client_id}", registered["client_id"]).replace("{name}", MERCY.name)
+        address = address.replace("{token}", token)
         if path.startswith("/adt/messages/{id}"):
             address = path.replace("{id}", str(message))
         sent = _sent(made, operation)

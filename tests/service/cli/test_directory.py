@@ -76,10 +76,11 @@ async def test_a_standing_that_there_is_not(enlace: Enlace) -> None:
 
 async def test_stale(enlace: Enlace, tmp_path: Path) -> None:
     source = tmp_path / "in.json"
-    source.write_bytes(write_json([plain(1), plain(2)]))
+    source.write_bytes(write_json([plain(1), {**plain(2), "phones": [{"id": "p", "number": "+1 209-555-0140"}]}]))
     await enlace("import", str(source))
     rows = json.loads((await enlace("stale", "--days", "30", "--json")).output)
     assert [one["asked"] for one in rows] == ["no", "no"]
+    assert sorted(one["phone"] for one in rows) == ["", "+1 209-555-0140"], "whom nobody reaches by a Task is called"
     assert "yes" in (await enlace("stale", "--ask")).output
 
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from service.cli import app
-from service.store import partners
+from service.store import partner_notices, partners
 from service.store.change import Change
 from service.store.engine import open_store
 from tests.service.world import CBO1, build_world
@@ -66,10 +66,35 @@ def test_added_listed_paused_resumed_tried_again(cli: Any, database_url: str) ->
     assert asyncio.run(audited()) == ["partner-add", "partner-state", "partner-add", "partner-state", "partner-state"]
 
 
+def test_how_it_tells_of_changes_is_said(cli: Any, database_url: str) -> None:
+    async def noted(*statements: Any) -> None:
+        store = await open_store(database_url)
+        await store.commit(Change(statements=list(statements)))
+        await store.close()
+
+    cli("add", "food-bank", *GOOD)
+    assert "none, since nothing was sent to it yet. It is asked every 60 minutes." in cli("show", "food-bank")
+    name, day = "food-bank", 86_400_000_000
+    asyncio.run(noted(partner_notices.making(name, "0a", 1, day), partner_notices.first_told(name, "0a", 10 * day)))
+    asyncio.run(noted(partner_notices.hinted(name, 11 * day)))
+    assert "it tells us of changes since 1970-01-11T00:00:00.000000Z" in (shown := cli("show", name)), shown
+    assert "last one 1970-01-12" in shown
+    asyncio.run(noted(partner_notices.failed(name, "lost", "off-there", 2, 12 * day)))
+    assert "does no more" in (shown := cli("show", name)) and "last error off-there" in shown
+    (row,) = json.loads(cli("list", "--json"))
+    facts = row["notices"]
+    assert (facts["wanted"], facts["status"], facts["since"], facts["error"]) == ("auto", "lost", "", "off-there")
+    assert " lost " in cli("list")
+    cli("add", name, *GOOD, "--notices", "poll")
+    asyncio.run(noted(partner_notices.ended(name)))
+    assert "Notices: none, as you said." in cli("show", name)
+
+
 WRONG = (
     (("Food Bank", *GOOD), "a-z, 0-9"),
     (("x", *GOOD, "--every", "5"), "15 to 60"),
     (("x", *GOOD, "--direction", "sideways"), "push, pull, both"),
+    (("x", *GOOD, "--notices", "never"), "auto"),
     (("x", "--organization", "Organization/none", *GOOD[2:]), "write the Organization first"),
     (("x", *GOOD[:2], "--base-url", "http://partner.example.org/fhir"), "not-https"),
     (("x", *GOOD[:2], "--base-url", "https://10.0.0.1/fhir"), "address-not-public"),

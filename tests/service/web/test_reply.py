@@ -70,9 +70,15 @@ async def test_done_is_one_change(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("button", "status", "reason", "code"),
     [
-        ("No free place now", "rejected", "We are at capacity", ""),
-        ("Not eligible", "rejected", "The member is not eligible for our service", ""),
-        ("Another reason, as written", "rejected", "Closed for repairs", ""),
+        ("No free place now", "rejected", "We are at capacity", "at-capacity"),
+        ("Not eligible", "rejected", "The member is not eligible for our service", "not-eligible"),
+        (
+            "Not the right help for this person",
+            "rejected",
+            "The service is not appropriate for the member",
+            "not-appropriate",
+        ),
+        ("Another reason, as written", "rejected", "Closed for repairs", "other"),
     ],
 )
 async def test_declined_with_a_reason_in_three_taps(

@@ -128,7 +128,8 @@ def moved(one: Referral, who: str, sees: bool, changes: Resource, match: str) ->
         return 422
     if "owner" in changes and new != "accepted":
         return 422
-    return 422 if new in ("accepted", "in-progress") and one.request != "active" else 200
+    begins = new in ("accepted", "in-progress") or (old, new) == ("draft", "requested")
+    return 422 if begins and one.request != "active" else 200
 
 
 def says_what(output: Resource) -> bool:

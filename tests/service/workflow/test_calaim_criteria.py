@@ -62,6 +62,8 @@ def a1c(value: str, when: str = "2026-01-01", **more: Any) -> dict[str, Any]:
     }
 
 
+V2_0007 = "http://terminology.hl7.org/CodeSystem/v2-0007"
+ACT_PRIORITY = "http://terminology.hl7.org/CodeSystem/v3-ActPriority"
 ENDED = {"clinicalStatus": {"coding": [{"code": "resolved"}]}}
 HOMELESS = {"url": "https://enlace.example.org/fhir/StructureDefinition/enlace-homeless", "valueBoolean": True}
 CASES: list[tuple[dict[str, Any], Facts, str, int]] = [
@@ -74,6 +76,8 @@ CASES: list[tuple[dict[str, Any], Facts, str, int]] = [
     ({"kind": "condition", "codes": ["J45"]}, facts(condition("J44.1"), condition("J45.1", **ENDED)), ASK, 0),
     ({"kind": "homeless"}, facts(extension=[HOMELESS]), MET, 1),
     ({"kind": "homeless"}, facts(condition("Z59.01")), MET, 1),
+    ({"kind": "homeless"}, facts(condition("Z59.10"), condition("Z59.02")), MET, 1),
+    ({"kind": "homeless"}, facts(condition("Z59.10"), condition("Z59.811")), ASK, 2),
     ({"kind": "homeless"}, facts(), ASK, 0),
     (
         {"kind": "encounters", "classes": ["EMER"], "at_least": 2, "months": 6},
@@ -86,6 +90,17 @@ CASES: list[tuple[dict[str, Any], Facts, str, int]] = [
         facts(encounter("EMER", "2025-09-06"), encounter("EMER", "2026-01-01"), encounter("EMER", "2026-04-01")),
         ASK,
         1,
+    ),
+    (
+        {"kind": "encounters", "classes": ["IMP"], "at_least": 2, "months": 6, "unplanned": True},
+        facts(
+            encounter("IMP", "2026-01-01"),
+            encounter("IMP", "2026-01-09", type=[{"coding": [{"system": V2_0007, "code": "E"}]}]),
+            encounter("IMP", "2026-02-01", type=[{"coding": [{"system": V2_0007, "code": "C"}]}]),
+            encounter("IMP", "2026-02-09", priority={"coding": [{"system": ACT_PRIORITY, "code": "EL"}]}),
+        ),
+        MET,
+        2,
     ),
     ({"kind": "stay", "days": 60}, facts(encounter("IMP", "2026-01-01", "2026-03-02")), MET, 1),
     ({"kind": "stay", "days": 60}, facts(encounter("NONAC", "2026-01-06", status="in-progress")), MET, 1),

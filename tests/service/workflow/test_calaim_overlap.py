@@ -1,5 +1,8 @@
 """Overlaps looked at again: once for a feed of many, when a service ends, when a program ends, when ECM begins."""
 
+import asyncio
+import os
+
 import httpx
 
 from service.access.context import Context, Settings
@@ -52,6 +55,19 @@ async def test_of_many_writes_one_job_waits_and_none_is_missed(world: Store, app
     await post(plan, d_snp("late"))
     await drained(world)
     assert len(await items(world, "program-overlap")) == 5
+
+
+async def test_none_is_missed_while_workers_look(world: Store, app_client: AppClient) -> None:
+    await asked(world, app_client, "ecm")
+    plan, many = await app_client("mcp", PLAN1), 60 if os.environ.get("ENLACE_TEST_DEEP") else 6
+
+    async def written(number: int) -> None:
+        await asyncio.sleep(0.005 * (number % 7))
+        await post(plan, d_snp(f"n{number}"))
+
+    await asyncio.gather(*(written(number) for number in range(many)), *(drained(world) for _ in range(4)))
+    await drained(world)
+    assert len(await items(world, "program-overlap")) == many
 
 
 async def test_what_is_no_overlap_any_more_is_nobodys_work(world: Store, app_client: AppClient) -> None:

@@ -19,6 +19,8 @@ from service.workflow.directory_export import export_records
 from service.workflow.directory_import import Imported, import_package
 from tests.mappers.hsds.made_up import plain, records
 from tests.service.conftest import AppClient
+from tests.service.search.test_directory import place, service
+from tests.service.world import put
 
 POSTGRESQL_IN_DEEP = True
 MANY = 10_000 if os.environ.get("ENLACE_TEST_DEEP") else 120
@@ -97,6 +99,30 @@ async def test_an_entry_that_bears_the_identifier_is_the_record(store: Store, ap
     assert counts(imported) == (2, 1, 0, 0)
     ours = await read.head(store, "Organization", "ours", EVERYTHING)
     assert ours is not None and json.loads(ours.body or b"")["name"] == "Organization 1"
+
+
+async def test_what_was_made_here_goes_out_and_comes_in_again(store: Store) -> None:
+    """No second entry is made of it, and what HSDS has no word for stays."""
+    method = {"referralMethod": [{"coding": [{"system": "urn:x", "code": "elec"}]}]}
+    shop = {"resourceType": "Organization", "id": "shop", "active": True, "name": "Made-up Shop"}
+    await put(store, shop, place("lodi", "Organization/shop"), source="Organization/op")
+    await put(store, service("rides", "lodi", owner="Organization/shop", **method), source="Organization/op")
+    before = await ctx(store).resource("HealthcareService/rides")
+    exported = await export_records(ctx(store))
+    assert counts(await take(store, write_json(document(exported)))) == (0, 0, 3, 0)
+    assert counts(await take(store, write_tables(exported))) == (0, 0, 3, 0)
+    exported["service"]["rides"]["description"] = "Rides to the doctor"
+    told = await take(store, write_json(document(exported)))
+    assert counts(told) == (0, 0, 3, 0) and [(one.rule, one.severity) for one in told.issues] == [
+        ("corrected", "warning")
+    ]
+    assert await ctx(store).resource("HealthcareService/rides") == before
+    assert counts(await take(store, write_json(document(exported)), overwrite=True)) == (0, 1, 2, 0)
+    after = await ctx(store).resource("HealthcareService/rides")
+    assert after is not None and after[0]["comment"] == "Rides to the doctor"
+    assert after[0]["referralMethod"] == method["referralMethod"], "HSDS has words for it only"
+    others = await take(store, write_json(document(exported)), system="https://directory.example.org/id")
+    assert counts(others) == (3, 0, 0, 0), "ids of another system are of other entries"
 
 
 async def test_what_comes_back_after_its_deletion(store: Store, app_client: AppClient) -> None:
