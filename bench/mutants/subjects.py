@@ -20,6 +20,7 @@ _CONSENT = "tests/service/access/consent/"
 _ACCESS = "tests/service/access/"
 _AUTH = "tests/service/auth/"
 _STORE = "tests/service/store/"
+_SMART = "tests/service/api/smart/"
 
 _RULES = _STORE + "test_visible_consent.py::test_each_thing_that_a_rule_names_must_fit"
 _SEEN = (_STORE + "test_visible.py", _RULES, _ACCESS + "test_three_forms.py")
@@ -60,5 +61,5 @@ SUBJECTS = (
     Subject("token", "service/auth/scopes.py", (_AUTH + "test_scopes.py",)),
     Subject("token", "service/auth/tokens.py", (_AUTH + "test_bearer.py", *_TOKEN)),
     Subject("token", "service/auth/bearer.py", (_AUTH + "test_caller_of.py", *_TOKEN)),
-    Subject("token", "service/auth/backend_services.py", (*_ASSERTIONS, _AUTH + "test_app_tokens.py")),
+    Subject("token", "service/auth/backend_services.py", (_SMART + "test_token.py", _SMART + "test_replay.py")),
 )

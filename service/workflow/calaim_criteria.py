@@ -148,7 +148,7 @@ def _homeless(_check: Mapping[str, Any], facts: Facts) -> Outcome:
     return Outcome(ASK, near.evidence, "inadequate or unstable housing is known, which alone is not homelessness")
 
 
-def _planned(encounter: Resource) -> bool:
+def planned(encounter: Resource) -> bool:
     concepts = [*(encounter.get("type") or ()), encounter.get("priority")]
     return any((c.get("system"), c.get("code")) in PLANNED for concept in concepts for c in _codings(concept))
 
@@ -160,7 +160,7 @@ def _encounters(check: Mapping[str, Any], facts: Facts) -> Outcome:
         for one in facts.of("Encounter")
         if one.get("status") not in _PAST
         and (one.get("class") or {}).get("code") in check["classes"]
-        and not (check.get("unplanned") and _planned(one))
+        and not (check.get("unplanned") and planned(one))
         and since <= str((one.get("period") or {}).get("start", ""))[:10] <= facts.today.isoformat()
     ]
     known = f"{len(found)} known here since {since}"

@@ -22,6 +22,8 @@ class Details:
     event: AdtEvent
     former: tuple[StayKey, ...] = ()
     reason: Coded | None = None
+    admission_type: str = ""
+    """PV1-4 as the hospital sent it."""
 
 
 def details(events: Sequence[StoredEvent]) -> Details:
@@ -32,7 +34,13 @@ def details(events: Sequence[StoredEvent]) -> Details:
     former = {_number(e.stay): e.stay for e in said if e.stay.visit_number or e.stay.account}
     former.pop(_number(last.stay), None)
     reasons = [e.visit.reason for e in said if e.visit and e.visit.reason]
-    return Details(replace(last, visit=visit), tuple(former.values()), reasons[-1] if reasons else None)
+    types = [e.visit.admission_type for e in said if e.visit and e.visit.admission_type.strip()]
+    return Details(
+        replace(last, visit=visit),
+        tuple(former.values()),
+        reasons[-1] if reasons else None,
+        types[-1] if types else "",
+    )
 
 
 def _number(stay: StayKey) -> tuple[str, str]:

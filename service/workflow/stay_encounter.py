@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from fhir_profiles import Resource
+from mappers.hl7v2.code_tables import table
 from mappers.hl7v2.event import AdtEvent, Coded, StayKey
 from service.workflow.alert_text import PACIFIC, date_time
 from service.workflow.stays import StayState
 
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 V2_CLASS = "http://terminology.hl7.org/CodeSystem/v2-0004"
+ADMISSION = "http://terminology.hl7.org/CodeSystem/v2-0007"
 NUBC = "https://www.nubc.org/CodeSystem/PatDischargeStatus"
 DISPOSITION = "http://terminology.hl7.org/CodeSystem/discharge-disposition"
 TIMED_OUT = "https://enlace.example.org/fhir/StructureDefinition/enlace-closed-by-timeout"
@@ -51,6 +53,7 @@ def encounter(
     zone: str = PACIFIC,
     former: Sequence[StayKey] = (),
     reason: Coded | None = None,
+    admission_type: str = "",
     diagnoses: Sequence[Resource] = (),
 ) -> Resource:
     """event: the last of the stay, for what the state does not hold (visit number, attending). stay_id: Encounter.id.
@@ -67,7 +70,7 @@ def encounter(
         "statusHistory": _status_history(state, zone),
         "class": _class(state.klass, event),
         "classHistory": _class_history(state, event, zone),
-        "type": [{"text": TYPES.get(state.klass, "Hospital visit")}],
+        "type": [{"text": TYPES.get(state.klass, "Hospital visit")}, *_admission(admission_type)],
         "subject": _named(patient_ref, patient_display),
         "participant": _participants(event),
         "period": _period(state.start_us, state.end_us, zone),
@@ -78,6 +81,14 @@ def encounter(
         "serviceProvider": _named(facility_ref, facility_display),
     }
     return {name: value for name, value in made.items() if value}
+
+
+def _admission(code: str) -> list[Resource]:
+    """PV1-4: planned or not, a birth; one that HL7's table 0007 lacks as the hospital wrote it."""
+    said = " ".join(code.split())
+    if row := table("admission_type").get(said.upper()):
+        return [{"coding": [{"system": ADMISSION, "code": said.upper(), "display": row["display"]}]}]
+    return [{"text": said}] if said else []
 
 
 def _numbers(event: AdtEvent, former: Sequence[StayKey]) -> list[Resource]:

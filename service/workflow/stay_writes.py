@@ -67,6 +67,7 @@ async def write_stay(ctx: Context, change: Change, writing: Writing, was: Pictur
         facility_display=told.facility,
         former=said.former,
         reason=said.reason,
+        admission_type=said.admission_type,
         # A reference to what a reader may not see tells that there is something to hide: Conditions name their stay.
         diagnoses=[one for one in conditions if not _in_error(one) and not labels(one)],
     )
@@ -92,6 +93,7 @@ async def retire(ctx: Context, change: Change, writing: Writing, was: Picture | 
     foreign = why != "renumbered"
     if current is not None and current[0].get("status") != "entered-in-error":
         kept = {name: value for name, value in current[0].items() if not foreign or name in OF_NOBODY}
+        kept["type"] = kept["type"][:1] if foreign else kept["type"]  # ours; behind it the hospital's (PV1-4)
         change.writes.append(ctx.write({**kept, "status": "entered-in-error"}, current[1]))
         _audit(ctx, change, writing)
     if was is None:

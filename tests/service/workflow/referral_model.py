@@ -85,13 +85,20 @@ class Referral:
 def party_to(one: Referral, organization: str, others: Sequence[Referral]) -> bool:
     """Whether a CBO sees it: as owner of something that was sent and not declined, or while it is offered to it.
 
-    others: all referrals of the member. Who has the member by one of them sees what else names it.
+    others: all referrals of the member. Who has the member by one of them, or is offered one, sees what else names it:
+    so also that it declined before.
     """
-    offered = one.status == "requested" and not one.owner and organization in one.candidates
+    offered = is_offered(one, organization)
     has_member = any(
-        o.owner == organization and o.status in (*OPEN, "completed", "failed", "cancelled") for o in others
+        is_offered(o, organization)
+        or (o.owner == organization and o.status in (*OPEN, "completed", "failed", "cancelled"))
+        for o in others
     )
     return offered or (one.owner == organization and has_member)
+
+
+def is_offered(one: Referral, organization: str) -> bool:
+    return one.status == "requested" and not one.owner and organization in one.candidates
 
 
 def sides(one: Referral, organization: str, claimed: bool) -> str:
@@ -110,10 +117,12 @@ def moved(one: Referral, who: str, sees: bool, changes: Resource, match: str) ->
     mine = sides(one, who, "owner" in changes)
     changed = any(one.body.get(name) != value for name, value in changes.items())
     if new == old:
+        if not changed:
+            return 200  # no version comes of it, whoever sees it sent it
         if not mine:
             return 403
         wrong = old in OVER or ("output" in changes and "t" not in mine) or "owner" in changes
-        return 422 if changed and wrong else 200
+        return 422 if wrong else 200
     by = MOVES.get(old, {}).get(new, "r" if new == "entered-in-error" else "")
     if not by:
         return 422

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from fhir_profiles import Resource
-from mappers.hl7v2.event import AdtEvent, StayKey
+from mappers.hl7v2.event import AdtEvent, StayKey, Visit
+from service.workflow.calaim_criteria import planned
 from service.workflow.stay_details import details
-from service.workflow.stay_encounter import encounter
+from service.workflow.stay_encounter import ADMISSION, encounter
 from service.workflow.stay_identity import stay_key
 from service.workflow.stays import reduce
 from tests.service.workflow.made_up import adt, stored
@@ -37,3 +38,27 @@ def test_one_that_was_registered_during_the_stay_makes_no_second_number() -> Non
         ("", "https://mercy.example.org/visit", "V1"), ("", "urn:oid:1.2.3", "A2"),
         ("old", f"{LOCAL}/an/mercy/MERCY", "A1"),
     ]  # fmt: skip
+
+
+def types(*sent: str) -> list[Resource]:
+    """Encounter.type of a stay whose messages said this in PV1-4."""
+    made = [adt("A08" if n else "A01", n, "I", stay=KEY) for n in range(len(sent))]
+    events = stored(
+        *(
+            replace(one, visit=replace(one.visit or Visit(), admission_type=code))
+            for one, code in zip(made, sent, strict=True)
+        )
+    )
+    said = details(events)
+    return list(
+        encounter(reduce(events), said.event, "Patient/a", stay_id="x", admission_type=said.admission_type)["type"]
+    )
+
+
+def test_whether_it_was_planned_is_a_type_of_the_encounter_the_last_word_counts() -> None:
+    ours = {"text": "Hospital admission"}
+    elective = {"coding": [{"system": ADMISSION, "code": "C", "display": "Elective"}]}
+    assert types("") == types(" ", "") == [ours]
+    assert types("C") == types("E", "c ", "") == [ours, elective]
+    assert types("C", "3  B") == [ours, {"text": "3 B"}]
+    assert planned({"type": types("E", "C")}) and not planned({"type": types("C", "E")})
