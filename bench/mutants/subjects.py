@@ -61,5 +61,9 @@ SUBJECTS = (
     Subject("token", "service/auth/scopes.py", (_AUTH + "test_scopes.py",)),
     Subject("token", "service/auth/tokens.py", (_AUTH + "test_bearer.py", *_TOKEN)),
     Subject("token", "service/auth/bearer.py", (_AUTH + "test_caller_of.py", *_TOKEN)),
-    Subject("token", "service/auth/backend_services.py", (_SMART + "test_token.py", _SMART + "test_replay.py")),
+    Subject(
+        "token",
+        "service/auth/backend_services.py",
+        (_SMART + "test_token_edges.py", _SMART + "test_token.py", _SMART + "test_replay.py"),
+    ),
 )
