@@ -129,10 +129,9 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "authenticate_client: await credentials.client_by_id(server.store, issuer) if CLIENT_ID.fullmatch(issuer) else "
         "None -> await credentials.client_by_id(server.store, issuer) if True else None": _NO_CLIENT,
         "authenticate_client: CLIENT_ID.fullmatch(issuer) -> CLIENT_ID.match(issuer)": _NO_CLIENT,
-        "authenticate_client: 'jti' -> 'jtiXX'": "Any word keeps these keys apart from others, if it is always the same.",
+        "authenticate_client: 'jti' -> 'jtiXX'": "Any word that is always the same keeps these keys from others.",
         "claimed_client: '' -> 'XX' #2": "Neither is a JWT.",
-        "_check_organization: body is not None and orjson.loads(body).get('active') is False without body is not None": (
-            "A head without a body is a deleted one, which the first part has answered."
-        ),
+        "_check_organization: body is not None and orjson.loads(body).get('active') is False "
+        "without body is not None": ("A head without a body is a deleted one, which the first part has answered."),
     },
 }
