@@ -124,4 +124,5 @@ def _check_history(versions: list[dict[str, Any]]) -> None:
         assert row is None or "reason" not in row.needs or new["statusReason"]["text"]
         assert row is None or "output" not in row.needs or new["output"]
         assert old.get("owner") in (None, new.get("owner"))
-        assert (new.get("owner") is None) == (new["status"] in ("requested", "cancelled") and not old.get("owner"))
+        nobodys = new["status"] in ("requested", "cancelled", "entered-in-error") and not old.get("owner")
+        assert (new.get("owner") is None) == nobodys
