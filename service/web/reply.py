@@ -196,9 +196,18 @@ async def answer(request: Request) -> Response:
     given = Answer(action, _words(form.get(f"words-{action.group}", "")), form.get("on", ""))
     if problem := _missing(request, link, given):
         return await _referral(request, link, problem=problem, status=422, typed=given.words)
+    try:
+        return await _written(request, link, given, int(version))
+    except Plain as odd:
+        if odd.kind == "declined" and action.to != "rejected":  # by another, while this one meant to take it
+            raise Plain("declined", 409) from odd
+        raise
+
+
+async def _written(request: Request, link: Opened, given: Answer, version: int) -> Response:
     ctx = link.context(request)
     task, standing, asked, _member = await look(ctx, link)
-    if standing != int(version) or str(task.get("status")) not in action.at:
+    if standing != version or str(task.get("status")) not in given.action.at:
         return await _referral(request, link, problem="changed", status=409)
     try:
         await answered(ctx, task, standing, asked, given, shared_of(request).settings.time_zone)
@@ -208,7 +217,7 @@ async def answer(request: Request) -> Response:
         if error.category in (Category.RULE, Category.FORBIDDEN):
             return await _referral(request, link, problem="refused", status=422)
         raise
-    return _to(request, link, done=action.code)
+    return _to(request, link, done=given.action.code)
 
 
 def _missing(request: Request, link: Opened, given: Answer) -> str:

@@ -22,7 +22,17 @@ async def test_two_people_at_once(desk: Desk) -> None:
     answers = await asyncio.gather(first.press(page, "Accept"), second.press(page, "No free place now"))
     assert sorted(a.status_code for a in answers) == [303, 409]
     [loser] = [a for a in answers if a.status_code == 409]
-    assert "somebody else answered meanwhile" in text_of(loser)
+    assert "somebody else answered meanwhile" in text_of(loser) or "declined this referral" in text_of(loser)
+
+
+async def test_who_takes_it_after_another_declined_is_told_that_nothing_came_of_it(desk: Desk) -> None:
+    first, page = await desk.inside()
+    second = desk.browser()
+    second.cookies.update(first.cookies)
+    await second.press(page, "No free place now")
+    late, again = await first.press(page, "Accept"), await first.press(page, "No free place now")
+    assert (late.status_code, again.status_code) == (409, 200)
+    assert "You declined this referral" in text_of(late) and "You declined this referral" in text_of(again)
 
 
 async def test_back_button_and_second_tap(desk: Desk) -> None:
