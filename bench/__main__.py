@@ -175,8 +175,7 @@ def measure(name: str, counts: Counts, parts: set[str], only: str) -> list[Row]:
         if "adt" in parts:
             rows += adt.a_message(counts.rounds)
             rows += adt.acknowledged(county, url, folder, server_of, seconds=min(counts.seconds, 5.0))
-            with service(url, folder) as server:
-                rows += adt.receipt_to_alert(county, server, url, server_of, seconds=counts.adt_s)
+            rows += adt.receipt_to_alert(county, url, folder, server_of, seconds=counts.adt_s)
         if "drain" in parts:
             for sources in (8, 1):
                 rows.append(messages.drained(county, url, folder, server_of, total=counts.drain, sources=sources))

@@ -14,7 +14,9 @@ from urllib.parse import urlsplit
 import asyncpg
 import psutil
 
-from bench.county import County, admission
+from bench.county import LARGE, County, admission
+from bench.deliveries import _shaken, _subscribe
+from bench.deliveries import _wait as _until
 from bench.processes import Server, _connects, _started, _wait, begin, cpu_us, drive, end, service
 from bench.results import Row
 from mappers.hl7v2.message import parse
@@ -25,6 +27,8 @@ from service.workflow.message_reading import read
 from service.workflow.stay_events import StoredEvent
 from service.workflow.stays import reduce
 from tests.postgres_server import free_port
+from tests.scenarios.notify.receiving import Receiver, receiver
+from tests.service.world import access_token
 
 FIRST, RATE, STEP, LAG_MS = 6_000_000, 50, 1.5, 1_000.0
 """First message number; messages a second to begin with, how much faster each step is, what a held rate keeps."""
@@ -32,6 +36,7 @@ ANN = {"cin": "91000001A", "mrn": "M1", "family": "Roe", "given": "Ann", "birth_
 BEA = {**ANN, "cin": "91000002B", "mrn": "M2", "given": "Bea"}
 HOSPITALS = ({"name": "East", "facility": "EAST"}, {"name": "West", "facility": "WEST"})
 END_US = 1_772_568_000_000_000
+TOPIC = "https://enlace.example.org/fhir/SubscriptionTopic/care-transition"
 
 
 def a_message(rounds: int = 5) -> list[Row]:
@@ -138,28 +143,50 @@ async def _forget(url: str) -> None:
 
 
 def receipt_to_alert(
-    county: County, server: Server, url: str, database: psutil.Process | None, *, seconds: float, rate: float = RATE
+    county: County, url: str, folder: Path, database: psutil.Process | None, *, seconds: float, rate: float = RATE
 ) -> list[Row]:
-    """From the receipt to the decision in whose commit the alert is, at 50/s, then faster until it is not held."""
-    rows, number = [], FIRST * 2
-    while True:
-        total = int(rate * seconds)
-        row = _at_rate(county, server, url, database, rate, seconds, number)
-        number += total
-        rows.append(row)
-        if not row.reached or rate > 2000:
-            break
-        rate *= STEP
-    held = [row for row in rows if row.reached]
+    """From the receipt to the decision in whose commit the alert is, and to the rest-hook of the member's provider.
+
+    At 50/s, then faster until it is not held.
+    """
+    pairs, number = [], FIRST * 2
+    token = asyncio.run(_token(url))
+    with receiver(folder, 1) as hooks, service(url, folder, ENLACE_EGRESS_ALLOW=hooks.address(0)) as server:
+        _subscribe(f"http://127.0.0.1:{server.port}/fhir", token, hooks.endpoint(0, "/stays"), None, TOPIC)
+        _until(lambda: _shaken(hooks) >= 1, "handshake")
+        while True:
+            pair = _at_rate(county, server, url, hooks, database, rate, seconds, number)
+            number += int(rate * seconds)
+            pairs.append(pair)
+            if not pair[0].reached or rate > 2000:
+                break
+            rate *= STEP
+    held = [pair for pair in pairs if pair[0].reached]
     if held:
-        held[-1].note = "the highest rate held"
-    rows[-1].reached = None  # a limit that was looked for, not a floor that was missed
-    return [rows[0], *held[-1:], rows[-1]] if len(rows) > 2 else rows
+        held[-1][0].note = "the highest rate held"
+    pairs[-1][0].reached = None  # a limit that was looked for, not a floor that was missed
+    return [row for pair in ([pairs[0], *held[-1:], pairs[-1]] if len(pairs) > 2 else pairs) for row in pair]
+
+
+async def _token(url: str) -> str:
+    store = await open_store(url)
+    try:
+        return await access_token(store, "ecm-provider", LARGE)
+    finally:
+        await store.close()
 
 
 def _at_rate(
-    county: County, server: Server, url: str, database: psutil.Process | None, rate: float, seconds: float, first: int
-) -> Row:
+    county: County,
+    server: Server,
+    url: str,
+    hooks: Receiver,
+    database: psutil.Process | None,
+    rate: float,
+    seconds: float,
+    first: int,
+) -> tuple[Row, Row]:
+    """(to the commit of the alert, to the rest-hook)"""
     now_us, total = time.time_ns() // 1000, int(rate * seconds)
     half = county.members // 2
     texts = [admission((first + n) % half, first + n, now_us).decode("latin-1") for n in range(total)]
@@ -167,30 +194,51 @@ def _at_rate(
     order = {"kind": "mllp", "host": "127.0.0.1", "port": server.mllp_port, "connections": 16, "rate": rate}
     sender = begin({**order, "seconds": seconds, "requests": texts})
     end(sender)
-    waits = asyncio.run(_waits(url, first, total))
-    row = Row(f"receipt to alert committed, {rate:.0f}/s for {seconds:.0f} s", len(waits) / seconds)
+    waits, stays = asyncio.run(_waits(url, first, total))
+    what = f"{rate:.0f}/s for {seconds:.0f} s"
+    row = _row(f"receipt to alert committed, {what}", waits, total, seconds)
+    told = _row(f"receipt to the provider's rest-hook, {what}", _told(hooks, stays), total, seconds)
     row.server_us = (server.cpu_us() - before) / total
     row.database_us = ((cpu_us(database) if database else 0.0) - database_before) / total
     row.floor = f"p99 < {LAG_MS:,.0f} ms"
+    row.reached = len(waits) == total and row.p99_ms is not None and row.p99_ms < LAG_MS
+    return row, told
+
+
+def _row(name: str, waits: Sequence[float], total: int, seconds: float) -> Row:
+    row = Row(
+        name, len(waits) / seconds, note="" if len(waits) == total else f"{total - len(waits)} of {total} missing"
+    )
     if waits:
         row.p50_ms, row.p99_ms = waits[len(waits) // 2] / 1000, waits[int(len(waits) * 0.99)] / 1000
-    row.reached = len(waits) == total and row.p99_ms is not None and row.p99_ms < LAG_MS
-    row.note = "" if len(waits) == total else f"{total - len(waits)} of {total} not decided"
     return row
 
 
-async def _waits(url: str, first: int, total: int) -> Sequence[int]:
-    """Microseconds that each message waited, sorted, once none waits or after 30 s."""
+def _told(hooks: Receiver, stays: dict[str, int]) -> list[float]:
+    """Microseconds from the receipt of each stay's message to the first notification of it, sorted; waits for them."""
+    until, found = time.monotonic() + 30, dict[str, float]()
+    while len(found) < len(stays) and time.monotonic() < until:
+        time.sleep(0.5)
+        for one in hooks.arrivals():
+            for _, focus in one.events:
+                if (stay := focus.rsplit("/", 1)[-1]) in stays:
+                    found.setdefault(stay, one.at * 1_000_000 - stays[stay])
+    return sorted(found.values())
+
+
+async def _waits(url: str, first: int, total: int) -> tuple[list[int], dict[str, int]]:
+    """(microseconds that each message waited, sorted; stay -> when it was received), once none waits or after 30 s."""
     store = await open_store(url)
     try:
         names, until = (f"B{first}", f"B{first + total}"), time.monotonic() + 30
         sql = (
-            "SELECT handled_us - received_us FROM inbox WHERE state = 'applied' AND control_id >= ? AND control_id < ?"
+            "SELECT handled_us - received_us, stay, received_us FROM inbox "
+            "WHERE state = 'applied' AND control_id >= ? AND control_id < ? ORDER BY 1"
         )
         while True:
-            rows = await store.fetch(sql + " ORDER BY 1", names)
+            rows = await store.fetch(sql, names)
             if len(rows) >= total or time.monotonic() > until:
-                return [int(row[0]) for row in rows]
+                return [int(row[0]) for row in rows], {str(row[1]): int(row[2]) for row in rows}
             await asyncio.sleep(0.5)
     finally:
         await store.close()

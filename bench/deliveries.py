@@ -63,13 +63,13 @@ async def _tokens(url: str, count: int) -> list[str]:
         await store.close()
 
 
-def _subscribe(base: str, token: str, endpoint: str, member: int | None) -> str:
+def _subscribe(base: str, token: str, endpoint: str, member: int | None, topic: str = TOPIC) -> str:
     """member: of whose Tasks it hears; None: of all."""
     body: dict[str, Any] = {
         "resourceType": "Subscription",
         "status": "requested",
         "reason": "bench",
-        "criteria": TOPIC,
+        "criteria": topic,
         "channel": {
             "type": "rest-hook",
             "endpoint": endpoint,
