@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from fhir_profiles import Resource
+from mappers.hsds.elements import ACCESSIBLE_URL
 from tests.service.search.samples import examples
 
 META = {
@@ -82,7 +83,8 @@ ADDED: dict[str, list[dict[str, Any]]] = {
                 "code": "O",
                 "display": "Occupied",
             },
-        }
+        },
+        {"extension": [{"url": ACCESSIBLE_URL, "valueCodeableConcept": concept("ramp", "A ramp")}]},
     ],
     "HealthcareService": [
         {"characteristic": [concept("wheelchair", "Wheelchair access")], "endpoint": [to("Endpoint/e1")]}
