@@ -30,8 +30,8 @@ from tests.postgres_server import free_port
 from tests.scenarios.notify.receiving import Receiver, receiver
 from tests.service.world import access_token
 
-FIRST, RATE, STEP, LAG_MS = 6_000_000, 50, 1.5, 1_000.0
-"""First message number; messages a second to begin with, how much faster each step is, what a held rate keeps."""
+FIRST, RATE, STEP, LAG_MS, SLOWEST, FASTEST = 6_000_000, 50, 1.5, 1_000.0, 5, 2_000
+"""First message number; messages a second to begin with, a step up, what a held rate keeps, least and most."""
 ANN = {"cin": "91000001A", "mrn": "M1", "family": "Roe", "given": "Ann", "birth_date": "1980-05-17", "sex": "F"}
 BEA = {**ANN, "cin": "91000002B", "mrn": "M2", "given": "Bea"}
 HOSPITALS = ({"name": "East", "facility": "EAST"}, {"name": "West", "facility": "WEST"})
@@ -147,25 +147,38 @@ def receipt_to_alert(
 ) -> list[Row]:
     """From the receipt to the decision in whose commit the alert is, and to the rest-hook of the member's provider.
 
-    At 50/s, then faster until it is not held.
+    At 50/s, then faster until it is not held; where 50/s is not, slower until it is.
     """
-    pairs, number = [], FIRST * 2
+    pairs, number = list[tuple[Row, Row]](), FIRST * 2
     token = asyncio.run(_token(url))
     with receiver(folder, 1) as hooks, service(url, folder, ENLACE_EGRESS_ALLOW=hooks.address(0)) as server:
         _subscribe(f"http://127.0.0.1:{server.port}/fhir", token, hooks.endpoint(0, "/stays"), None, TOPIC)
         _until(lambda: _shaken(hooks) >= 1, "handshake")
-        while True:
-            pair = _at_rate(county, server, url, hooks, database, rate, seconds, number)
+        while SLOWEST <= rate <= FASTEST:
+            pairs.append(_at_rate(county, server, url, hooks, database, rate, seconds, number))
             number += int(rate * seconds)
-            pairs.append(pair)
-            if not pair[0].reached or rate > 2000:
+            if pairs[-1][0].reached != pairs[0][0].reached:
                 break
-            rate *= STEP
+            asyncio.run(_settled(url))
+            rate *= STEP if pairs[0][0].reached else 0.5
     held = [pair for pair in pairs if pair[0].reached]
     if held:
         held[-1][0].note = "the highest rate held"
-    pairs[-1][0].reached = None  # a limit that was looked for, not a floor that was missed
-    return [row for pair in ([pairs[0], *held[-1:], pairs[-1]] if len(pairs) > 2 else pairs) for row in pair]
+    if pairs[0][0].reached:
+        pairs[-1][0].reached = None  # a limit that was looked for, not a floor that was missed
+    shown = [pair for pair in pairs if pair in (pairs[0], pairs[-1], *held[-1:])]
+    return [row for pair in shown for row in pair]
+
+
+async def _settled(url: str) -> None:
+    """Until nothing of the rate before waits any more."""
+    store = await open_store(url)
+    try:
+        until = time.monotonic() + 180
+        while await store.fetch("SELECT 1 FROM inbox WHERE state = 'stored' LIMIT 1") and time.monotonic() < until:
+            await asyncio.sleep(0.5)
+    finally:
+        await store.close()
 
 
 async def _token(url: str) -> str:
