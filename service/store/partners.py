@@ -46,6 +46,7 @@ class Partner:
     tries: int = 0
     lease_us: int = 0
     lease: int = 0
+    key_id: str = ""
 
 
 @dataclass(frozen=True)

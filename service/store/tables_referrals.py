@@ -82,6 +82,8 @@ class ReferralPartner(SQLModel, table=True):
     base_url: str = text()
     client_id: str = text()
     token_url: str = text()
+    key_id: str = text()
+    """Read by nothing since 0008; stays while a version that reads it may serve beside this one."""
     scopes: str = text()
     direction: str = text()
     every_s: int = int8()
@@ -91,14 +93,14 @@ class ReferralPartner(SQLModel, table=True):
     failing_since_us: int | None = int8(nullable=True)
     error: str = text()
     owner_there: str = text()
-    notices: str = text()
     due_us: int = int8()
-    told_us: int = int8()
-    hinted_us: int = int8()
     retry_us: int = int8()
     tries: int = int8()
     lease_us: int = int8()
     lease: int = int8()
+    notices: str = text(server_default="auto")
+    told_us: int = int8(server_default="0")
+    hinted_us: int = int8(server_default="0")
 
 
 class PartnerNotice(SQLModel, table=True):

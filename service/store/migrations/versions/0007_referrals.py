@@ -32,8 +32,6 @@ def upgrade() -> None:
     _partners()
     _links()
     _services()
-    # What `enlace timers measure` is taken of: referrals have four clocks each.
-    op.create_index("timer_kind", "timer", ["kind", "start_us"])
 
 
 def _facts() -> None:
@@ -86,6 +84,7 @@ def _partners() -> None:
             "base_url": TEXT,
             "client_id": TEXT,
             "token_url": TEXT,
+            "key_id": TEXT,
             "scopes": TEXT,
             "direction": TEXT,
             "every_s": INT8,
@@ -95,10 +94,7 @@ def _partners() -> None:
             "failing_since_us": INT8,
             "error": TEXT,
             "owner_there": TEXT,
-            "notices": TEXT,
             "due_us": INT8,
-            "told_us": INT8,
-            "hinted_us": INT8,
             "retry_us": INT8,
             "tries": INT8,
             "lease_us": INT8,
@@ -106,21 +102,6 @@ def _partners() -> None:
         },
         "failing_since_us",
     )
-    _table(
-        "partner_notice",
-        ("partner",),
-        {
-            "partner": TEXT,
-            "token": TEXT,
-            "remote": TEXT,
-            "status": TEXT,
-            "since_us": INT8,
-            "error": TEXT,
-            "tries": INT8,
-            "due_us": INT8,
-        },
-    )
-    op.create_index("partner_notice_token", "partner_notice", ["token"])
     _table(
         "partner_referral",
         ("task",),

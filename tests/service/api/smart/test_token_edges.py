@@ -6,7 +6,7 @@ import pytest
 from service.auth import scopes
 from service.auth.assertions import SKEW_S
 from service.auth.backend_services import AuthServer, authenticate_client, claimed_client
-from service.caller import Caller
+from service.caller import Caller, Role
 from service.store.change import Change, Statement
 from service.store.engine import Store
 from tests.service.api.smart.oauth import BASE, SECOND, audit, form
@@ -100,5 +100,5 @@ def test_who_claims_to_ask(sent: dict[str, str], claimed: str) -> None:
 async def test_what_nobody_configured_is_the_careful_choice(store: Store) -> None:
     server = AuthServer(store, BASE)
     assert server.env == "production"
-    caller = Caller(client_id=CLIENT, organization="Organization/ecm-1", role=None)  # type: ignore[call-arg, arg-type]
+    caller = Caller(CLIENT, Role.ECM_PROVIDER, "Organization/ecm-1")
     assert await server.sees(caller, "Patient/a") is False
