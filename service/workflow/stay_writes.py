@@ -93,7 +93,8 @@ async def retire(ctx: Context, change: Change, writing: Writing, was: Picture | 
     foreign = why != "renumbered"
     if current is not None and current[0].get("status") != "entered-in-error":
         kept = {name: value for name, value in current[0].items() if not foreign or name in OF_NOBODY}
-        kept["type"] = kept["type"][:1] if foreign else kept["type"]  # ours; behind it the hospital's (PV1-4)
+        if foreign:
+            kept["type"] = kept["type"][:1]  # ours; behind it the hospital's (PV1-4)
         change.writes.append(ctx.write({**kept, "status": "entered-in-error"}, current[1]))
         _audit(ctx, change, writing)
     if was is None:
