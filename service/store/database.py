@@ -29,8 +29,11 @@ class Full(Unavailable):
 class Database(Protocol):
     name: str
 
-    async def fetch(self, sql: str, params: tuple[Any, ...] = (), *, heavy: bool = False) -> list[Row]:
-        """A SELECT with `?` placeholders. heavy: may take long, must not hold up point reads."""
+    async def fetch(
+        self, sql: str, params: tuple[Any, ...] = (), *, heavy: bool = False, varying: bool = False
+    ) -> list[Row]:
+        """A SELECT with `?` placeholders. heavy: may take long, must not hold up point reads. varying: the best plan
+        depends on the values; of others PostgreSQL keeps one."""
         ...
 
     async def commit(self, change: Change) -> Outcome:

@@ -50,9 +50,11 @@ class Store:
         self.lost = asyncio.Event()
         """Set when the slot lease was lost: the process must stop writing and exit."""
 
-    async def fetch(self, sql: str, params: tuple[Any, ...] = (), *, heavy: bool = False) -> list[Row]:
-        """A SELECT with `?` placeholders, of a file in service/store."""
-        return await self.db.fetch(sql, params, heavy=heavy)
+    async def fetch(
+        self, sql: str, params: tuple[Any, ...] = (), *, heavy: bool = False, varying: bool = False
+    ) -> list[Row]:
+        """A SELECT with `?` placeholders, of a file in service/store; see database.Database."""
+        return await self.db.fetch(sql, params, heavy=heavy, varying=varying)
 
     def reading(self, restriction: Restriction) -> "Store":
         """Where this caller's data is read: as the reader role, under row-level security, where there is one."""
@@ -130,7 +132,9 @@ class _Reading:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def fetch(self, sql: str, params: tuple[Any, ...] = (), *, heavy: bool = False) -> list[Row]:
+    async def fetch(
+        self, sql: str, params: tuple[Any, ...] = (), *, heavy: bool = False, varying: bool = False
+    ) -> list[Row]:
         return await self._reader.fetch(sql, params, self._restriction)
 
 

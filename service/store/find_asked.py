@@ -64,4 +64,4 @@ class Asked:
         """heavy: off the event loop on SQLite. Raises TooCostly."""
         if len(params) > MAX_VALUES or time.monotonic() > self.spent.until_s:
             raise TooCostly
-        return await self.store.reading(self.restriction).fetch(sql, tuple(params), heavy=heavy)
+        return await self.store.reading(self.restriction).fetch(sql, tuple(params), heavy=heavy, varying=True)

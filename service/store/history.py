@@ -179,7 +179,7 @@ async def _rows(
     condition, params = join(*conditions, _range(asked, "v"), _current_at(asked))
     order = f"{'v.version' if asked.key else 'v.vid'} {'ASC' if asked.up else 'DESC'}"
     sql = f"{with_[0]}SELECT {_COLUMNS} FROM {source} WHERE {condition} ORDER BY {order} LIMIT ?"
-    rows = await store.fetch(sql, (*with_[1], *params, asked.limit), heavy=not asked.key)
+    rows = await store.fetch(sql, (*with_[1], *params, asked.limit), heavy=not asked.key, varying=True)
     return [_found(row) for row in rows]
 
 

@@ -56,7 +56,7 @@ async def newest(
             conditions.append("i.id < ?")
             params.append(before.id)
     sql = f"SELECT {_what(raw)} FROM inbox i WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?"
-    return _messages(await store.fetch(sql, (*params, limit)))
+    return _messages(await store.fetch(sql, (*params, limit), varying=True))
 
 
 async def by_control_id(store: Store, control_id: str, limit: int, *, raw: bool) -> list[Message]:
@@ -117,10 +117,10 @@ async def _led(
         f"WHERE {' AND '.join(conditions)} ORDER BY i.id DESC LIMIT ?"
     )
     asked = (*params, within.look, *others, *filter(None, (within.state, within.source)), within.limit)
-    rows = [Received(*row) for row in await store.fetch(sql, asked)]
+    rows = [Received(*row) for row in await store.fetch(sql, asked, varying=True)]
     if len(rows) == within.limit:
         return rows, None
-    edge = await store.fetch(f"{ordered} LIMIT 2 OFFSET ?", (*params, within.look - 1))
+    edge = await store.fetch(f"{ordered} LIMIT 2 OFFSET ?", (*params, within.look - 1), varying=True)
     return rows, edge[0][0] if len(edge) == 2 else None
 
 
@@ -138,7 +138,7 @@ async def without_terms(store: Store, after: int, since_us: int, until_us: int, 
         f"SELECT {_what(True)} FROM inbox i WHERE i.id > ? AND i.id >= ? AND i.id < ? "
         "AND NOT EXISTS (SELECT 1 FROM inbox_term t WHERE t.inbox_id = i.id) ORDER BY i.id DESC LIMIT ?"
     )
-    return _messages(await store.fetch(sql, (after, vid_at(since_us), vid_at(until_us), limit)))
+    return _messages(await store.fetch(sql, (after, vid_at(since_us), vid_at(until_us), limit), varying=True))
 
 
 async def reusing(store: Store, ids: Sequence[int]) -> set[int]:

@@ -17,7 +17,8 @@ from service.store.commit import group
 from service.store.database import WRITER, Row, Unavailable
 from service.store.dialect import columns, dollars, pg_insert
 from service.store.postgresql_faults import Fault, as_unavailable, fault_of, pause_s
-from service.store.postgresql_pool import SETTINGS, Pool, rows_of
+from service.store.postgresql_pool import POINTS, SEARCHES, SETTINGS, STATEMENTS, Pool, for_values, rows_of
+from service.store.postgresql_reach import Reach
 from service.store.slots import HEAD, Slot
 from service.store.space import grows
 from service.store.steps import Collision, DeleteIn, DeletePairs, FetchIn, Insert, Outcome, Run, Step
@@ -46,7 +47,9 @@ class Postgresql:
 
     def __init__(self, url: str):
         self._url = url
-        self._pool = Pool(url)
+        self._reach = Reach(url)
+        self._points = Pool(url, self._reach, POINTS, SETTINGS)
+        self._searches = Pool(url, self._reach, SEARCHES, for_values())
         self._waiting = Waiting()
         self._former: Former | None = None
         self._listeners: list[Callable[[], None]] = []
@@ -55,7 +58,8 @@ class Postgresql:
 
     async def open(self) -> None:
         """Raises Unavailable: a sentence with the remedy."""
-        await self._pool.open()
+        await self._points.open()
+        await self._searches.open()
 
     async def start(self, keys: Keys, slot: Slot, now_us: Callable[[], int]) -> None:
         self._keys, self._slot, self._now = keys, slot, now_us
@@ -63,8 +67,11 @@ class Postgresql:
 
     # reads
 
-    async def fetch(self, sql: str, params: tuple[Any, ...] = (), *, heavy: bool = False) -> list[Row]:
-        return await self._pool.run(dollars(sql), params, repeatable=True)
+    async def fetch(
+        self, sql: str, params: tuple[Any, ...] = (), *, heavy: bool = False, varying: bool = False
+    ) -> list[Row]:
+        pool = self._searches if heavy or varying else self._points
+        return await pool.run(dollars(sql), params, repeatable=True)
 
     # writes
 
@@ -72,7 +79,7 @@ class Postgresql:
         return await self._waiting.put(change)
 
     async def execute(self, sql: str, params: tuple[Any, ...] = ()) -> list[Row]:
-        return await self._pool.run(dollars(sql), params, repeatable=False)
+        return await self._points.run(dollars(sql), params, repeatable=False)
 
     async def _expire_forever(self) -> None:
         while True:
@@ -112,7 +119,7 @@ class Postgresql:
             # Whether the commit happened is unknown: the caller hears 503; a retry is safe by version or claim.
             good, self._waiting.away = False, True
             fail(batch, Unavailable(type(error).__name__))
-            self._pool.suspect(error, still=time.monotonic() - began >= GROUP_S)
+            self._reach.suspect(error, still=time.monotonic() - began >= GROUP_S)
         finally:
             cut.cancel()
         for listener in self._listeners:
@@ -132,13 +139,15 @@ class Postgresql:
             except Exception as error:
                 self._waiting.away = True
                 if fault_of(error) is not Fault.BUSY:
-                    self._pool.suspect(error)
+                    self._reach.suspect(error)
             await asyncio.sleep(pause_s(time.monotonic() - since))
 
     async def _connect(self) -> Connection:
         """After a lost connection nobody knows what was committed: the audit chain goes on from what is stored."""
         settings = {**SETTINGS, "application_name": WRITER}
-        con = await asyncpg.connect(self._url, server_settings=settings, timeout=CONNECT_S)
+        con = await asyncpg.connect(
+            self._url, server_settings=settings, timeout=CONNECT_S, statement_cache_size=STATEMENTS
+        )
         cut = asyncio.get_running_loop().call_later(GROUP_S, con.terminate)
         try:
             if self._former is not None:
@@ -257,7 +266,8 @@ class Postgresql:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._pool.close()
+        self._reach.close()
+        await asyncio.gather(self._points.close(), self._searches.close())
 
 
 async def _watch(con: Connection) -> None:

@@ -1,7 +1,6 @@
-"""Connections for single statements on PostgreSQL, and whether the server can be reached at all.
+"""Connections for single statements on PostgreSQL.
 
-No statement waits longer than CUT_S, whatever the server or the network does; while the server is away nothing is sent
-and a probe looks for it.
+No statement waits longer than CUT_S, whatever the server or the network does; while the server is away nothing is sent.
 """
 
 import asyncio
@@ -11,21 +10,26 @@ from typing import Any, cast
 
 import asyncpg
 
-from service.log_events import STORE_AWAY, STORE_BACK, log, where
 from service.store.database import Row, TooCostly, Unavailable
-from service.store.postgresql_faults import Fault, as_unavailable, fault_of, pause_s
+from service.store.postgresql_faults import Fault, as_unavailable, fault_of
+from service.store.postgresql_reach import Reach
 
-SIZE = 8
+POINTS, SEARCHES = 6, 4
+"""Connections of a process for statements whose plan is kept, and for those planned for their values."""
+STATEMENTS = 300
+"""Prepared ones that a connection keeps: a worker runs some 150 different ones."""
 ACQUIRE_S = 3.0
 TICK_S = 0.25
 CUT_S = 6.0
 """Longer than statement_timeout: a server that is there answers before. Then the connection is given up."""
-PROBE_S = 2.0
+IDLE_S = 60.0
+"""So long is a connection kept at hand that nobody uses."""
 RETRY_S = 1.0
 """A read whose connection died within this time is sent once more, as often as there may be dead ones in the pool."""
 
 SETTINGS = {
-    "plan_cache_mode": "force_custom_plan",  # generic plans were measured ten times slower (stack.md 3)
+    "plan_cache_mode": "force_generic_plan",  # planning a read by key costs more than the read
+    "enable_seqscan": "off",  # a kept plan was made when the table was small, and serves on while it grows
     "statement_timeout": "5000",
     "lock_timeout": "4000",
     "idle_in_transaction_session_timeout": "10000",
@@ -34,25 +38,37 @@ SETTINGS = {
 }
 
 
-class Pool:
-    """Statements that need no transaction of their own."""
+def for_values() -> dict[str, str]:
+    """SETTINGS of a session whose statements are planned each time: kept plans of searches were measured ten times
+    slower (stack.md 3)."""
+    return {**SETTINGS, "plan_cache_mode": "force_custom_plan", "enable_seqscan": "on"}
 
-    def __init__(self, url: str):
-        self._url = url
-        self.away = False
-        """The last probe did not reach the server."""
-        self._probing: asyncio.Task[None] | None = None
+
+class Pool:
+    """Statements that need no transaction of their own, on `size` connections at most. settings: of each session."""
+
+    def __init__(self, url: str, reach: Reach, size: int, settings: dict[str, str]):
+        self._url, self._reach, self._size, self._settings = url, reach, size, settings
         self._cutting: asyncio.Task[None] | None = None
         self._running: dict[int, tuple[Any, float]] = {}
         """Connections that carry a statement, and since when."""
-        self._wanted = 0
+        self._free: list[tuple[Any, float]] = []
+        """Kept at hand, and since when, the last used last: lending one from asyncpg's pool and giving it back costs
+        as much as a statement."""
+        self._turns = asyncio.Semaphore(size)
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def open(self) -> None:
         """Raises Unavailable: a sentence with the remedy."""
         try:
             self._pool = await asyncpg.create_pool(
-                self._url, min_size=1, max_size=SIZE, server_settings=SETTINGS, reset=_no_reset, timeout=ACQUIRE_S
+                self._url,
+                min_size=1,
+                max_size=self._size,
+                server_settings=self._settings,
+                reset=_no_reset,
+                timeout=ACQUIRE_S,
+                statement_cache_size=STATEMENTS,
             )
         except Exception as error:
             if fault_of(error) is None:
@@ -66,8 +82,8 @@ class Pool:
     async def run(self, sql: str, params: tuple[Any, ...], *, repeatable: bool) -> list[Row]:
         """One statement. repeatable: a read, which is sent again where its connection was found dead."""
         began = time.monotonic()
-        for more in range(SIZE if repeatable else 0, -1, -1):
-            if self.away:
+        for more in range(self._size if repeatable else 0, -1, -1):
+            if self._reach.away:
                 raise Unavailable("the database is away")
             try:
                 return await self._once(sql, params)
@@ -79,28 +95,36 @@ class Pool:
                     raise TooCostly from error
                 if fault is Fault.LOST:
                     took_s = time.monotonic() - began
-                    self.suspect(error, still=took_s >= CUT_S)
+                    self._reach.suspect(error, still=took_s >= CUT_S)
                     if more and took_s < RETRY_S:
                         continue
                 raise as_unavailable(error, fault) from error
         raise Unavailable("the database is away")
 
     async def _once(self, sql: str, params: tuple[Any, ...]) -> list[Row]:
-        assert self._pool is not None
-        self._wanted += 1
+        if self._turns.locked():
+            async with asyncio.timeout(ACQUIRE_S):
+                await self._turns.acquire()
+        else:  # a connection is at hand, or made within ACQUIRE_S
+            await self._turns.acquire()
         try:
-            if self._wanted <= SIZE:  # one is free, or made within ACQUIRE_S
-                con = await self._pool.acquire()
-            else:
-                async with asyncio.timeout(ACQUIRE_S):
-                    con = await self._pool.acquire()
-            return await self._on(con, sql, params)
+            return await self._on(await self._lent(), sql, params)
         finally:
-            self._wanted -= 1
+            self._turns.release()
+
+    async def _lent(self) -> Any:
+        assert self._pool is not None
+        while self._free:
+            con, _ = self._free.pop()
+            if not con.is_closed():
+                return con
+            await self._pool.release(con)
+        return await self._pool.acquire()
 
     async def _on(self, con: Any, sql: str, params: tuple[Any, ...]) -> list[Row]:
         assert self._pool is not None
-        self._running[id(con)] = (con, time.monotonic())
+        now = time.monotonic()
+        self._running[id(con)] = (con, now)
         try:
             return rows_of(await con.fetch(sql, *params))
         except BaseException as error:
@@ -111,54 +135,33 @@ class Pool:
             raise
         finally:
             del self._running[id(con)]
-            await self._pool.release(con)
+            if con.is_closed():
+                await self._pool.release(con)
+            else:
+                self._free.append((con, now))
 
     async def _cut_forever(self) -> None:
         """asyncpg's own timeout asks the server to cancel, and waits for a server that may be frozen."""
+        assert self._pool is not None
         while True:
             await asyncio.sleep(TICK_S)
-            late = time.monotonic() - CUT_S
+            now = time.monotonic()
             for con, since in list(self._running.values()):
-                if since < late:
+                if since < now - CUT_S:
                     _end(con)
-
-    def suspect(self, error: Exception, *, still: bool = False) -> None:
-        """A connection was lost: find out whether the server is there. still: it answers nothing, so nobody waits."""
-        if still:
-            self._gone(error)
-        if self._probing is None or self._probing.done():
-            self._probing = asyncio.get_running_loop().create_task(self._probe())
-
-    async def _probe(self) -> None:
-        since = time.monotonic()
-        while True:
-            try:
-                con = await asyncpg.connect(self._url, timeout=PROBE_S)
-                with contextlib.suppress(Exception):
-                    await con.close(timeout=PROBE_S)
-                break
-            except Exception as error:
-                if fault_of(error) is Fault.BUSY:
-                    break  # it is there, and says that it has no connection to spare
-                self._gone(error)
-            await asyncio.sleep(pause_s(time.monotonic() - since))
-        if self.away:
-            self.away = False
-            log(STORE_BACK, ms=int((time.monotonic() - since) * 1000))
-
-    def _gone(self, error: Exception) -> None:
-        if not self.away:
-            self.away = True
-            log(STORE_AWAY, **where(error))
+            while self._free and self._free[0][1] < now - IDLE_S:  # asyncpg closes it after a while
+                await self._pool.release(self._free.pop(0)[0])
 
     async def close(self) -> None:
-        for task in (self._probing, self._cutting):
-            if task:
-                task.cancel()
+        if self._cutting:
+            self._cutting.cancel()
         if self._pool is None:
             return
         try:
-            await asyncio.wait_for(self._pool.close(), 2)
+            async with asyncio.timeout(2):
+                while self._free:
+                    await self._pool.release(self._free.pop()[0])
+                await self._pool.close()
         except Exception:  # a server that does not answer hears no farewell
             self._pool.terminate()
 

@@ -15,7 +15,7 @@ from service.search.restriction import Restriction
 from service.store.database import Row, TooCostly, Unavailable
 from service.store.dialect import dollars
 from service.store.postgresql_faults import Fault, as_unavailable, fault_of
-from service.store.postgresql_pool import SETTINGS, SIZE, rows_of
+from service.store.postgresql_pool import SEARCHES, for_values, rows_of
 from service.store.row_security import SET, rights, statements
 
 ACQUIRE_S = 3.0
@@ -31,9 +31,9 @@ class Reader:
         self._held: WeakKeyDictionary[Any, tuple[str, ...]] = WeakKeyDictionary()
 
     async def open(self) -> None:
-        settings = {**SETTINGS, "default_transaction_read_only": "on"}
+        settings = {**for_values(), "default_transaction_read_only": "on"}
         self._pool = await asyncpg.create_pool(
-            self._url, min_size=1, max_size=SIZE, server_settings=settings, reset=_no_reset, timeout=ACQUIRE_S
+            self._url, min_size=1, max_size=2 * SEARCHES, server_settings=settings, reset=_no_reset, timeout=ACQUIRE_S
         )
 
     async def fetch(

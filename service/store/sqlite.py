@@ -94,7 +94,9 @@ class Sqlite:
 
     # reads
 
-    async def fetch(self, sql: str, params: tuple[Any, ...] = (), *, heavy: bool = False) -> list[Row]:
+    async def fetch(
+        self, sql: str, params: tuple[Any, ...] = (), *, heavy: bool = False, varying: bool = False
+    ) -> list[Row]:
         if heavy:
             return await asyncio.to_thread(self._fetch_heavy, sql, params)
         return self._fetch(self._reader, sql, params)

@@ -12,7 +12,7 @@ import pytest
 from service.errors import Category, FhirError
 from service.search.criteria import Criteria, HasKey, HasString, Sort
 from service.search.restriction import EVERYTHING
-from service.store import find, find_asked, find_plan, postgresql_pool, sqlite
+from service.store import find, find_asked, find_plan, postgresql, postgresql_pool, sqlite
 from service.store.change import Change, Write
 from service.store.engine import Store, open_store
 from tests.service.store.oracle import Memory, filled
@@ -97,7 +97,7 @@ async def test_a_statement_that_takes_too_long_is_503_and_the_connection_goes_on
     await store.close()
     monkeypatch.setattr(sqlite, "DEADLINE_S", 0.0)
     monkeypatch.setitem(postgresql_pool.SETTINGS, "statement_timeout", "100")
-    monkeypatch.setattr(postgresql_pool, "SIZE", 1)
+    monkeypatch.setattr(postgresql, "SEARCHES", 1)
     store = await open_store(database_url)
     async with contextlib.AsyncExitStack() as held:
         held.push_async_callback(store.close)

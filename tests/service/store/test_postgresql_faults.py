@@ -122,7 +122,7 @@ async def test_a_read_survives_the_end_of_its_connection(away: Store, postgresql
 
 
 async def test_a_read_survives_a_pool_of_dead_connections(away: Store, postgresql_url: str) -> None:
-    await asyncio.gather(*(away.fetch("SELECT pg_sleep(0.1)") for _ in range(postgresql_pool.SIZE)))
+    await asyncio.gather(*(away.fetch("SELECT pg_sleep(0.1)") for _ in range(postgresql_pool.POINTS)))
     on_server(postgresql_url, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OTHERS}")
     reads = await asyncio.gather(*(away.fetch("SELECT count(*) FROM audit") for _ in range(3)))
     assert all(rows[0][0] >= 1 for rows in reads)
@@ -139,7 +139,7 @@ async def test_while_the_server_is_away_reads_fail_at_once_and_commits_wait(
 
     db: Any = away.db
     monkeypatch.setattr(asyncpg, "connect", refuse)
-    db._pool.suspect(ConnectionRefusedError(), still=True)
+    db._reach.suspect(ConnectionRefusedError(), still=True)
     _injected(monkeypatch, asyncpg.AdminShutdownError(""))
     with pytest.raises(Unavailable):
         await away.commit(Change(audit=[ROW]))
@@ -151,7 +151,7 @@ async def test_while_the_server_is_away_reads_fail_at_once_and_commits_wait(
     assert 2 <= len(refused) < 20, "tries again, but is not busy with it"
     monkeypatch.setattr(asyncpg, "connect", connect)
     assert isinstance(await asyncio.wait_for(waits, 5), Committed)
-    while db._pool.away:
+    while db._reach.away:
         await asyncio.sleep(0.02)
     assert await away.fetch("SELECT 1")
     assert await chain_holds(away)
