@@ -22,6 +22,7 @@ from service.store.postgresql_reach import Reach
 from service.store.slots import HEAD, Slot
 from service.store.space import grows
 from service.store.steps import Collision, DeleteIn, DeletePairs, FetchIn, Insert, Outcome, Run, Step
+from service.store.together import current
 from service.store.waiting import Item, Waiting, fail
 
 GROUP = 128
@@ -70,8 +71,11 @@ class Postgresql:
     async def fetch(
         self, sql: str, params: tuple[Any, ...] = (), *, heavy: bool = False, varying: bool = False
     ) -> list[Row]:
-        pool = self._searches if heavy or varying else self._points
-        return await pool.run(dollars(sql), params, repeatable=True)
+        if heavy or varying:
+            return await self._searches.run(dollars(sql), params, repeatable=True)
+        if (beside := current()) is not None and "$" not in sql:
+            return await beside.fetch(sql, params)
+        return await self._points.run(dollars(sql), params, repeatable=True)
 
     # writes
 

@@ -14,7 +14,6 @@ import orjson
 from service.search.clearance import DataKind, Rule
 from service.search.keys import edge
 from service.store.batches import Batch
-from service.store.dialect import dollars
 from service.store.engine import Store
 
 FOCUS = edge("Task", "focus")
@@ -115,7 +114,7 @@ def _joined(postgresql: bool, parts: tuple[str, ...]) -> str:
     sql = " UNION ALL ".join(parts)
     keys = "(SELECT unnest(?::int8[]))" if postgresql else "(SELECT value FROM json_each(?))"
     sql = sql.format(list=keys, six=_ZEROS[6], eight=_ZEROS[8])
-    return dollars(sql.replace(f"IN {keys}", "= ANY(?::int8[])")) if postgresql else sql
+    return sql.replace(f"IN {keys}", "= ANY(?::int8[])") if postgresql else sql
 
 
 async def _fetched(store: Store, several: Sequence[Asked]) -> RawFacts:

@@ -7,8 +7,9 @@ from typing import Any
 from service.search.restriction import Restriction
 from service.store.batches import Batch
 from service.store.credentials import TOKEN_SQL, TokenRow, as_token, token_row
-from service.store.dialect import dollars, marks
+from service.store.dialect import marks
 from service.store.engine import Store
+from service.store.together import current
 from service.store.visible import join, labels_cleared, visible
 
 _COLUMNS = "r.key, r.rtype, r.fhir_id, v.version, v.vid, r.deleted, v.body, r.patient, r.labels, r.source_org"
@@ -42,7 +43,7 @@ def _found(row: Sequence[Any]) -> Found:
 async def head(store: Store, rtype: str, fhir_id: str, restriction: Restriction) -> Found | None:
     """The current version (perhaps a deletion), or None where there is none that this caller may see."""
     key = store.keys.resource(f"{rtype}/{fhir_id}")
-    if store.db.name == "postgresql":
+    if store.db.name == "postgresql" and current() is None:
         return await _coalesced(store, key, rtype, restriction)
     condition, params = visible("r", rtype, restriction)
     sql = (
@@ -176,7 +177,7 @@ class _Heads(Batch[int, Found]):
 
     async def select(self, keys: list[int]) -> dict[int, Found]:
         condition, params = visible("r", self._rtype, self.restriction)
-        sql = dollars(
+        sql = (
             f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.vid = r.vid "
             f"WHERE r.key = ANY(?::int8[]) AND {condition or '1 = 1'}"
         )
