@@ -8,6 +8,7 @@ import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from service import metrics, tracing
@@ -126,8 +127,10 @@ class Worker:
 
     def __init__(self, store: Store, behaviour: Behaviour, concurrency: int = 4):
         self._store, self._behaviour = store, behaviour
-        self._limit = asyncio.Semaphore(concurrency)
+        self._limit, self._few = asyncio.Semaphore(concurrency), concurrency
         self._batch = BATCH
+        self._held = 0
+        """Jobs that it has leased. More are taken when only a few are left."""
         self._wake = asyncio.Event()
         self._stopping = False
         self._running: set[asyncio.Task[None]] = set()
@@ -154,7 +157,7 @@ class Worker:
                 log(JOB_FAILED, queue="claim", retry_s=1, **where(error))
                 await asyncio.sleep(POLL_S)
                 continue
-            if not found:
+            if not found or self._held > self._few:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), POLL_S)
         if self._running:
@@ -181,22 +184,28 @@ class Worker:
     async def drain(self) -> None:
         """Runs all that is due now, then returns: for tests, seeds and imports."""
         while await self._claim():
-            pass
+            await asyncio.wait(set(self._running))
 
     async def _claim(self) -> bool:
-        if not await work.has_due(self._store):
+        """Takes more where it has few, and does not wait for their end."""
+        if self._held > self._few or not await work.has_due(self._store):
             return False
-        jobs = await work.claim(self._store, self._batch)
+        jobs = await work.claim(self._store, max(self._batch - self._held, 1))
         chains: dict[object, list[work.Claimed]] = {}
         for job in jobs:
             chains.setdefault((job.kind, job.ordering_key) if job.ordering_key else job.id, []).append(job)
-        tasks = [asyncio.get_running_loop().create_task(self._chain(chain)) for chain in chains.values()]
-        self._running.update(tasks)
-        for task in tasks:
-            task.add_done_callback(self._running.discard)
-        if tasks:
-            await asyncio.wait(tasks)
+        for chain in chains.values():
+            self._held += len(chain)
+            task = asyncio.get_running_loop().create_task(self._chain(chain))
+            self._running.add(task)
+            task.add_done_callback(partial(self._ended, len(chain)))
         return bool(jobs)
+
+    def _ended(self, jobs: int, task: "asyncio.Task[None]") -> None:
+        self._running.discard(task)
+        self._held -= jobs
+        if self._held <= self._few:
+            self._wake.set()
 
     async def _chain(self, jobs: list[work.Claimed]) -> None:
         """Jobs of one order, one after the other; where one must be tried again, the rest wait behind it."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from service.store.change import Statement
 from service.store.dialect import marks
 from service.store.engine import Store
+from service.store.together import each
 
 SAME, OTHER, NOBODY = "same", "other", "nobody"
 """The patient is the one; is certainly not the one; none of our members is the one (patient is then "")."""
@@ -86,14 +87,10 @@ def end_link(number: Number, patient: str, now_us: int) -> Statement:
 
 async def linked(store: Store, numbers: Iterable[Number]) -> dict[Number, str]:
     """Number -> reference of the Patient to whom an earlier match linked it."""
-    found: dict[Number, str] = {}
-    for number in dict.fromkeys(numbers):
-        rows = await store.fetch(
-            "SELECT patient FROM mrn_link WHERE authority = ? AND mrn = ? AND ended_us IS NULL", number
-        )
-        if rows:
-            found[number] = str(rows[0][0])
-    return found
+    wanted = list(dict.fromkeys(numbers))
+    sql = "SELECT patient FROM mrn_link WHERE authority = ? AND mrn = ? AND ended_us IS NULL"
+    found = await each(store, (store.fetch(sql, number) for number in wanted))
+    return {number: str(rows[0][0]) for number, rows in zip(wanted, found, strict=True) if rows}
 
 
 def merge(number: Number, into: Number, inbox_id: int, at_us: int) -> Statement:

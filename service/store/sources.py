@@ -1,5 +1,6 @@
 """Registered sending systems (`enlace adt source`): found by MSH-3 and MSH-4."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,15 +25,28 @@ class RegisteredSource:
     active: bool
 
 
+_COLUMNS = "s.name, s.application, s.facility, s.organization, s.config, s.active"
+
+
 async def all_sources(store: Store) -> list[RegisteredSource]:
-    rows = await store.fetch(
-        "SELECT name, application, facility, organization, config, active FROM message_source ORDER BY name"
-    )
-    return [RegisteredSource(r[0], r[1], r[2], r[3], orjson.loads(r[4]), bool(r[5])) for r in rows]
+    return [_source(row) for row in await store.fetch(f"SELECT {_COLUMNS} FROM message_source s ORDER BY s.name")]
 
 
 async def named(store: Store, name: str) -> RegisteredSource | None:
-    return next((source for source in await all_sources(store) if source.name == name), None)
+    rows = await store.fetch(f"SELECT {_COLUMNS} FROM message_source s WHERE s.name = ?", (name,))
+    return _source(rows[0]) if rows else None
+
+
+async def of_message(store: Store, inbox_id: int) -> RegisteredSource | None:
+    """Whose message it is, as registered now; None of an unknown sender."""
+    sql = f"SELECT {_COLUMNS} FROM inbox i JOIN message_source s ON s.name = i.source WHERE i.id = ?"
+    rows = await store.fetch(sql, (inbox_id,))
+    return _source(rows[0]) if rows else None
+
+
+def _source(row: Sequence[Any]) -> RegisteredSource:
+    name, application, facility, organization, config, active = row
+    return RegisteredSource(name, application, facility, organization, orjson.loads(config), bool(active))
 
 
 def put(source: RegisteredSource) -> Statement:

@@ -100,7 +100,8 @@ class Known:
         if not self.changed:
             return
         alerts = self.own()
-        rows = await alert_work.of_alerts(ctx.store, [f"Communication/{one['id']}" for one in alerts])
+        names = [f"Communication/{one['id']}" for one in alerts]
+        rows = await alert_work.of_alerts(ctx.store, [name for name in names if name in self.stored])
         change.statements += clocked(self.changed.values(), alerts, rows, ctx.now_us)
         for reference, resource in self.changed.items():
             kept = carried(self.stored[reference], resource) if reference in self.stored else resource

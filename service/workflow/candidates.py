@@ -5,6 +5,7 @@ from service.access.context import Context, parse
 from service.search.dates import parse as parse_date
 from service.store import matches, stays
 from service.store.matches import Merged, Number
+from service.store.together import each, together
 from service.workflow.member_match import Candidate, Lookup, candidates_wanted
 from service.workflow.record_numbers import MOST, leads_to
 
@@ -24,12 +25,18 @@ class Candidates:
 
     async def of(self, event: AdtEvent) -> dict[Lookup, list[Candidate]]:
         """A number of ours or of Medi-Cal that is known decides: who shares a birth date is not read then."""
+        await self.by_number(event)
         found: dict[Lookup, list[Candidate]] = {}
         for lookup in candidates_wanted(event):
             if lookup.kind == "demographics" and any(found[known] for known in found if known.kind in ("panel", "cin")):
                 continue
             found[lookup] = await self._find(lookup)
         return found
+
+    async def by_number(self, event: AdtEvent) -> None:
+        """Asks for all but who is like the person, at once: `of` finds it asked."""
+        wanted = (lookup for lookup in candidates_wanted(event) if lookup.kind != "demographics")
+        await each(self._ctx.store, map(self._find, wanted))
 
     async def born(self, day: str) -> list[Candidate]:
         """Members of this birth date (YYYY-MM-DD)."""
@@ -66,8 +73,9 @@ class Candidates:
         end, *retired = await self.numbers(number)
         store = self._ctx.store
         key = store.keys.token("Patient", "identifier", *end)
-        found = dict(await stays.patients_by_key(store, key))
-        for reference in (await matches.linked(store, [end])).values():
+        rows, linked = await together(store, stays.patients_by_key(store, key), matches.linked(store, [end]))
+        found = dict(rows)
+        for reference in linked.values():
             found.update(await stays.patient_by_id(store, reference.partition("/")[2]))
         if not found:
             for reference in (await matches.linked(store, retired)).values():

@@ -15,19 +15,22 @@ from mappers.hl7v2.findings import Finding
 from mappers.hl7v2.source import SourceConfig
 from service.access.context import Context
 from service.log_events import ADT_MATCHED, ADT_UNMAPPED, ADT_UNMATCHED, identifier, log
-from service.store import inbox, inbox_terms
+from service.store import inbox, inbox_terms, sources
 from service.store.change import Change
+from service.store.together import together
 from service.workflow import matching
-from service.workflow.incoming import Incoming, person_key, remember
+from service.workflow.candidates import Candidates
+from service.workflow.incoming import Incoming, person_key, remembered
 from service.workflow.match_reviews import settle_job
 from service.workflow.member_match import Match
 from service.workflow.message_reading import read
 from service.workflow.person_events import apply_person
-from service.workflow.sending_systems import source_of
+from service.workflow.sending_systems import config_of
 from service.workflow.stay_identity import stay_key
 from service.workflow.stay_numbers import numbers_of
 from service.workflow.stay_owner import SPARSE
 from service.workflow.stay_settling import NOBODY, Said, Settled, settle
+from service.workflow.stay_world import load
 from service.workflow.stay_writes import Cause
 
 __all__ = ["NOBODY", "SPARSE", "apply_adt"]
@@ -36,11 +39,13 @@ __all__ = ["NOBODY", "SPARSE", "apply_adt"]
 async def apply_adt(ctx: Context, payload: dict[str, Any]) -> Change:
     """payload: {"inbox": id}. Everything ends in a state of the inbox row that a person can see."""
     inbox_id = int(payload["inbox"])
-    stored = await inbox.message(ctx.store, inbox_id)
+    stored, sender = await together(
+        ctx.store, inbox.message(ctx.store, inbox_id), sources.of_message(ctx.store, inbox_id)
+    )
     if stored is None:
         return Change()
     raw, source_name, received_us = stored
-    source = await source_of(ctx.store, source_name)
+    source = config_of(sender) if sender else None
     if source is None and source_name.strip("?!") == "":  # nothing in it says who sent it: see inbox_keeping
         return _ended(ctx, inbox_id, Settled("unreadable", "no-header", "", ""))
     if source is None:
@@ -87,12 +92,19 @@ async def _apply(ctx: Context, incoming: Incoming) -> tuple[Change, Settled]:
     if event.visit is None:
         return change, await apply_person(ctx, change, incoming)
     key = stay_key(event, event.source)
-    found = await matching.whose(ctx, event, key)
-    said = Said([key], [incoming.row(key, found)], [found], cause=incoming.cause, inbox_id=incoming.inbox_id)
+    said = Said([key], cause=incoming.cause, inbox_id=incoming.inbox_id)
     said.numbers = {(number, key) for number in numbers_of(event, partial(person_key, ctx))}
-    settled = (await settle(ctx, change, said))[(key, incoming.inbox_id)]
+    seen = Candidates(ctx)
+    found, loaded = await together(
+        ctx.store, matching.whose(ctx, event, key, seen), load(ctx, change, said.keys, said.edges, said.numbers)
+    )
+    said.messages, said.matches = [incoming.row(key, found)], [found]
+    outcome, links = await together(
+        ctx.store, settle(ctx, change, said, loaded), remembered(ctx, incoming, found, seen)
+    )
+    settled = outcome[(key, incoming.inbox_id)]
     if found.patient_ref and settled.patient == found.patient_ref:
-        await remember(ctx, change, incoming, found)
+        change.merge(links)
     _log(incoming, found, settled)
     return change, settled
 

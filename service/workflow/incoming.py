@@ -30,20 +30,20 @@ class Incoming:
 
 async def matched(ctx: Context, change: Change, incoming: Incoming, stay: str) -> Match:
     """Whom the message names by itself. A confirmed match makes the hospital's numbers known from now on."""
-    found = await matching.whose(ctx, incoming.event, stay)
-    await remember(ctx, change, incoming, found)
+    seen = Candidates(ctx)
+    found = await matching.whose(ctx, incoming.event, stay, seen)
+    change.merge(await remembered(ctx, incoming, found, seen))
     return found
 
 
-async def remember(ctx: Context, change: Change, incoming: Incoming, found: Match) -> None:
+async def remembered(ctx: Context, incoming: Incoming, found: Match, seen: Candidates) -> Change:
     """What waits under a number that is known from now on is matched anew, and so under those that merged into it."""
     links = await matching.remembered(ctx, incoming.event, found, incoming.inbox_id)
-    seen = Candidates(ctx)
     for number in [job.payload["number"] for job in links.jobs if "number" in job.payload]:
         for other in await seen.numbers((number[0], number[1])):
             if list(other) != list(number):
                 links.jobs.append(Job("adt.rematch", {"number": list(other)}))
-    change.merge(links)
+    return links
 
 
 def person_key(ctx: Context, system: str, number: str) -> str:

@@ -11,6 +11,7 @@ from service.access.context import Context
 from service.store import matches, stays
 from service.store.change import Change, Job
 from service.store.matches import NOBODY, OTHER, SAME, Decided, number_subject, stay_subject
+from service.store.together import each, together
 from service.workflow.candidates import BORN, Candidates
 from service.workflow.communal_addresses import communal
 from service.workflow.match_likelihood import ranked
@@ -41,7 +42,7 @@ async def whose(ctx: Context, event: AdtEvent, stay: str | Collection[str], seen
     seen: share it where several messages are decided at once.
     """
     seen = seen or Candidates(ctx)
-    ruling = await _ruling(ctx, event, _keys(stay), seen)
+    ruling, _ = await together(ctx.store, _ruling(ctx, event, _keys(stay), seen), seen.by_number(event))
     if len(ruling.same) == 1:
         [patient] = ruling.same
         if await stays.patient_by_id(ctx.store, patient.partition("/")[2]):
@@ -74,12 +75,12 @@ async def remembered(ctx: Context, event: AdtEvent, found: Match, inbox_id: int)
     if not found.patient_ref:
         return change
     numbers = numbers_of(event)
-    known = await matches.linked(ctx.store, numbers)
-    barred = {
-        d.subject
-        for d in await matches.decisions(ctx.store, [number_subject(n) for n in numbers])
-        if (d.verdict == OTHER) == (d.patient == found.patient_ref)
-    }
+    known, said = await together(
+        ctx.store,
+        matches.linked(ctx.store, numbers),
+        matches.decisions(ctx.store, [number_subject(n) for n in numbers]),
+    )
+    barred = {d.subject for d in said if (d.verdict == OTHER) == (d.patient == found.patient_ref)}
     for number in numbers:
         if number in known or number_subject(number) in barred:
             continue
@@ -95,7 +96,9 @@ async def decided(ctx: Context, stay: str | Collection[str]) -> Ruling:
 
 
 async def _ruling(ctx: Context, event: AdtEvent, keys: Collection[str], seen: Candidates) -> Ruling:
-    numbers = [n for own in numbers_of(event) for n in (own, (await seen.numbers(own))[0])]
+    held = numbers_of(event)
+    led = await each(ctx.store, (seen.numbers(own) for own in held))
+    numbers = [n for own, leads in zip(held, led, strict=True) for n in (own, leads[0])]
     subjects = [number_subject(n) for n in dict.fromkeys(numbers)]
     return ruling_of(await matches.decisions(ctx.store, [*map(stay_subject, keys), *subjects]), keys)
 

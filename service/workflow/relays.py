@@ -5,11 +5,14 @@ keeps what is measured: event (start_us), receipt (payload), told (ended_us). Ea
 met when a notification of the stay arrived there (service/notify/plan_told.py). A nursing facility has 48 hours.
 """
 
+from dataclasses import dataclass
+
 from service.access.context import Context, parse
 from service.notify import plan_told
 from service.store import stays
 from service.store import timers as rows
 from service.store.change import Change
+from service.store.together import together
 from service.workflow import timers
 from service.workflow.stay_alerts import Told
 from service.workflow.stay_milestones import Milestone, milestones
@@ -26,39 +29,56 @@ EARLY_US = 6 * HOUR_US
 """A facility's clock may be behind the hospital's: so much before the discharge an admission still answers it."""
 
 
-async def measured(
+@dataclass(frozen=True)
+class Ahead:
+    """Whom a member has: care managers, plans. nursing: timers of discharges to a nursing facility that wait."""
+
+    leads: list[str]
+    plans: list[str]
+    nursing: list[rows.StoredTimer]
+
+
+async def ahead(ctx: Context, patient: str) -> Ahead:
+    return Ahead(
+        *await together(
+            ctx.store, leads_of(ctx, patient), plans_of(ctx, patient), rows.of_patient(ctx.store, patient, (SNF,))
+        )
+    )
+
+
+def measured(
     ctx: Context,
     change: Change,
     told: Told,
     done: list[Transition],
     was: StayState | None,
     now: StayState | None,
-    heard: bool,
+    known: Ahead,
 ) -> None:
-    """Starts the timers of what is news, met at once where somebody was told. heard: there is a care manager."""
+    """Starts the timers of what is news, met at once where somebody was told: there is a care manager."""
+    heard = bool(known.leads)
     old = {m.key for m in milestones(was)} if was is not None else set[str]()
     current = [m for m in milestones(now) if m.kind in RELAYED and m.production] if now is not None else []
     news = [one for one in current if one.key not in old and ctx.now_us - one.at_us <= FORGET_US]
-    plans = await plans_of(ctx, told.patient) if news or now is None else []
     for one in news:
         received_us = one.received_us or ctx.now_us
         about = {"event": one.kind, "encounter": told.encounter, "received_us": received_us}
         cause = f"{told.encounter}/{told.patient}/{one.key}"
         at = ctx.now_us if heard else None
         timers.start(ctx, change, RELAY, told.encounter, told.patient, one.at_us, about, cause=cause, done_us=at)
-        for plan in plans:
+        for plan in known.plans:
             subject = plan_told.subject(told.encounter, plan)
             timers.start(ctx, change, PLAN, subject, told.patient, one.at_us, about, cause=f"{cause}/{plan}")
     if now is None:
-        for plan in plans:
+        for plan in known.plans:
             timers.cancelled(ctx, change, PLAN, plan_told.subject(told.encounter, plan))
         timers.cancelled(ctx, change, RELAY, told.encounter)
     elif heard and done:
         timers.met(ctx, change, RELAY, told.encounter)
-    await _nursing(ctx, change, told, current, old)
+    _nursing(ctx, change, told, current, old, known)
 
 
-async def _nursing(ctx: Context, change: Change, told: Told, current: list[Milestone], old: set[str]) -> None:
+def _nursing(ctx: Context, change: Change, told: Told, current: list[Milestone], old: set[str], known: Ahead) -> None:
     """A discharge to a nursing facility waits for word of one; any later arrival of the member elsewhere is that."""
     leaving = [m for m in current if m.kind == "discharge" and m.detail == "SNF"]
     for one in leaving:
@@ -69,7 +89,7 @@ async def _nursing(ctx: Context, change: Change, told: Told, current: list[Miles
         if any(key.endswith(".SNF") for key in old):
             timers.cancelled(ctx, change, SNF, told.encounter)
         arrived = [m.at_us for m in current if m.kind in ARRIVALS and m.key not in old]
-        for waiting in await rows.of_patient(ctx.store, told.patient, (SNF,)) if arrived else ():
+        for waiting in known.nursing if arrived else ():
             if waiting.subject != told.encounter and max(arrived) >= waiting.start_us - EARLY_US:
                 timers.met(ctx, change, SNF, waiting.subject)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from mappers.hl7v2.source import FacilityConfig, SourceConfig
 from service.store.engine import Store
-from service.store.sources import RegisteredSource, all_sources
+from service.store.sources import RegisteredSource, all_sources, named
 
 
 def config_of(source: RegisteredSource) -> SourceConfig:
@@ -40,7 +40,8 @@ def _by_capitals(told: Mapping[str, str]) -> dict[str, str]:
 
 
 async def source_of(store: Store, name: str) -> SourceConfig | None:
-    return next((config_of(s) for s in await all_sources(store) if s.name == name), None)
+    found = await named(store, name)
+    return config_of(found) if found else None
 
 
 SOURCES_S = 2.0

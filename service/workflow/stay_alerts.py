@@ -10,6 +10,7 @@ from service.search.dates import parse as parse_date
 from service.store import alert_work
 from service.store.alert_work import TransitionRow
 from service.store.change import Change
+from service.store.together import together
 from service.workflow import alert_flags, alert_routing
 from service.workflow.alert_clock import is_own
 from service.workflow.alert_known import Known, known_of, thread_name
@@ -53,28 +54,48 @@ class Told:
     number, or belong to the same transition of care from now on."""
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """What alerts of a stay are decided from. stays: those of the member that flags look at."""
+
+    known: Known
+    recipients: list[Recipient]
+    stays: list[TransitionRow]
+
+
+async def alerts_ahead(
+    ctx: Context, encounter: str, patient: str, thread: str, was: StayState | None, now: StayState
+) -> Ahead | None:
+    """None where nothing can have changed for anybody. thread: of the transition of care; "" is the stay alone."""
+    todo = transitions(was, now)
+    if not todo and thread in ("", encounter.partition("/")[2]):
+        return None
+    if not todo:
+        return Ahead(await known_of(ctx, encounter), [], [])
+    return Ahead(
+        *await together(
+            ctx.store,
+            known_of(ctx, encounter),
+            alert_routing.recipients(ctx, patient),
+            alert_work.stays_since(ctx.store, patient, ctx.now_us - alert_flags.longest_us()),
+        )
+    )
+
+
 async def alert_writes(
-    ctx: Context, change: Change, told: Told, was: StayState | None, now: StayState
+    ctx: Context, change: Change, told: Told, was: StayState | None, now: StayState, ahead: Ahead | None
 ) -> tuple[list[Transition], bool]:
     """Adds the writes to the Change; (transitions that told somebody something, whether there was anybody to tell)."""
-    todo = transitions(was, now)
-    if not todo and told.thread in ("", told.encounter.partition("/")[2]):
+    if ahead is None:
         return [], True
-    return await _written(ctx, change, told, todo, now)
-
-
-async def _written(
-    ctx: Context, change: Change, told: Told, todo: Sequence[Transition], now: StayState
-) -> tuple[list[Transition], bool]:
-    known = await known_of(ctx, told.encounter)
+    todo, known, recipients = transitions(was, now), ahead.known, ahead.recipients
     told = replace(told, thread=told.thread or told.encounter.partition("/")[2])
-    recipients = await alert_routing.recipients(ctx, told.patient) if todo else []
     done: list[Transition] = []
     for transition in [*todo, *_in_hospital(known, todo, now)]:
         if transition.action == "retract":
             made = _retraction(transition, told, recipients, known, ctx.now_us)
         else:
-            about = await _about(ctx, told, transition, known, now)
+            about = await _about(ctx, told, transition, ahead, now)
             made = _alert(transition, told, await _also(ctx, told, transition, recipients), known, ctx.now_us, about)
         if any([known.put(resource) for resource in made]):
             done.append(transition)
@@ -103,7 +124,7 @@ async def _also(ctx: Context, told: Told, transition: Transition, recipients: li
     return [replace(first, also=(*first.also, *new)), *recipients[1:]]
 
 
-async def _about(ctx: Context, told: Told, transition: Transition, known: Known, now: StayState) -> About:
+async def _about(ctx: Context, told: Told, transition: Transition, ahead: Ahead, now: StayState) -> About:
     stay = told.encounter.partition("/")[2]
     began = now.start_us if transition.kind == "discharge" else None
     about = About(thread_name(ctx.store.keys, told.thread), told.received_us, began)
@@ -117,13 +138,12 @@ async def _about(ctx: Context, told: Told, transition: Transition, known: Known,
         stay, told.patient, told.thread, now.start_us or 0, now.end_us, now.status, transition.setting,
         now.disposition or "", now.facility, 0,
     )  # fmt: skip
-    stored = await alert_work.stays_since(ctx.store, told.patient, ctx.now_us - alert_flags.longest_us())
-    others = [one for one in stored if one.stay not in told.ends]
+    others = [one for one in ahead.stays if one.stay not in told.ends]
     flags = alert_flags.flags(transition.kind, this, others, ctx.now_us)
     combined = (
         transition.kind == "discharge" and transition.setting == "ED" and transition.detail in ("HOME", "NOT_STATED")
     )
-    return replace(about, flags=flags, combined=combined and not about.homeless and _just_told(known, ctx.now_us))
+    return replace(about, flags=flags, combined=combined and not about.homeless and _just_told(ahead.known, ctx.now_us))
 
 
 def _just_told(known: Known, now_us: int) -> bool:

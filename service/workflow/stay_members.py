@@ -15,7 +15,7 @@ from service.workflow.stay_deaths import tell_death, told_alone
 from service.workflow.stay_identity import derived_id
 from service.workflow.stay_picture import Picture, death_places, of_world, picture, stretch_of
 from service.workflow.stay_threads import Chain, Stretch, stays_of, threads_of
-from service.workflow.stay_world import Loaded, Message, World, load, member_key, message_of
+from service.workflow.stay_world import Held, Loaded, Message, World, load, message_of
 from service.workflow.stay_writes import Cause, Writing, retire, write_stay
 
 
@@ -62,11 +62,11 @@ async def settle_member(
     after: World,
     touched: set[str],
     own: dict[str, Stretch],
+    held: Held,
 ) -> Result:
     """touched: accounts that were decided anew. own: those of them that are the member's, as they are now."""
-    rows = await stay_rows.accounts(ctx.store, patient)
-    stored = await stay_rows.threads(ctx.store, patient)
-    told = await _deaths(ctx, patient, loaded.before), await _deaths(ctx, patient, loaded.before, after)
+    rows, stored = held.accounts, held.threads
+    told = _deaths(patient, held, loaded.before), _deaths(patient, held, loaded.before, after)
     alone = bool(told[1]) and await told_alone(ctx, patient)
     old = _before(rows, loaded, [] if alone else told[0])
     new = await _after(ctx, patient, rows, loaded, after, touched, own, [] if alone else told[1])
@@ -120,11 +120,9 @@ def _goes_on(chain: Iterable[Stretch], old: _Side, new: _Side) -> bool:
     return any(keys & new.keys.get(s.account, frozenset({s.account})) for c in new.chains for s in c)
 
 
-async def _deaths(ctx: Context, patient: str, before: World, after: World | None = None) -> list[Message]:
+def _deaths(patient: str, held: Held, before: World, after: World | None = None) -> list[Message]:
     """Of the person alone: stored ones and, where `after` is given, with what is added."""
-    numbers = {number for number, _ in await stay_rows.numbers(ctx.store, [member_key(patient)])}
-    rows = await stay_rows.messages(ctx.store, numbers)
-    stored = World({(r.stay, r.inbox_id): message_of(r) for r in rows}).messages
+    stored = World({(r.stay, r.inbox_id): message_of(r) for r in held.deaths}).messages
     found = stored | before.messages
     if after is not None:
         found |= after.messages
@@ -160,20 +158,22 @@ async def _after(
     others = {row.account: stretch_of(row) for row in rows if row.account not in touched}
     chains = stays_of([*others.values(), *own.values()])
     known = {row.account: row.encounter for row in rows}
-    encounter = {c[0].account: await _encounter_id(ctx, c[0].account, patient, known) for c in chains}
+    encounter = {c[0].account: await _encounter_id(ctx, c[0].account, patient, known, loaded) for c in chains}
     keys = after.groups(loaded.keys)
     return _Side(chains, encounter, death_places(chains, deaths), after, keys)
 
 
-async def _encounter_id(ctx: Context, account: str, patient: str, known: dict[str, str]) -> str:
+async def _encounter_id(ctx: Context, account: str, patient: str, known: dict[str, str], loaded: Loaded) -> str:
     """The account's own key, unless it is the Encounter of somebody else."""
     if known.get(account) == account:
         return account
     other = "stay-" + derived_id("encounter", account, patient)
     if known.get(account) == other:
         return other
-    held = await ctx.resource(f"Encounter/{account}")
-    return account if held is None or reference_of(held[0], "subject") == patient else other
+    if account not in loaded.encounters:
+        held = await ctx.resource(f"Encounter/{account}")
+        loaded.encounters[account] = reference_of(held[0], "subject") if held else ""
+    return account if loaded.encounters[account] in ("", patient) else other
 
 
 def _differs(

@@ -13,15 +13,28 @@ from service.access.context import Context
 from service.store import matches, stay_rows
 from service.store.change import Change
 from service.store.stay_rows import AccountRow, MessageRow
+from service.store.together import each, together
 from service.workflow import match_reviews, matching
 from service.workflow.candidates import Candidates
 from service.workflow.member_match import Match
+from service.workflow.parties import reference_of
 from service.workflow.stay_aliases import Edge
 from service.workflow.stay_members import settle_member
 from service.workflow.stay_owner import Claim, Decided, Owned, owned, why_not
 from service.workflow.stay_picture import of_world, stretch
 from service.workflow.stay_threads import Stretch
-from service.workflow.stay_world import Loaded, Message, Number, World, load, member_key, message_of, rely_on_member
+from service.workflow.stay_world import (
+    Held,
+    Loaded,
+    Message,
+    Number,
+    World,
+    held_of,
+    load,
+    member_key,
+    message_of,
+    rely_on_member,
+)
 from service.workflow.stay_writes import Cause
 
 NOBODY = "nobody-to-tell"
@@ -67,9 +80,11 @@ async def settle_job(ctx: Context, payload: dict[str, Any]) -> Change:
     return await settle_stay(ctx, str(payload["stay"]))
 
 
-async def settle(ctx: Context, change: Change, said: Said) -> dict[tuple[str, int], Settled]:
-    """Adds all that follows to the Change; what became of each new message."""
-    loaded = await load(ctx, change, said.keys, said.edges, said.numbers)
+async def settle(
+    ctx: Context, change: Change, said: Said, loaded: Loaded | None = None
+) -> dict[tuple[str, int], Settled]:
+    """Adds all that follows to the Change; what became of each new message. loaded: load() of what is said."""
+    loaded = loaded or await load(ctx, change, said.keys, said.edges, said.numbers)
     before = loaded.before
     for row in said.messages:
         # A replay tells again what could not be told: what stands from it is no news to nobody.
@@ -80,15 +95,20 @@ async def settle(ctx: Context, change: Change, said: Said) -> dict[tuple[str, in
     if not said.messages:
         found = await _matched_anew(ctx, after, loaded)
     groups = after.groups(loaded.keys)
+    verdicts, held, loaded.encounters = await together(
+        ctx.store,
+        each(ctx.store, (_decided(ctx, account, keys, loaded.accounts) for account, keys in groups.items())),
+        _held(ctx, said, loaded),
+        _encounters(ctx, groups),
+    )
     owners: dict[str, Owned] = {}
-    for account, keys in groups.items():
-        decided = await _decided(ctx, account, keys, loaded.accounts)
+    for (account, keys), decided in zip(groups.items(), verdicts, strict=True):
         owners[account] = _counted(after, after.of(keys), decided)
     _of_persons(after)
     _record(change, said, before, after)
     change.bump_epochs |= {ctx.store.keys.of("stay", key) for key in loaded.keys}
     change.bump_epochs |= {ctx.store.keys.of("stay", number) for number, _ in said.numbers - before.numbers}
-    encounters, heard = await _members(ctx, change, said, loaded, after, owners)
+    encounters, heard = await _members(ctx, change, said, loaded, after, owners, held)
     outcome = {m.key: _outcome(m, groups, encounters, heard) for m in after.messages.values()}
     _answer(change, said, loaded, after, outcome)
     _reviews(ctx, change, after, groups, owners, found)
@@ -156,8 +176,28 @@ def _record(change: Change, said: Said, before: World, after: World) -> None:
             change.statements.append(stay_rows.number(message.row.stay, member_key(message.row.patient)))
 
 
+async def _held(ctx: Context, said: Said, loaded: Loaded) -> dict[str, Held]:
+    """Of the members whose stays these most likely are; of others it is read when they turn out to be theirs."""
+    likely = {match.patient_ref for match in said.matches} | {row.patient for row in loaded.accounts}
+    patients = sorted(patient for patient in likely if patient)
+    return dict(zip(patients, await each(ctx.store, (held_of(ctx, one) for one in patients)), strict=True))
+
+
+async def _encounters(ctx: Context, accounts: Iterable[str]) -> dict[str, str]:
+    """See Loaded.encounters."""
+    names = list(accounts)
+    found = await each(ctx.store, (ctx.resource(f"Encounter/{name}") for name in names))
+    return {name: reference_of(one[0], "subject") if one else "" for name, one in zip(names, found, strict=True)}
+
+
 async def _members(
-    ctx: Context, change: Change, said: Said, loaded: Loaded, after: World, owners: dict[str, Owned]
+    ctx: Context,
+    change: Change,
+    said: Said,
+    loaded: Loaded,
+    after: World,
+    owners: dict[str, Owned],
+    known: dict[str, Held],
 ) -> tuple[dict[str, str], bool]:
     """(account -> Encounter.id, whether there was somebody to tell)."""
     touched = set(owners) | {row.account for row in loaded.accounts}
@@ -167,13 +207,14 @@ async def _members(
     heard = True
     accounts = of_world(after, after.groups(loaded.keys))
     for patient in sorted(patients - {""}):
-        await rely_on_member(ctx, change, patient)
+        held = known.get(patient) or await held_of(ctx, patient)
+        rely_on_member(ctx, change, held)
         own: dict[str, Stretch] = {}
         for account, owner in owners.items():
             made = stretch(account, accounts(account), patient, ctx.now_us) if owner.patient == patient else None
             if made is not None:
                 own[account] = made
-        result = await settle_member(ctx, change, patient, said.cause, loaded, after, touched, own)
+        result = await settle_member(ctx, change, patient, said.cause, loaded, after, touched, own, held)
         encounters |= result.encounters
         heard = heard and result.heard
     return encounters, heard

@@ -13,7 +13,8 @@ from mappers.hl7v2.event import AdtEvent
 from service.access.context import Context
 from service.store import epochs, stay_rows
 from service.store.change import Change
-from service.store.stay_rows import AccountRow, MessageRow
+from service.store.stay_rows import AccountRow, MessageRow, ThreadRow
+from service.store.together import together
 from service.workflow.stay_aliases import Edge, canonical, groups
 from service.workflow.stay_events import StoredEvent, order_of
 from service.workflow.stay_numbers import ABOUT_A_NUMBER, MOVES
@@ -109,24 +110,33 @@ class Loaded:
     keys: set[str]
     before: World
     accounts: list[AccountRow]
+    encounters: dict[str, str] = field(default_factory=dict)
+    """Account -> whose Encounter has the account's key as its id, "" where there is none; as far as it was read."""
 
 
 async def load(ctx: Context, change: Change, keys: Iterable[str], edges: Sequence[Edge], new: set[Number]) -> Loaded:
     """edges, new: aliases and numbers that are about to be added; they lead to more keys."""
-    wanted = set(keys)
+    store, wanted = ctx.store, set(keys)
     while True:
-        await _rely(ctx, change, "stay", wanted)
-        found = {Edge(*row) for row in await stay_rows.aliases(ctx.store, wanted)}
+        _, rows, numbers = await together(
+            store,
+            _rely(ctx, change, "stay", wanted),
+            stay_rows.aliases(store, wanted),
+            stay_rows.numbers(store, wanted),
+        )
+        found = {Edge(*row) for row in rows}
         more = wanted | {key for edge in (*found, *edges) for key in (edge.stay, edge.target) if _touches(edge, wanted)}
         if more == wanted:
             break
         wanted = more
-    numbers = await stay_rows.numbers(ctx.store, wanted)
     about = {number for number, stay in numbers | new if stay in wanted}
-    await _rely(ctx, change, "stay", about)
-    rows = await stay_rows.messages(ctx.store, wanted | about)
-    before = World({(r.stay, r.inbox_id): message_of(r) for r in rows}, found, numbers)
-    return Loaded(wanted, before, await stay_rows.accounts_of_keys(ctx.store, wanted))
+    _, messages, accounts = await together(
+        store,
+        _rely(ctx, change, "stay", about),
+        stay_rows.messages(store, wanted | about),
+        stay_rows.accounts_of_keys(store, wanted),
+    )
+    return Loaded(wanted, World({(m.stay, m.inbox_id): message_of(m) for m in messages}, found, numbers), accounts)
 
 
 def _touches(edge: Edge, keys: set[str]) -> bool:
@@ -146,7 +156,29 @@ async def rely_on_numbers(ctx: Context, change: Change, numbers: Iterable[str]) 
     change.bump_epochs |= {ctx.store.keys.of("stay", number) for number in wanted}
 
 
-async def rely_on_member(ctx: Context, change: Change, patient: str) -> None:
+@dataclass
+class Held:
+    """What is stored of a member's stays. deaths: messages that tell of a death of the person alone."""
+
+    epochs: dict[int, int]
+    accounts: list[AccountRow]
+    threads: dict[str, ThreadRow]
+    deaths: list[MessageRow]
+
+
+async def held_of(ctx: Context, patient: str) -> Held:
+    store, key = ctx.store, ctx.store.keys.of("stays-of", patient)
+    known, accounts, threads, numbers = await together(
+        store,
+        epochs.several(store, [key]),
+        stay_rows.accounts(store, patient),
+        stay_rows.threads(store, patient),
+        stay_rows.numbers(store, [member_key(patient)]),
+    )
+    return Held(known, accounts, threads, await stay_rows.messages(store, {number for number, _ in numbers}))
+
+
+def rely_on_member(ctx: Context, change: Change, held: Held) -> None:
     """All that is decided of a member's stays follows each other; alert_catch_up.py and tcs_plans.py look at it too."""
-    await _rely(ctx, change, "stays-of", [patient])
-    change.bump_epochs.add(ctx.store.keys.of("stays-of", patient))
+    change.epochs |= held.epochs
+    change.bump_epochs |= held.epochs.keys()

@@ -8,8 +8,10 @@ from service.access.labels import carried, labels
 from service.log_events import ADT_ALERTED, ADT_RETRACTED, log
 from service.store.change import Change, Job
 from service.store.stay_rows import ThreadRow
+from service.store.together import together
+from service.workflow import relays
 from service.workflow.member_names import short_name
-from service.workflow.stay_alerts import Told, alert_writes
+from service.workflow.stay_alerts import Ahead, Told, alert_writes, alerts_ahead
 from service.workflow.stay_details import details, diagnoses
 from service.workflow.stay_encounter import encounter
 from service.workflow.stay_picture import Picture
@@ -54,7 +56,9 @@ class Writing:
 
 async def write_stay(ctx: Context, change: Change, writing: Writing, was: Picture | None, now: Picture) -> bool:
     """False where an alert has nobody to go to."""
-    told = await _told(ctx, writing, now)
+    told, current, ahead = await together(
+        ctx.store, _told(ctx, writing, now), ctx.resource(writing.reference), _ahead(ctx, writing, was, now.state)
+    )
     said = details(now.events)
     conditions = _diagnoses(ctx, writing, now)
     made = encounter(
@@ -71,14 +75,13 @@ async def write_stay(ctx: Context, change: Change, writing: Writing, was: Pictur
         # A reference to what a reader may not see tells that there is something to hide: Conditions name their stay.
         diagnoses=[one for one in conditions if not _in_error(one) and not labels(one)],
     )
-    current = await ctx.resource(writing.reference)
     made = carried(current[0], made) if current else made
     written = current is None or _body(current[0]) != _body(made)
     if written:
         change.writes.append(ctx.write(made, current[1] if current else 0))
     before = _diagnoses(ctx, writing, was) if was else []
     await _conditions(ctx, change, before, conditions)
-    heard, news = await _tell(ctx, change, writing, told, was.state if was else None, now.state)
+    heard, news = await _tell(ctx, change, writing, told, was.state if was else None, now.state, ahead)
     if writing.cause.inbox_id or written or news:
         _audit(ctx, change, writing)
     return heard
@@ -99,10 +102,23 @@ async def retire(ctx: Context, change: Change, writing: Writing, was: Picture | 
         _audit(ctx, change, writing)
     if was is None:
         return
-    told = await _told(ctx, writing, was)
+    ends = voided(was.state, why)
+    told, ahead = await together(ctx.store, _told(ctx, writing, was), _ahead(ctx, writing, was, ends))
     before = _diagnoses(ctx, writing, was)
     await _conditions(ctx, change, [{**one, "code": {"text": FOREIGN}} for one in before] if foreign else before, [])
-    await _tell(ctx, change, writing, told, was.state, voided(was.state, why), gone=True)
+    await _tell(ctx, change, writing, told, was.state, ends, ahead, gone=True)
+
+
+_Ahead = tuple[Ahead | None, relays.Ahead]
+
+
+async def _ahead(ctx: Context, writing: Writing, was: Picture | None, now: StayState) -> _Ahead:
+    thread = writing.thread.thread if writing.thread else ""
+    return await together(
+        ctx.store,
+        alerts_ahead(ctx, writing.reference, writing.patient, thread, was.state if was else None, now),
+        relays.ahead(ctx, writing.patient),
+    )
 
 
 def _diagnoses(ctx: Context, writing: Writing, picture: Picture) -> list[Resource]:
@@ -134,12 +150,14 @@ async def _tell(
     told: Told,
     was: StayState | None,
     now: StayState,
+    ahead: _Ahead,
     gone: bool = False,
 ) -> tuple[bool, bool]:
     """(whether there was somebody to tell, whether anything was told)"""
     part = Change()
-    done, heard = await alert_writes(ctx, part, told, was, now)
-    await tcs_writes(ctx, part, told, done, was, None if gone else now)
+    alerts, carers = ahead
+    done, heard = await alert_writes(ctx, part, told, was, now, alerts)
+    await tcs_writes(ctx, part, told, done, was, None if gone else now, carers)
     _add(change, part, told.patient)
     for transition in done:
         _log(writing.cause, transition)

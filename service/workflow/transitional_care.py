@@ -19,7 +19,6 @@ from service.workflow.steps import Step
 from service.workflow.tcs_definition import URL
 from service.workflow.tcs_plans import LIVE, Stay, codes_of, is_ours, settle, subject_key
 from service.workflow.tcs_resources import Discharge, is_open, number_of
-from service.workflow.timer_breaches import leads_of
 
 
 async def tcs_writes(
@@ -29,13 +28,13 @@ async def tcs_writes(
     done: list[Transition],
     was: StayState | None,
     now: StayState | None,
+    ahead: relays.Ahead,
 ) -> None:
     """Adds to the Change of a message, after its alerts: checklist, timers, the hospital's answer.
 
     done: the transitions that told somebody something. now: None where the stay is no longer this member's.
     """
-    leads = await leads_of(ctx, told.patient)
-    await relays.measured(ctx, change, told, done, was, now, bool(leads))
+    relays.measured(ctx, change, told, done, was, now, ahead)
     hospital_answer.asked(change, told, was, now)
     stay = stay_of(told, now)
     before = stay_of(told, was)

@@ -181,9 +181,9 @@ async def test_the_feed_query_takes_one_index_step_a_source(sqlite_url: str, clo
     store, seen = await open_store(sqlite_url, clock), list[str]()
     fetch = store.db.fetch
 
-    async def watched(sql: str, params: tuple[Any, ...] = (), *, heavy: bool = False) -> list[tuple[Any, ...]]:
+    async def watched(sql: str, params: tuple[Any, ...] = (), **how: Any) -> list[tuple[Any, ...]]:
         seen.append(sql)
-        return await fetch(sql, params, heavy=heavy)
+        return await fetch(sql, params, **how)
 
     store.db.fetch = watched  # type: ignore[method-assign]
     await figures.read(store)

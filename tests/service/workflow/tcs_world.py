@@ -9,7 +9,8 @@ from service.store import timers
 from service.store.change import Change
 from service.store.engine import Store
 from service.worker import Worker
-from service.workflow.stay_alerts import Told, alert_writes
+from service.workflow import relays
+from service.workflow.stay_alerts import Told, alert_writes, alerts_ahead
 from service.workflow.stays import reduce
 from service.workflow.transitional_care import tcs_writes
 from tests.scenarios.adt_truth import resources
@@ -46,9 +47,10 @@ class Stay:
         now = reduce(stored(*self._events))
         ctx, change = context(self.store), Change()
         told = Told(self.encounter, self.patient, "Up M.", "Mercy", self.facility)
-        done, _ = await alert_writes(ctx, change, told, was, now)
+        alerts = await alerts_ahead(ctx, self.encounter, self.patient, "", was, now)
+        done, _ = await alert_writes(ctx, change, told, was, now, alerts)
         await self._encounter(ctx, change, now.status)
-        await tcs_writes(ctx, change, told, done, was, now)
+        await tcs_writes(ctx, change, told, done, was, now, await relays.ahead(ctx, self.patient))
         await self.store.commit(change)
         await drain(self.store)
 
@@ -57,7 +59,8 @@ class Stay:
         ctx, change = context(self.store), Change()
         told = Told(self.encounter, self.patient, "Up M.", "Mercy", self.facility)
         await self._encounter(ctx, change, "entered-in-error")
-        await tcs_writes(ctx, change, told, [], reduce(stored(*self._events)), None)
+        ahead = await relays.ahead(ctx, self.patient)
+        await tcs_writes(ctx, change, told, [], reduce(stored(*self._events)), None, ahead)
         await self.store.commit(change)
         await drain(self.store)
 

@@ -33,9 +33,9 @@ class Watch:
         self.every = list[str]()
         fetch, head, commit = store.db.fetch, read.head, store.db.commit
 
-        async def fetched(sql: str, params: tuple[Any, ...] = (), *, heavy: bool = False) -> Any:
+        async def fetched(sql: str, params: tuple[Any, ...] = (), **how: Any) -> Any:
             self.sql.append(sql)
-            return await fetch(sql, params, heavy=heavy)
+            return await fetch(sql, params, **how)
 
         async def of(at: Store, rtype: str, fhir_id: str, restriction: Any) -> Found | None:
             self.every.append(f"{rtype}/{fhir_id}")
