@@ -1,5 +1,6 @@
 """The worker: what fails comes again later and then waits for a person; order is kept; a lost lease commits nothing."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -231,3 +232,38 @@ async def test_stopping_finishes_what_is_held(store: Store, worker: Worker, monk
     assert await marks(store) == {"seen-x"}
     with pytest.raises(Stale):
         await store.commit(Change(leases=[Lease(1, 1)]))
+
+
+async def test_a_slow_job_holds_up_its_own_order_and_nobody_else(
+    store: Store, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More is taken while a job of the batch before runs; and it takes no more than it can hold."""
+    begun, go, ended = list[str](), asyncio.Event(), asyncio.Event()
+
+    async def handle(_ctx: Context, payload: dict[str, Any]) -> Change:
+        begun.append(payload["n"])
+        if payload["n"] == "slow":
+            await go.wait()
+        if payload["n"] == "last":
+            ended.set()
+        return Change(statements=[mark(f"seen-{payload['n']}")])
+
+    monkeypatch.setitem(HANDLERS, "x.do", handle)
+    await add(store, Job("x.do", {"n": "slow"}, "k"))
+    running = asyncio.create_task(worker.run())
+    while begun != ["slow"]:
+        await asyncio.sleep(0.01)
+    names = [str(n) for n in range(2 * working.BATCH)]
+    await add(
+        store, Job("x.do", {"n": "behind"}, "k"), *(Job("x.do", {"n": n}) for n in names), Job("x.do", {"n": "last"})
+    )
+    await asyncio.wait_for(ended.wait(), 20)
+    leased = await store.fetch("SELECT count(*) FROM job WHERE state = 'leased'")
+    assert "behind" not in begun and leased[0][0] <= working.BATCH
+    go.set()
+    while "behind" not in begun:
+        await asyncio.sleep(0.01)
+    worker.stop()
+    await asyncio.wait_for(running, 20)
+    assert sorted(begun) == sorted(["slow", "behind", "last", *names])
+    assert len(await marks(store)) == len(begun)
