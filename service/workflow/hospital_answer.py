@@ -12,11 +12,12 @@ from fhir_profiles import Resource
 from service.access.context import Context, parse
 from service.search.dates import parse as parse_date
 from service.store import epochs, stays
-from service.store import transitional_care as rows
 from service.store.change import ABSENT, Change, Job
+from service.store.together import each, together
 from service.workflow.alert_text import date_time
 from service.workflow.alerts import CATEGORY_SYSTEM
-from service.workflow.hospital_consent import may_hear
+from service.workflow.hospital_consent import heard_of, may_hear
+from service.workflow.hospital_contact import team_of
 from service.workflow.parties import reference_of
 from service.workflow.stay_alerts import Told
 from service.workflow.stay_events import DAY_US
@@ -24,7 +25,7 @@ from service.workflow.stay_identity import derived_id
 from service.workflow.stay_milestones import milestones
 from service.workflow.stays import StayState
 from service.workflow.tcs_plans import subject_key
-from service.workflow.timer_breaches import leads_of
+from service.workflow.timer_breaches import LEADS
 
 CATEGORY = "care-manager-contact"
 SYSTEM = "https://enlace.example.org/alerts"
@@ -56,33 +57,41 @@ async def answer(ctx: Context, payload: dict[str, Any]) -> Change:
         return change
     encounter, version = found
     change.relied[reference] = version
-    patient = reference_of(encounter, "subject")
+    patient, hospital = reference_of(encounter, "subject"), reference_of(encounter, "serviceProvider")
+    key, member = subject_key(ctx, patient), ctx.store.keys.resource(patient)
+    seen, known, (leads, providers) = await together(
+        ctx.store,
+        epochs.several(ctx.store, (key, member)),
+        _known(ctx, reference),
+        each(ctx.store, (stays.responsible(ctx.store, patient, role, ctx.now_us) for role in LEADS)),
+    )
     # A new lead care manager bumps it: another answer that is asked for while this one runs is dropped as its repeat.
-    key = subject_key(ctx, patient)
-    change.epochs[key] = await epochs.epoch(ctx.store, key)
-    known = await _known(ctx, reference)
+    change.epochs[key] = seen[key]
     if encounter.get("status") in ("entered-in-error", "cancelled"):
         for stored in known.values():
             _take_back(ctx, change, patient, *stored)
         return change
-    hospital = reference_of(encounter, "serviceProvider")
-    leads = await leads_of(ctx, patient)
-    if not hospital.startswith("Organization/") or not leads or not _present(encounter, ctx.now_us):
+    lead = next(iter(leads or providers), "")
+    if not hospital.startswith("Organization/") or not lead or not _present(encounter, ctx.now_us):
         return change
-    fhir_id = PREFIX + derived_id("hospital-answer", reference, patient, hospital, leads[0])
+    fhir_id = PREFIX + derived_id("hospital-answer", reference, patient, hospital, lead)
     if fhir_id in known and known[fhir_id][0].get("status") != "entered-in-error":
         return change
-    words = await contact(ctx, leads[0], patient)
+    heard, team = await together(ctx.store, heard_of(ctx, member, hospital), team_of(ctx, lead, providers))
+    words = team.contact()
     if words:
-        made = await _made(ctx, fhir_id, encounter, leads[0], words)
+        made = _made(ctx, fhir_id, encounter, lead, words)
+        version = known[fhir_id][1] if fhir_id in known else ABSENT
+        write = ctx.write(made, version, source_org=ctx.store.keys.resource(hospital))
+        # A Consent that changes at this moment lets the Change fail and be made anew.
+        change.epochs[member] = seen[member]
         about = f"Communication/{fhir_id}"
-        if not await may_hear(ctx, change, made, patient, hospital):
+        if not may_hear(ctx, write, member, team.places(), heard):
             audit = ctx.audit("C", "hospital-answered", about, (patient,), outcome=4, reason="consent")
             change.audit.append(audit)
             return change
-        version = known[fhir_id][1] if fhir_id in known else ABSENT
-        change.writes.append(ctx.write(made, version, source_org=ctx.store.keys.resource(hospital)))
-        detail = {"answer": {"to": hospital, "manager": leads[0]}}
+        change.writes.append(write)
+        detail = {"answer": {"to": hospital, "manager": lead}}
         change.audit.append(ctx.audit("C", "hospital-answered", about, (patient,), detail=detail))
     return change
 
@@ -98,21 +107,6 @@ def _present(encounter: Resource, now_us: int) -> bool:
     return now_us - parse_date(end)[1] < STALE_US
 
 
-async def contact(ctx: Context, lead: str, patient: str) -> str:
-    """ "Ana Ruiz, (555) 555-0100", the number of the role where the person has none; "" where no name is known."""
-    found = await ctx.resource(lead)
-    if found is None:
-        return ""
-    name, phone = _name(found[0]), _phone(found[0])
-    for role in await rows.roles(ctx.store, lead) if not phone and lead.startswith("Practitioner/") else ():
-        phone = phone or _phone(parse(role.body))
-    if not phone:
-        for provider in await stays.responsible(ctx.store, patient, "ecm-provider", ctx.now_us):
-            organization = await ctx.resource(provider)
-            phone = phone or (_phone(organization[0]) if organization else "")
-    return ", ".join(part for part in (name, phone) if part) if name else ""
-
-
 async def _known(ctx: Context, encounter: str) -> dict[str, tuple[Resource, int]]:
     return {
         fhir_id: (parse(body), version)
@@ -121,7 +115,7 @@ async def _known(ctx: Context, encounter: str) -> dict[str, tuple[Resource, int]
     }
 
 
-async def _made(ctx: Context, fhir_id: str, encounter: Resource, lead: str, words: str) -> Resource:
+def _made(ctx: Context, fhir_id: str, encounter: Resource, lead: str, words: str) -> Resource:
     text = f"Your patient is a member of Enhanced Care Management. The lead care manager is {words}. "
     text += "Please put name and number into the discharge papers, and call before the discharge."
     visit: Resource = {"reference": f"Encounter/{encounter['id']}"}
@@ -154,17 +148,3 @@ def _take_back(ctx: Context, change: Change, patient: str, resource: Resource, v
     change.writes.append(ctx.write(made, version, source_org=hospital))
     reference = f"Communication/{resource['id']}"
     change.audit.append(ctx.audit("U", "hospital-answered", reference, (patient,), reason="taken-back"))
-
-
-def _name(resource: Resource) -> str:
-    if resource["resourceType"] == "Organization":
-        return str(resource.get("name", ""))
-    name: Resource = next(iter(resource.get("name") or ()), {})
-    whole = name.get("text") or " ".join([*name.get("given", ()), name.get("family", "")])
-    return str(whole).strip()
-
-
-def _phone(resource: Resource) -> str:
-    phones = [t for t in resource.get("telecom") or () if t.get("system") == "phone" and t.get("value")]
-    first = sorted(phones, key=lambda t: (t.get("use") != "work", t.get("use") == "home"))
-    return str(first[0]["value"]) if first and first[0].get("use") != "home" else ""

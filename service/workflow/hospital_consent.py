@@ -5,28 +5,53 @@ A name and number of a program of substance use disorder care says what the memb
 an answer needs a Consent that names the label, as any labelled data does.
 """
 
-from fhir_profiles import Resource
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from service.access.consent.decide import decide
 from service.access.consent.rules import Asker, Facts, Permit, Relation
-from service.access.context import Context, parse
+from service.access.context import Context
+from service.search.clearance import Rule
 from service.search.purposes import purposes_of
-from service.store import clearance, epochs, label_rules, stays
-from service.store import transitional_care as rows
-from service.store.change import Change
+from service.store import clearance, label_rules
+from service.store.change import Write
+from service.store.together import together
 from service.workflow.parties import reference_of
 
 MOST_ABOVE = 8
 
 
-async def may_hear(ctx: Context, change: Change, answer: Resource, patient: str, hospital: str) -> bool:
-    """answer: the Communication to be. A Consent that changes at this moment lets the Change fail and be made anew."""
-    keys, member = ctx.store.keys, ctx.store.keys.resource(patient)
-    change.epochs[member] = await epochs.epoch(ctx.store, member)
-    bits = await _labels(ctx, answer, patient, hospital)
-    names = {keys.resource(one) for one in await _line(ctx, hospital)}
-    asker = Asker(Relation.PANEL, frozenset(names), purposes_of("TREAT"), ctx.now_us)
-    about = Facts(keys.resource(f"Communication/{answer['id']}"), "Communication", member, bits, ctx.organization_key)
-    return isinstance(decide(asker, about, await clearance.rules_of(ctx.store, member)), Permit)
+@dataclass(frozen=True)
+class Heard:
+    """rules: of the member's Consents. labels: bits by the key of a label rule. line: see _line."""
+
+    rules: list[Rule]
+    labels: dict[int, int]
+    line: list[str]
+
+
+async def heard_of(ctx: Context, member: int, hospital: str) -> Heard:
+    """member: key of the Patient, whose epoch was read before: so a Consent that changes meanwhile is not missed."""
+    return Heard(
+        *await together(
+            ctx.store,
+            clearance.rules_of(ctx.store, member),
+            label_rules.by_key(ctx.store),
+            _line(ctx, hospital),
+        )
+    )
+
+
+def may_hear(ctx: Context, answer: Write, member: int, places: Iterable[str], heard: Heard) -> bool:
+    """answer: the Communication to be. places: whom it names and where they work; of itself the hospital knows."""
+    keys, bits = ctx.store.keys, answer.labels
+    for place in set(places) - set(heard.line[:1]):
+        for kind in label_rules.KINDS:
+            bits |= heard.labels.get(label_rules.key_of(keys, kind, place), 0)
+    names = frozenset(keys.resource(one) for one in heard.line)
+    asker = Asker(Relation.PANEL, names, purposes_of("TREAT"), ctx.now_us)
+    about = Facts(keys.resource(answer.reference), "Communication", member, bits, ctx.organization_key)
+    return isinstance(decide(asker, about, heard.rules), Permit)
 
 
 async def _line(ctx: Context, organization: str) -> list[str]:
@@ -37,20 +62,3 @@ async def _line(ctx: Context, organization: str) -> list[str]:
         held = await ctx.resource(organization)
         organization = reference_of(held[0], "partOf") if held else ""
     return line
-
-
-async def _labels(ctx: Context, answer: Resource, patient: str, hospital: str) -> int:
-    """What the answer says by whom it names and where they work. That it is a patient of its own the hospital knows."""
-    keys, lead = ctx.store.keys, reference_of(answer, "sender")
-    places = {lead, *await stays.responsible(ctx.store, patient, "ecm-provider", ctx.now_us)}
-    held = await ctx.resource(lead)
-    roles = [parse(one.body) for one in await rows.roles(ctx.store, lead)] if lead.startswith("Practitioner/") else []
-    for role in [*roles, *([held[0]] if held else [])]:
-        places |= {reference_of(role, name) for name in ("organization", "practitioner")}
-    places -= {"", hospital}
-    rules = await label_rules.by_key(ctx.store)
-    bits = ctx.write(answer, 0).labels
-    for place in places:
-        for kind in label_rules.KINDS:
-            bits |= rules.get(label_rules.key_of(keys, kind, place), 0)
-    return bits

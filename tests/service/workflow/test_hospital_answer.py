@@ -2,17 +2,19 @@
 
 import pytest
 
+from fhir_profiles import Resource
 from fhir_profiles.validate import validate
 from service.access.context import Context, Settings
 from service.caller import system_caller
 from service.store.change import Stale
 from service.store.engine import Store
 from service.workflow.hospital_answer import answer
+from service.workflow.hospital_contact import team_of
 from tests.scenarios.adt_truth import resources
 from tests.service.conftest import AppClient
 from tests.service.workflow.made_up import adt
-from tests.service.workflow.tcs_world import DAY, MERCY, Stay, drain, hospital
-from tests.service.world import LCM2, PLAN1, change_of, make
+from tests.service.workflow.tcs_world import DAY, MERCY, Stay, context, drain, hospital
+from tests.service.world import ECM1, ECM2, LCM1, LCM2, PLAN1, change_of, make, put, ref
 
 
 async def answers(store: Store) -> list[dict[str, object]]:
@@ -89,3 +91,30 @@ async def test_a_manager_who_is_named_while_an_answer_is_made_is_not_missed(
     assert (await client.put("/EpisodeOfCare/a", json=body, headers=headers)).status_code == 200
     with pytest.raises(Stale):
         await world.commit(running)
+
+
+def number(value: str, use: str = "work") -> Resource:
+    return {"telecom": [{"system": "phone", "value": value, "use": use}]}
+
+
+@pytest.mark.parametrize(
+    ("person", "role", "organization", "words"),
+    [
+        (number("1"), number("2"), number("3"), "Ana Ruiz, 1"),
+        (number("1", "home"), number("2"), number("3"), "Ana Ruiz, 2"),
+        ({}, {}, number("3"), "Ana Ruiz, 3"),
+        ({}, {}, {}, "Ana Ruiz"),
+        ({"name": []}, number("2"), {}, ""),
+    ],
+)
+async def test_the_number_is_the_persons_else_of_the_role_else_of_the_provider(
+    store: Store, person: Resource, role: Resource, organization: Resource, words: str
+) -> None:
+    works = {"practitioner": ref(LCM1), "organization": ref(ECM2)}
+    await put(store, make(LCM1, **{"name": [{"given": ["Ana"], "family": "Ruiz"}], **person}))
+    await put(store, make(ECM1, **organization), make("PractitionerRole/one", **works, **role))
+    team = await team_of(context(store), LCM1, [ECM1])
+    assert (team.contact(), team.places()) == (words, {LCM1, ECM1, ECM2})
+    nobody = await team_of(context(store), LCM2, [ECM1])
+    assert (nobody.contact(), nobody.places()) == ("", {LCM2, ECM1})
+    assert (await team_of(context(store), ECM1, [ECM1])).contact() == ""

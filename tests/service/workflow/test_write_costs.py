@@ -1,4 +1,7 @@
-"""What the write of a Task reads: nothing of referrals where it is none, and the ServiceRequest of a referral once."""
+"""What the write of a Task reads: nothing of referrals where it is none, and the ServiceRequest of a referral once.
+
+And what the answer to a hospital reads, which follows most admissions.
+"""
 
 from collections.abc import Awaitable
 from typing import Any
@@ -12,10 +15,12 @@ from service.store.change import Change
 from service.store.engine import Store
 from service.store.read import Found
 from service.store.referral_facts import Event
-from service.workflow import derived
+from service.store.together import current
+from service.workflow import derived, hospital_answer
 from tests.service.conftest import AppClient
+from tests.service.workflow.made_up import adt
 from tests.service.workflow.referral_world import DONE, referral
-from tests.service.workflow.tcs_world import context
+from tests.service.workflow.tcs_world import Stay, at, context, hospital
 from tests.service.world import CBO1, ECM1, put, ref, request, task
 
 POSTGRESQL_IN_DEEP = True
@@ -25,16 +30,18 @@ OTHER = {"resourceType": "Task", "status": "requested", "intent": "order", "code
 
 
 class Watch:
-    """sql: reads of the store. every: heads that were read; heads: of them whatever the caller may see. jobs: kinds
-    that were queued."""
+    """sql: reads of the store; sent: the statements for them, with their values. every: heads that were read; heads:
+    of them whatever the caller may see. jobs: kinds that were queued."""
 
     def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch):
         self.sql, self.heads, self.jobs, self.statements = list[str](), list[str](), list[str](), list[str]()
-        self.every = list[str]()
+        self.every, self.sent = list[str](), list[str]()
         fetch, head, commit = store.db.fetch, read.head, store.db.commit
 
         async def fetched(sql: str, params: tuple[Any, ...] = (), **how: Any) -> Any:
             self.sql.append(sql)
+            if current() is None:  # one that is in a round goes out with the others
+                self.sent.append(f"{sql} {params}")
             return await fetch(sql, params, **how)
 
         async def of(at: Store, rtype: str, fhir_id: str, restriction: Any) -> Found | None:
@@ -106,3 +113,19 @@ async def test_a_derived_version_is_read_once(world: Store, monkeypatch: pytest.
     await derived.put(ctx, change, {**found[0], "priority": "urgent"}, found[1], "rule")
     assert sorted(watch.every) == ["ServiceRequest/c", "Task/c"]
     assert change.writes[0].source_org == world.keys.resource(ECM1)
+
+
+async def test_an_answer_to_a_hospital_reads_each_thing_once(world: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On PostgreSQL the stay, then what may be known of it, then who leads the care: a statement each."""
+    await hospital(world)
+    stay, postgresql = Stay(world), world.db.name == "postgresql"
+    await stay.hears(adt("A01", 0, "I", processing="T"))
+    at(world, 2)
+    watch = Watch(world, monkeypatch)
+    change = await hospital_answer.answer(context(world), {"encounter": stay.encounter})
+    assert [write.rtype for write in change.writes] == ["Communication"] and len(change.epochs) == 2
+    assert len(watch.sent) == len(set(watch.sent)) == (3 if postgresql else 11)
+    await world.commit(change)
+    watch.sent.clear()
+    assert (await hospital_answer.answer(context(world), {"encounter": stay.encounter})).writes == []
+    assert len(watch.sent) == (2 if postgresql else 5), "it has its answer"
