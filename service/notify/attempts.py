@@ -41,6 +41,16 @@ class Sent:
     outcome: Outcome = Outcome.FAILED
     resent: Sequence[Waiting] = ()
 
+    def is_all(self, state: State) -> bool:
+        """Whether nothing that has a number is left to send once this has arrived.
+
+        Not of one that was failing: what was matched meanwhile has not nudged it (store/outbox.py).
+        """
+        if self.attempt is None or self.resent or self.kind is not Kind.EVENT or self.outcome is not Outcome.OK:
+            return False
+        at_work = state.status == "active" and not state.paused and not state.failures
+        return at_work and self.attempt.last >= state.numbered
+
     async def settle(self, store: Store, behaviour: Settings, state: State, draw: Draw) -> tuple[Change, bool]:
         """The Change, and whether the turn goes on. state: as it stands now, which the client may have changed."""
         now_us = store.clock.now_us()

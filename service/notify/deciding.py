@@ -8,7 +8,7 @@ Neither emergency access (rows of a person; no person subscribes) nor the grace 
 ../shared/facts/security.md 2.3, L41, L42; ../shared/decisions.md 23.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -29,6 +29,7 @@ from service.store.credentials import client_by_id, client_key, place_now
 from service.store.deliveries import Version
 from service.store.engine import Store
 from service.store.read import Found
+from service.store.together import together
 
 _METHODS = {1: "POST", 2: "PUT", 3: "DELETE"}
 
@@ -96,9 +97,13 @@ async def subscriber(store: Store, state: State, behaviour: Settings, now_us: in
 async def standing(store: Store, state: State, behaviour: Settings, now_us: int) -> Subscriber | Barred:
     """The client as it stands now, or why nothing goes to it."""
     mine = client_key(store.keys, state.client_id)
-    counted = await epochs.several(store, (mine, store.keys.resource(state.organization)))
-    heads = await read.versions_now(store, [state.organization])
-    client = await client_by_id(store, state.client_id)
+    counted, heads, client, (active, _, above) = await together(
+        store,
+        epochs.several(store, (mine, store.keys.resource(state.organization))),
+        read.versions_now(store, [state.organization]),
+        client_by_id(store, state.client_id),
+        place_now(store, state.organization, None),
+    )
     if client is None or client.ended:
         return Barred.ENDED
     if client.suspended:
@@ -107,7 +112,6 @@ async def standing(store: Store, state: State, behaviour: Settings, now_us: int)
         return Barred.PERSON
     if client.organization != state.organization:
         return Barred.ENDED
-    active, _, above = await place_now(store, client.organization, None)
     if not active:
         return Barred.ORGANIZATION
     # Scopes that the operator took from the client meanwhile do not count.
@@ -130,15 +134,22 @@ async def standing(store: Store, state: State, behaviour: Settings, now_us: int)
 _ROLES = frozenset(role.value for role in Role if role is not Role.SYSTEM)
 
 
-async def tell(ctx: Context, spec: Spec, events: Sequence[Event], content: Content) -> Telling:
+async def tell(
+    ctx: Context, spec: Spec, events: Sequence[Event], content: Content, known: Mapping[int, Version] | None = None
+) -> Telling:
     """What the subscriber may hear of these events now. An event that it may not hear of has no Told.
 
-    Raises tripwire.Moved where a right moved while this looked: decide again.
+    known: versions that were read already. Raises tripwire.Moved where a right moved while this looked: decide again.
     """
-    versions = await deliveries.versions(ctx.store, [e.vid for e in events if e.kind != "test" and not e.emptied])
-    patients = {key for one in versions.values() for key in (one.patient, one.of) if key is not None}
-    counted = await epochs.several(ctx.store, patients)
-    found = {one.vid: one for one in await _seen(ctx, list(versions.values()))}
+    # The epochs of the patients come with the versions, before what is decided by: that may be read by another
+    # connection, as the reader role.
+    versions = await _versions(ctx.store, [e.vid for e in events if e.kind != "test" and not e.emptied], known or {})
+    counted = {key: epoch for one in versions.values() for key, epoch in one.epochs.items()}
+    patients = set(counted)
+    seen, who = await together(
+        ctx.store, _seen(ctx, list(versions.values())), read.references(ctx.store, sorted(patients))
+    )
+    found = {one.vid: one for one in seen}
     topic = topics().get(spec.topic)
     context = {
         vid: _context(topic, one, ctx.settings.base_url)
@@ -164,9 +175,15 @@ async def tell(ctx: Context, spec: Spec, events: Sequence[Event], content: Conte
             told.append(replace(one, notice=redisclosure.outcome(notice.issues)) if states and one.body else one)
     more = {one.reference: one.version for one in named.values()}
     more |= {one.reference: one.head for one in versions.values() if one.vid in found}
-    who = await read.references(ctx.store, sorted({one.patient for one in shown if one.patient is not None}))
+    about = sorted({one.patient for one in shown if one.patient is not None})
     base_epochs, base_relied = (ctx.epochs, ctx.relied) if isinstance(ctx, Subscriber) else ({}, {})
-    return Telling(told, shown, notice, tuple(who.values()), base_epochs | counted, base_relied | more)
+    names = tuple(who[key] for key in about if key in who)
+    return Telling(told, shown, notice, names, base_epochs | counted, base_relied | more)
+
+
+async def _versions(store: Store, vids: Sequence[int], known: Mapping[int, Version]) -> dict[int, Version]:
+    found = {vid: known[vid] for vid in vids if vid in known}
+    return found | await deliveries.versions(store, [vid for vid in vids if vid not in found])
 
 
 async def _seen(ctx: Context, versions: Sequence[Version]) -> list[Found]:

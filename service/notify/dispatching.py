@@ -19,18 +19,20 @@ from service.access.context import Settings
 from service.access.tripwire import Moved
 from service.caller import system_caller
 from service.log_events import NOTIFY_GIVEN_UP, NOTIFY_TURN_LOST, NOTIFY_UNDECIDED, log, where
-from service.notify import endpoints, sending, standing
+from service.notify import endpoints, looking, sending, standing
 from service.notify.attempts import Sender, Sent
 from service.notify.backoff import Draw
 from service.notify.deciding import Barred, Subscriber, Telling, tell
 from service.notify.deciding import standing as standing_now
+from service.notify.looking import Seen
 from service.notify.matching import filters_of
 from service.notify.model import NEVER_US, Content, Event, Kind, Spec, State, Told, spec_of
-from service.store import deliveries, epochs, read, subscriptions
+from service.store import deliveries
 from service.store.change import AuditRow, Change, Stale
 from service.store.database import TooCostly, Unavailable
 from service.store.deliveries import Waiting
 from service.store.engine import Store
+from service.store.together import together
 
 TRIES = 6
 MOST_ROUNDS = 50
@@ -46,27 +48,10 @@ UNREADABLE = (
 )
 PATIENCE_US = 3_600_000_000
 """So long an event that cannot be decided, by our fault, is tried again and holds up those behind it."""
-_EVENTS = ("event", "test")
 
 
 class Lost(Exception):
     """The lease is another's now, or the subscription is gone: nothing more is done here."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """The subscription as it stands in this round, and what a Change about it relies on."""
-
-    state: State
-    spec: Spec
-    epoch: int
-    version: int
-
-    def change(self, *, relying: bool = True) -> Change:
-        """relying: the Change is of no use once the client wrote the Subscription."""
-        key = self.state.key
-        relied = {self.state.reference: self.version} if relying else {}
-        return Change(relied=relied, epochs={key: self.epoch}, bump_epochs={key})
 
 
 @dataclass(frozen=True)
@@ -83,7 +68,7 @@ class Turn:
 
     def __init__(self, store: Store, behaviour: Settings, sender: Sender, claimed: State, hands: Hands):
         self.store, self.behaviour, self.sender, self.hands = store, behaviour, sender, hands
-        self.key, self.lease_us = claimed.key, claimed.lease_until_us
+        self.key, self.lease_us, self.known = claimed.key, claimed.lease_until_us, claimed
         self.reference, self.fhir_id = claimed.reference, claimed.fhir_id
 
     async def run(self) -> None:
@@ -103,7 +88,7 @@ class Turn:
     async def put_off(self, after_us: int) -> None:
         """Something failed by our fault: later again."""
         with contextlib.suppress(Lost, Stale):
-            await self._give_back(await self._look(), after_us)
+            await self._give_back(await self._glance(), after_us)
 
     async def _again(self, step: Callable[[Seen], Awaitable[bool]]) -> bool:
         """A step of deciding and committing; decided again where a race was lost."""
@@ -117,13 +102,16 @@ class Turn:
         return False
 
     async def _look(self) -> Seen:
-        """What the Change relies on is read before what is decided by."""
-        epoch = await epochs.epoch(self.store, self.key)
-        version = (await read.versions_now(self.store, [self.reference]))[self.reference]
-        state = await subscriptions.get(self.store, self.key)
-        if state is None or state.lease_until_us != self.lease_us:
+        return self._held(await looking.look(self.store, self.behaviour, self.known))
+
+    async def _glance(self) -> Seen:
+        return self._held(await looking.glance(self.store, self.known))
+
+    def _held(self, seen: Seen | None) -> Seen:
+        if seen is None or seen.state.lease_until_us != self.lease_us:
             raise Lost
-        return Seen(state, spec_of(state.spec), epoch, version)
+        self.known = seen.state
+        return seen
 
     async def _give_back(self, seen: Seen, after_us: int = 0) -> bool:
         return await self._release(seen, self.store.clock.now_us() + after_us)
@@ -131,6 +119,13 @@ class Turn:
     async def _release(self, seen: Seen, due_us: int) -> bool:
         change = seen.change(relying=False)
         change.statements.append(deliveries.released(self.key, due_us))
+        await self.store.commit(change)
+        return False
+
+    async def _rested(self, seen: Seen) -> bool:
+        """Nothing of what was looked at is left to do."""
+        change = seen.change(relying=False)
+        change.statements.append(seen.rests(self.store.clock.now_us()))
         await self.store.commit(change)
         return False
 
@@ -143,7 +138,7 @@ class Turn:
             return await self._release(seen, NEVER_US)
         if spec.end_us and now_us >= spec.end_us:
             return await self._move(seen, "off", ENDED)
-        who = await standing_now(self.store, state, self.behaviour, now_us)
+        who = seen.who
         if isinstance(who, Barred):
             return await self._barred(seen, who.value, "off" if who is Barred.ENDED else "error", who.name.lower())
         if words := self._unlisted(who, spec):
@@ -157,23 +152,13 @@ class Turn:
         sends = state.status == "active" and state.channel != "websocket"
         if sends and state.numbered > state.delivered:
             return await self._retry(seen, who)
-        rows = await deliveries.waiting(self.store, self.key, kinds=_EVENTS, limit=sending.batch(spec))
-        if rows:
-            return await self._number(seen, who, rows, sends=sends)
-        if sends:
-            return await self._rest(seen, who, now_us)
-        return await self._release(seen, spec.end_us or NEVER_US)
-
-    async def _rest(self, seen: Seen, who: Subscriber, now_us: int) -> bool:
-        """No event waits: what is asked for again, a heartbeat, or nothing until one of them is due."""
-        state, spec = seen.state, seen.spec
-        rows = await deliveries.waiting(self.store, self.key, kinds=("resend",), limit=sending.batch(spec))
-        if rows:
-            return await self._resend(seen, who, rows)
-        beat_us = state.beat_us + spec.heartbeat_s * 1_000_000 if spec.heartbeat_s else NEVER_US
-        if now_us >= beat_us:
+        if seen.events:
+            return await self._number(seen, who, seen.events, sends=sends)
+        if sends and seen.resends:
+            return await self._resend(seen, who, seen.resends)
+        if sends and now_us >= seen.beat_us(state.beat_us):
             return await self._tell_state(seen, Kind.HEARTBEAT)
-        return await self._release(seen, min(beat_us, spec.end_us or NEVER_US))
+        return await self._rested(seen)
 
     # --- status --------------------------------------------------------------------------------------------------
 
@@ -219,7 +204,7 @@ class Turn:
         change = seen.change()
         self._extend(seen, change)
         await self._commit_held(change)
-        return await self._look()
+        return await self._glance()
 
     def _extend(self, seen: Seen, change: Change) -> None:
         self._until = self.store.clock.now_us() + self._longest_us(seen)
@@ -258,12 +243,14 @@ class Turn:
             change.statements += deliveries.taken(hidden)
             await self.store.commit(change)
             return True
-        change.statements += [*deliveries.taken(rows), *deliveries.numbered(self.key, events)]
+        change.statements += deliveries.taken(rows)
         if not (sends and events):
+            change.statements += deliveries.numbered(self.key, events)
             await self.store.commit(change)
             return True
         change.audit.append(telling.row(who, "notification", state.reference))
-        self._extend(seen, change)
+        self._until = self.store.clock.now_us() + self._longest_us(seen)
+        change.statements += deliveries.numbered(self.key, events, self._until)
         await self._commit_held(change)
         state = replace(state, numbered=events[-1].number)
         kind = "test" if all(one.kind == "test" for one in events) else "event"
@@ -341,7 +328,7 @@ class Turn:
     async def _told(self, who: Subscriber, seen: Seen, events: Sequence[Event]) -> Telling:
         """The second wall alarms where it judges otherwise twice, and then nothing goes out."""
         try:
-            return await tell(who, seen.spec, events, Content(seen.spec.content))
+            return await tell(who, seen.spec, events, Content(seen.spec.content), seen.versions)
         except Moved:
             now_us = self.store.clock.now_us()
             again = await standing_now(self.store, seen.state, self.behaviour, now_us)
@@ -385,8 +372,13 @@ class Turn:
         for attempt in range(TRIES):
             while True:
                 try:
-                    seen = await self._look()
+                    seen, nothing = await together(
+                        self.store, self._glance(), deliveries.nothing_waits(self.store, self.key)
+                    )
                     change, more = await sent.settle(self.store, self.behaviour, seen.state, self.hands.draw)
+                    if more and nothing and sent.is_all(seen.state):
+                        change.statements.append(seen.rests(self.store.clock.now_us(), sent_now=True))
+                        more = False
                     await self.store.commit(seen.change(relying=False).merge(change))
                     return more
                 except Stale:

@@ -26,6 +26,7 @@ from service.store.change import AuditRow, Change, Stale, Statement
 from service.store.database import TooCostly, Unavailable
 from service.store.engine import Store
 from service.store.outbox import Candidate
+from service.store.together import together
 
 BATCH = 500
 OPERATOR = 0
@@ -47,15 +48,27 @@ class _Outcome:
     """Subscriptions whose filters cannot be read: their turn puts them into error."""
 
 
+@dataclass(frozen=True)
+class Matched:
+    """count: versions, 0 where nothing waits, or another worker was quicker. events, notices: whether any came."""
+
+    count: int = 0
+    events: bool = False
+    notices: bool = False
+
+
 async def match(store: Store, base_url: str, now_us: int | None = None, *, most: int = BATCH) -> int:
-    """Matches the oldest versions of the outbox; how many. 0: nothing waits, or another worker was quicker."""
+    """Matches the oldest versions of the outbox; how many."""
+    return (await matched(store, base_url, now_us, most=most)).count
+
+
+async def matched(store: Store, base_url: str, now_us: int | None = None, *, most: int = BATCH) -> Matched:
     now_us = store.clock.now_us() if now_us is None else now_us
     fence = fence_of(store.keys)
     # Before the outbox is read: who committed in between has taken what is read here.
-    epoch = await epochs.epoch(store, fence)
-    batch = await outbox.waiting(store, most)
+    epoch, batch = await together(store, epochs.epoch(store, fence), outbox.waiting(store, most))
     if not batch.vids:
-        return 0
+        return Matched()
     if batch.lost:
         log(NOTIFY_LOST, versions=len(batch.lost), vid=batch.lost[0])
     # After the outbox is read: a subscription that was there before a version was written is seen.
@@ -72,8 +85,8 @@ async def match(store: Store, base_url: str, now_us: int | None = None, *, most:
     try:
         await store.commit(change)
     except Stale:
-        return 0
-    return len(batch.vids)
+        return Matched()
+    return Matched(len(batch.vids), bool(outcome.events or nudged), bool(outcome.notices))
 
 
 def fence_of(keys: Keys) -> int:

@@ -81,8 +81,6 @@ def _notice(store: Store, item: Item, kind: str, recipient: str, priority: str, 
 
 async def deliver_due(store: Store, behaviour: Behaviour, channels: Channels, now_us: int) -> int:
     """Sends what is due now and commits what came of it; how many notices it settled or put off. 0: nothing is due."""
-    if not await notices.has_due(store, now_us):
-        return 0
     claimed = await notices.claim(store, now_us, BATCH)
     groups: dict[tuple[str, str], list[Notice]] = {}
     for notice in claimed:

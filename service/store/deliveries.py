@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from service.store.change import Statement
 from service.store.dialect import marks
 from service.store.engine import Store
-from service.store.notify_rows import Event, State
+from service.store.notify_rows import NUDGED, Event, State
 from service.store.subscriptions import COLUMNS, row
 
 NEVER_US = 2**62
@@ -69,6 +69,14 @@ class Version(NamedTuple):
     of: int | None
     head: int
     deleted: int
+    patient_epoch: int
+    of_epoch: int
+
+    @property
+    def epochs(self) -> dict[int, int]:
+        """Access epochs of its patients, as they were when this was read."""
+        both = ((self.patient, self.patient_epoch), (self.of, self.of_epoch))
+        return {key: epoch for key, epoch in both if key is not None}
 
     @property
     def reference(self) -> str:
@@ -101,29 +109,30 @@ async def next_due(store: Store) -> int:
     return NEVER_US if rows[0][0] is None else int(rows[0][0])
 
 
+_LEASED = "lease_until_us = ?, due_us = CASE WHEN due_us < lease_until_us THEN due_us ELSE ? END"
+_RELEASED = (
+    "due_us = CASE WHEN due_us < lease_until_us AND due_us < ? AND due_us <> ? THEN due_us ELSE ? END, "
+    "lease_until_us = 0"
+)
+
+
 def extended(key: int, until_us: int) -> Statement:
     """The lease goes on. What nudged it meanwhile is sooner than any lease, and stays."""
-    sql = (
-        "UPDATE subscription SET lease_until_us = ?, due_us = CASE WHEN due_us < lease_until_us THEN due_us ELSE ? END "
-        "WHERE key = ?"
-    )
-    return Statement(sql, (until_us, until_us, key))
+    return Statement(f"UPDATE subscription SET {_LEASED} WHERE key = ?", (until_us, until_us, key))
 
 
-def released(key: int, due_us: int) -> Statement:
-    """The lease ends. Due at `due_us`, or sooner where somebody nudged it meanwhile: due_us is the lease's end else."""
-    sql = (
-        "UPDATE subscription SET due_us = CASE WHEN due_us < lease_until_us AND due_us < ? THEN due_us ELSE ? END, "
-        "lease_until_us = 0 WHERE key = ?"
-    )
-    return Statement(sql, (due_us, due_us, key))
+def released(key: int, due_us: int, seen_us: int = -1) -> Statement:
+    """The lease ends. Due at `due_us`, or sooner where somebody nudged it meanwhile: due_us is the lease's end else.
+
+    seen_us: due_us as it was read not later than what waits; a nudge of before has been heeded then. Each nudge of one
+    that is leased makes due_us smaller (NUDGED), so one that came since shows.
+    """
+    return Statement(f"UPDATE subscription SET {_RELEASED} WHERE key = ?", (due_us, seen_us, due_us, key))
 
 
 def nudged(key: int, now_us: int) -> Statement:
     """There is work: not before a resume where it is paused. Also where it is failing: somebody asks for an attempt."""
-    return Statement(
-        "UPDATE subscription SET due_us = ? WHERE key = ? AND due_us > ? AND paused = 0", (now_us, key, now_us)
-    )
+    return Statement(f"UPDATE subscription SET due_us = {NUDGED} WHERE key = ? AND paused = 0", (now_us, now_us, key))
 
 
 def unanchored(key: int) -> Statement:
@@ -139,6 +148,16 @@ async def waiting(store: Store, key: int, *, kinds: Sequence[str] = ("event", "t
     sql = f"SELECT {_WAITING} FROM event_waiting WHERE subscription = ? AND kind IN ({marks(len(kinds))}) "
     rows = await store.fetch(f"{sql}ORDER BY id LIMIT ?", (key, *kinds, limit))
     return [Waiting(*one) for one in rows]
+
+
+async def resends(store: Store, key: int, *, limit: int) -> list[Waiting]:
+    """What somebody asked for again; the ids of these are negative, and those of events are not."""
+    sql = f"SELECT {_WAITING} FROM event_waiting WHERE subscription = ? AND id < 0 AND kind = 'resend' "
+    return [Waiting(*one) for one in await store.fetch(f"{sql}ORDER BY id LIMIT ?", (key, limit))]
+
+
+async def nothing_waits(store: Store, key: int) -> bool:
+    return not await store.fetch("SELECT 1 FROM event_waiting WHERE subscription = ? LIMIT 1", (key,))
 
 
 def taken(several: Iterable[Waiting]) -> list[Statement]:
@@ -164,15 +183,26 @@ def _wait(subscription: int, ident: int, vid: int, key: int, kind: str, at_us: i
     return Statement(sql, (subscription, ident + _ASKED, vid, key, kind, at_us))
 
 
+_VERSIONS = (
+    "SELECT v.vid, v.rtype, v.fhir_id, v.version, v.op, r.patient, v.patient, r.version, r.deleted, "
+    "COALESCE((SELECT a.epoch FROM access_epoch a WHERE a.subject = r.patient), 0), "
+    "COALESCE((SELECT b.epoch FROM access_epoch b WHERE b.subject = v.patient), 0) "
+    "FROM version v JOIN resource r ON r.key = v.key WHERE v.vid IN "
+)
+
+
 async def versions(store: Store, vids: Sequence[int]) -> dict[int, Version]:
     """What the vids are. For deciding, which asks again under the subscriber's restriction; never to be told."""
     if not vids:
         return {}
-    sql = (
-        "SELECT v.vid, v.rtype, v.fhir_id, v.version, v.op, r.patient, v.patient, r.version, r.deleted FROM version v "
-        f"JOIN resource r ON r.key = v.key WHERE v.vid IN ({marks(len(vids))})"
-    )
-    return {one[0]: Version(*one) for one in await store.fetch(sql, tuple(vids))}
+    return {one[0]: Version(*one) for one in await store.fetch(f"{_VERSIONS}({marks(len(vids))})", tuple(vids))}
+
+
+async def versions_waiting(store: Store, key: int, *, limit: int) -> dict[int, Version]:
+    """As `versions`, of what waiting() gives at the same moment; between two statements something may have come."""
+    first = "SELECT vid FROM event_waiting WHERE subscription = ? AND kind = 'event' ORDER BY id LIMIT ?"
+    sql = f"{_VERSIONS}(SELECT w.vid FROM ({first}) w)"
+    return {one[0]: Version(*one) for one in await store.fetch(sql, (key, limit))}
 
 
 async def before(store: Store, vids: Sequence[int]) -> dict[int, bytes]:
@@ -208,8 +238,11 @@ def _event(values: Sequence[Any]) -> Event:
     return Event(number, vid, key, kind, emptied != 0, at_us, settled_us)
 
 
-def numbered(key: int, several: Sequence[Event]) -> list[Statement]:
-    """Their rows, and the last number given. The Change that holds this is fenced by the subscription's epoch."""
+def numbered(key: int, several: Sequence[Event], until_us: int = 0) -> list[Statement]:
+    """Their rows, and the last number given. The Change that holds this is fenced by the subscription's epoch.
+
+    until_us: the lease goes on until then (extended), 0: it stays as it is.
+    """
     if not several:
         return []
     sql = f"INSERT INTO subscription_event (subscription, {_EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -217,8 +250,9 @@ def numbered(key: int, several: Sequence[Event]) -> list[Statement]:
         Statement(sql, (key, one.number, one.vid, one.key, one.kind, int(one.emptied), one.at_us, one.settled_us))
         for one in several
     ]
-    last = Statement("UPDATE subscription SET numbered = ? WHERE key = ?", (several[-1].number, key))
-    return [*rows, last]
+    leased, values = (f", {_LEASED}", (until_us, until_us)) if until_us else ("", ())
+    last = f"UPDATE subscription SET numbered = ?{leased} WHERE key = ?"
+    return [*rows, Statement(last, (several[-1].number, *values, key))]
 
 
 def emptied(key: int, numbers: Iterable[int]) -> list[Statement]:

@@ -65,11 +65,6 @@ def told(notice: Notice) -> Statement:
     )
 
 
-async def has_due(store: Store, now_us: int) -> bool:
-    sql = "SELECT 1 FROM notice WHERE state = 'waiting' AND due_us <= ? AND lease_until_us <= ? LIMIT 1"
-    return bool(await store.fetch(sql, (now_us, now_us)))
-
-
 async def claim(store: Store, now_us: int, limit: int) -> list[Notice]:
     """Up to `limit` due notices, oldest first, with all that the same people wait for over the same channels: a digest
     is whole. No other worker takes them before the lease ends."""

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass, field
 
+NUDGED = "CASE WHEN due_us > ? THEN ? WHEN lease_until_us > 0 THEN due_us - 1 ELSE due_us END"
+"""due_us of a subscription for which there is work now (twice a parameter). Of one that is leased it becomes smaller
+each time, so that who releases it knows whether one came since it looked."""
+
 
 @dataclass(frozen=True)
 class State:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from service.store.change import Statement
 from service.store.dialect import marks
 from service.store.engine import Store
-from service.store.notify_rows import Item
+from service.store.notify_rows import NUDGED, Item
 
 MAX_BYTES = 16_000_000
 """Text of one batch, the versions before included: one huge resource goes through alone."""
@@ -44,6 +44,20 @@ class Candidate(NamedTuple):
     key: int
     fhir_id: str
     spec: str
+
+
+_TO_DO = (
+    "SELECT EXISTS (SELECT 1 FROM outbox), "
+    "EXISTS (SELECT 1 FROM subscription WHERE due_us <= ? AND lease_until_us <= ?), "
+    "EXISTS (SELECT 1 FROM notice WHERE state = 'waiting' AND due_us <= ? AND lease_until_us <= ?)"
+)
+
+
+async def to_do(store: Store) -> tuple[bool, bool, bool]:
+    """Whether there is something to match, a subscription that is due and nobody's, a notice that is."""
+    [found] = await store.fetch(_TO_DO, (store.clock.now_us(),) * 4)
+    matching, dispatching, telling = (bool(one) for one in found)
+    return matching, dispatching, telling
 
 
 async def waiting(store: Store, most: int, max_bytes: int = MAX_BYTES) -> Batch:
@@ -135,8 +149,8 @@ def nudged(keys: Iterable[int], now_us: int) -> list[Statement]:
 
 
 _NUDGE = (
-    "UPDATE subscription SET due_us = CASE WHEN due_us > ? AND paused = 0 "
-    "AND ((status = 'active' AND failures = 0) OR status = 'error') THEN ? ELSE due_us END WHERE key = ?"
+    "UPDATE subscription SET due_us = CASE WHEN paused = 0 AND ((status = 'active' AND failures = 0) "
+    f"OR status = 'error') THEN {NUDGED} ELSE due_us END WHERE key = ?"
 )
 """One that failed waits for its next attempt, one that is new for its handshake; in error events are only numbered."""
 
@@ -147,8 +161,8 @@ _WAIT = (
 )
 
 
-def done(vids: Iterable[int]) -> list[Statement]:
-    return [Statement("DELETE FROM outbox WHERE vid = ?", (vid,)) for vid in vids]
+def done(vids: Sequence[int]) -> list[Statement]:
+    return [Statement(f"DELETE FROM outbox WHERE vid IN ({marks(len(some))})", some) for some in _chunks(vids)]
 
 
 def _chunks(values: Sequence[int]) -> Iterator[tuple[int, ...]]:

@@ -52,10 +52,10 @@ async def test_an_event_that_cannot_be_decided_holds_up_the_others_for_an_hour_a
     await desk.subscribes(await app_client("ecm-provider"))
     real = dispatching.tell
 
-    async def tell(who: Any, spec: Any, events: Any, content: Any) -> Any:
+    async def tell(who: Any, spec: Any, events: Any, *more: Any) -> Any:
         if any(event.key == desk.store.keys.resource("Task/a") for event in events):
             raise KeyError("defect")
-        return await real(who, spec, events, content)
+        return await real(who, spec, events, *more)
 
     monkeypatch.setattr(dispatching, "tell", tell)
     monkeypatch.setattr(runner, "log", lambda *_event, **_fields: None)  # of the defect that this test makes
