@@ -5,6 +5,7 @@ The hash is keyed with a secret of the database, so that no client can craft a c
 
 import hashlib
 import struct
+from functools import lru_cache, partial
 
 _HALF = 0xFFFFFFFF
 _UNPACK = struct.Struct("<q").unpack
@@ -15,6 +16,7 @@ class Keys:
 
     def __init__(self, secret: bytes):
         self._base = hashlib.blake2b(digest_size=8, key=secret[:64])
+        self._resource = lru_cache(maxsize=16_384)(partial(self.of, "R"))  # half of all keys; the same ones come again
 
     def of(self, *parts: str) -> int:
         """Signed 64-bit hash of the parts, separated so that ("a","bc") and ("ab","c") differ."""
@@ -41,7 +43,7 @@ class Keys:
 
     def resource(self, reference: str) -> int:
         """Key of a resource by its relative reference "Task/123", or of an absolute URL or urn that we do not hold."""
-        return self.of("R", reference)
+        return self._resource(reference)
 
     def marker(self, rtype: str) -> int:
         """Every current resource of a type has this key: bare searches, _lastUpdated and negations run over it."""
