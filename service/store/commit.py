@@ -5,86 +5,44 @@ loop. Order: lock and read what the Changes relied on, drop the losers, then ins
 (../shared/decisions.md 5, 6, 33, 34).
 """
 
-from array import array
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from typing import Any
 
-import orjson
-
-from fhir_profiles.topics import watched
-from service.clock import instant
-from service.search.clearance import high_water
 from service.search.keys import Keys
 from service.store import revoked
-from service.store.body import fill
-from service.store.change import (
-    AuditRow,
-    Change,
-    ClaimTaken,
-    Committed,
-    Stale,
-    Statement,
-    Write,
-    Written,
-)
+from service.store.change import Change, ClaimTaken, Committed, Stale
+from service.store.commit_plan import Head, Plan, plan_change
 from service.store.credentials import DIRECTORY
-from service.store.index_removal import drop_index
-from service.store.slots import Slot, updated_us
-from service.store.steps import Collision, DeleteIn, FetchIn, Insert, Outcome, Rows, Run, Step
-
-OPS = {True: 1, False: 2}
-
-
-# --- the group ---------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class _Head:
-    version: int
-    vid: int
-    deleted: int
-    labels: int
-
-
-@dataclass
-class _Plan:
-    """What the survivors write, table by table."""
-
-    written: dict[int, list[Written]] = field(default_factory=dict)
-    rows: dict[str, Rows] = field(default_factory=dict)
-    old_vids: list[int] = field(default_factory=list)
-    new_heads: Rows = field(default_factory=list)
-    moved_heads: Rows = field(default_factory=list)
-    panel_sources: list[int] = field(default_factory=list)
-    runs: list[tuple[str, Rows]] = field(default_factory=list)
-    ended: Rows = field(default_factory=list)
-    job_ids: dict[int, list[int]] = field(default_factory=dict)
-    rules: dict[int, int] = field(default_factory=dict)
-
-    def add(self, table: str, row: tuple[Any, ...]) -> None:
-        self.rows.setdefault(table, []).append(row)
-
-    def run(self, statements: Iterable[Statement]) -> None:
-        """Those of one Change, in their order; what other Changes of the group run by the same text runs along."""
-        at = 0
-        for one in statements:
-            at = next((n for n in range(at, len(self.runs)) if self.runs[n][0] == one.sql), len(self.runs))
-            if at == len(self.runs):
-                self.runs.append((one.sql, []))
-            self.runs[at][1].append(one.params)
+from service.store.index_removal import index_removal
+from service.store.slots import Slot
+from service.store.statement_runs import sent
+from service.store.steps import (
+    Collision,
+    DeleteIn,
+    Epochs,
+    Fetches,
+    FetchIn,
+    Insert,
+    Outcome,
+    Part,
+    Rows,
+    Step,
+    Together,
+    Update,
+)
 
 
 def group(
     changes: Sequence[Change], keys: Keys, slot: Slot, now_us: Callable[[], int]
-) -> Generator[Step, Rows, list[Outcome]]:
+) -> Generator[Step, Any, list[Outcome]]:
     """Runs the Changes as one group. The caller wraps it in a transaction and restores `slot` if that fails."""
     lost: dict[int, set[int]] = {}
     heads, epochs, leases = yield from _read_relied(changes, keys, lost)
     outcomes: list[Outcome | None] = [_moved(change, keys, heads, epochs, leases) for change in changes]
     rivals = yield from _take_claims(changes, outcomes, now_us())
-    plan = _Plan(rules=(yield from _label_rules(changes)))
+    survivors = [change for change, outcome in zip(changes, outcomes, strict=True) if outcome is None]
+    rules, kept = yield from _read_current(survivors, keys, heads)
+    plan = Plan(rules=rules)
     touched: set[object] = set()
     bumped: set[int] = set()
     give_back: list[int] = []
@@ -100,11 +58,11 @@ def group(
             continue
         touched |= mine
         bumped |= change.bump_epochs | lost.get(number, set())
-        _plan_change(number, change, plan, keys, slot, heads, now_us())
+        plan_change(number, change, plan, keys, slot, heads, now_us())
         outcomes[number] = Committed(tuple(plan.written.get(number, ())), tuple(plan.job_ids.get(number, ())))
     if give_back:
         yield DeleteIn("claim", "key", sorted(give_back))
-    yield from _write(plan, slot, bumped, now_us())
+    yield from _write(plan, kept, bumped)
     for number, (key, other) in rivals.items():
         outcomes[number] = _after(key, changes[other], outcomes[other])
     return [outcome or Stale("not decided") for outcome in outcomes]
@@ -112,44 +70,58 @@ def group(
 
 def _read_relied(
     changes: Sequence[Change], keys: Keys, lost: dict[int, set[int]]
-) -> Generator[Step, Rows, tuple[dict[int, _Head], dict[int, int], dict[int, tuple[str, int]]]]:
-    """Locks, in key order so that groups never deadlock, and reads heads, epochs and leases of the whole group.
+) -> Generator[Step, Any, tuple[dict[int, Head], dict[int, int], dict[int, tuple[str, int]]]]:
+    """Locks and reads heads, epochs and leases of the whole group, in this order and each in order of key.
 
+    Groups so wait for each other, and never deadlock. Heads and epochs go together, but where a panel row may go:
+    whose epoch that bumps is known once the heads are locked.
     lost: filled with number of a Change -> patients whom somebody loses by it.
     """
-    heads: dict[int, _Head] = {}
-    wanted = sorted({keys.resource(r) for c in changes for r in [*c.relied, *_written(c)]})
-    if wanted:
-        for key, *facts in (yield FetchIn("resource", "key, version, vid, deleted, labels", "key", wanted)):
-            heads[key] = _Head(*facts)
+    wanted = FetchIn(
+        "resource",
+        "key, version, vid, deleted, labels",
+        "key",
+        sorted({keys.resource(r) for c in changes for r in [*c.relied, *_written(c)]}),
+    )
+    held: Rows | None = None
     if sources := revoked.sources(changes, keys):
+        held = yield wanted
         given: dict[int, list[revoked.Given]] = {}
         for row in (yield FetchIn("panel", revoked.COLUMNS, "source", sources)):
             given.setdefault(row[0], []).append(row)
         lost.update({n: patients for n, c in enumerate(changes) if (patients := revoked.losing(c, keys, given))})
     for number in (n for n, c in enumerate(changes) if revoked.of_directory(c)):
         lost.setdefault(number, set()).add(DIRECTORY)
-    epochs: dict[int, int] = {}
     subjects = sorted({s for c in changes for s in [*c.epochs, *c.bump_epochs]} | set().union(*lost.values()))
-    if subjects:
-        fetch = FetchIn("access_epoch", "subject, epoch", "subject", subjects)
-        epochs = dict((yield fetch))
-        unborn = [(subject, 0) for subject in subjects if subject not in epochs]
-        if unborn:
-            # An absent row cannot be locked: another process could bump what this group relies on at the same moment.
-            yield Insert("access_epoch", unborn, "ON CONFLICT (subject) DO NOTHING")
-            epochs = dict((yield fetch))
-    leases: dict[int, tuple[str, int]] = {}
     jobs = sorted({lease.job_id for c in changes for lease in c.leases})
-    if jobs:
-        leases = {row[0]: (row[1], row[2]) for row in (yield FetchIn("job", "id, state, lease", "id", jobs))}
-    return heads, epochs, leases
+    leases = FetchIn("job", "id, state, lease", "id", jobs)
+    if held is None:
+        held, counts, leased = yield from _fetched(wanted, Epochs(subjects), leases)
+    else:
+        counts, leased = yield from _fetched(Epochs(subjects), leases)
+    return {key: Head(*facts) for key, *facts in held}, dict(counts), {row[0]: (row[1], row[2]) for row in leased}
 
 
-def _label_rules(changes: Sequence[Change]) -> Generator[Step, Rows, dict[int, int]]:
-    """Bits of the label rules that these writes meet: read here, so that no process commits under old ones."""
-    keys = sorted({key for change in changes for write in change.writes for key in write.ruled})
-    return dict((yield FetchIn("label_rule", "key, labels", "key", keys))) if keys else {}
+def _fetched(*parts: FetchIn | Epochs) -> Generator[Step, Any, list[Rows]]:
+    """Rows of each part, in one round trip; for what names nothing nobody is asked."""
+    asked = tuple(part for part in parts if part.values)
+    answers = iter((yield Fetches(asked)) if asked else ())
+    return [next(answers) if part.values else [] for part in parts]
+
+
+def _read_current(
+    changes: Sequence[Change], keys: Keys, heads: dict[int, Head]
+) -> Generator[Step, Any, tuple[dict[int, int], dict[int, bytes | None]]]:
+    """Bits of the label rules that the writes meet, and the index keys of the versions that they replace, by vid.
+
+    Read behind the locks: no process commits under old rules because it waited.
+    """
+    rules = sorted({rule for change in changes for write in change.writes for rule in write.ruled})
+    replaced = {heads[key].vid for change in changes for r in _written(change) if (key := keys.resource(r)) in heads}
+    found, kept = yield from _fetched(
+        FetchIn("label_rule", "key, labels", "key", rules), FetchIn("version", "vid, keys", "vid", sorted(replaced))
+    )
+    return dict(found), dict(kept)
 
 
 def _written(change: Change) -> Iterable[str]:
@@ -159,7 +131,7 @@ def _written(change: Change) -> Iterable[str]:
 def _moved(
     change: Change,
     keys: Keys,
-    heads: dict[int, _Head],
+    heads: dict[int, Head],
     epochs: dict[int, int],
     leases: dict[int, tuple[str, int]],
 ) -> Stale | None:
@@ -180,7 +152,7 @@ def _moved(
 
 def _take_claims(
     changes: Sequence[Change], outcomes: list[Outcome | None], now_us: int
-) -> Generator[Step, Rows, dict[int, tuple[int, int]]]:
+) -> Generator[Step, Any, dict[int, tuple[int, int]]]:
     """Inserts the claims of the survivors; who loses one gives back the others and fails alone.
 
     Returns the rivals within the group: number of a Change -> (key, number of the Change that came first for it).
@@ -234,161 +206,54 @@ def _after(key: int, first: Change, outcome: Outcome | None) -> Outcome:
     return Stale("a claim of the same group")
 
 
-def _plan_change(
-    number: int, change: Change, plan: _Plan, keys: Keys, slot: Slot, heads: dict[int, _Head], now_us: int
-) -> None:
-    for write in change.writes:
-        plan.written.setdefault(number, []).append(_plan_write(write, plan, keys, slot, heads, now_us))
-    for write in change.reindexed:
-        _plan_reindex(write, plan, heads[keys.resource(write.reference)].vid)
-    for job in change.jobs:
-        slot.last_job = max(slot.last_job + 1, slot.vid(now_us))
-        plan.job_ids.setdefault(number, []).append(slot.last_job)
-        queue = job.kind.split(".", 1)[0]
-        text = orjson.dumps(job.payload).decode()
-        due = job.due_us or now_us
-        job_row = (slot.last_job, queue, job.kind, job.ordering_key, due, "ready", 0, 0, job.dedupe, text, "")
-        plan.add("job", job_row)
-    for lease in change.leases:
-        plan.ended.append((lease.state, lease.error, lease.job_id))
-    plan.run(change.statements)
-    wrote = _attributed(change.audit, plan.written.get(number, ())) if change.writes else {}
-    for place, row in enumerate(change.audit):
-        _plan_audit(_with_writes(row, wrote[place]) if place in wrote else row, plan, keys, slot, now_us)
-
-
-def _plan_write(write: Write, plan: _Plan, keys: Keys, slot: Slot, heads: dict[int, _Head], now_us: int) -> Written:
-    key = keys.resource(write.reference)
-    head = heads.get(key)
-    vid = slot.vid(now_us, head.vid if head else 0)
-    version = (head.version if head else 0) + 1
-    deleted = write.resource is None
-    body = None if deleted else fill(write.hole, version, instant(updated_us(vid)))
-    op = 3 if deleted else OPS[version == 1]
-    kept = array("q", write.index.keys).tobytes()
-    # A deletion stays as hidden as what it deleted: only they hear 410 who could read it.
-    labels = head.labels if deleted and head else write.labels
-    for rule in write.ruled:
-        labels = high_water(labels | plan.rules.get(rule, 0))
-    facts = (write.patient, labels, write.source_org)
-    plan.add("version", (vid, key, write.rtype, write.fhir_id, version, op, *facts, kept, body))
-    if write.rtype in watched():
-        plan.add("outbox", (vid,))
-    head_row = (key, write.rtype, write.fhir_id, vid, version, int(deleted), *facts)
-    (plan.moved_heads if head else plan.new_heads).append(head_row)
-    if head:
-        if not head.deleted:
-            plan.old_vids.append(head.vid)
-        plan.panel_sources.append(key)
-    _plan_index(write, plan, vid)
-    for p in write.panel:
-        plan.add("panel", (p.subject, p.patient, key, p.basis, p.role, p.start_us, p.end_us))
-    return Written(write.reference, vid, version, body, labels)
-
-
-def _plan_index(write: Write, plan: _Plan, vid: int) -> None:
-    for ix in write.index.keys:
-        plan.add("ix", (ix, vid))
-    for ix, lo, hi in write.index.dates:
-        plan.add("ix_date", (ix, lo, vid, hi))
-    for ix, value in write.index.strings:
-        plan.add("ix_str", (ix, value, vid))
-    for ix, low, high in write.index.numbers:
-        plan.add("ix_num", (ix, low, vid, high))
-    for param, target in write.index.edges:
-        plan.add("ref", (param, target, vid))
-
-
-def _plan_reindex(write: Write, plan: _Plan, vid: int) -> None:
-    """The version stays: its former rows go and the new ones come in one transaction."""
-    plan.old_vids.append(vid)
-    _plan_index(write, plan, vid)
-    kept = array("q", write.index.keys).tobytes()
-    plan.run([Statement("UPDATE version SET keys = ? WHERE vid = ?", (kept, vid))])
-
-
-def _attributed(audit: Sequence[AuditRow], written: Iterable[Written]) -> dict[int, list[int]]:
-    """Number of an audit row -> vids that its act wrote: of its target, else all that no other row of writing names.
-
-    Provenance is rendered from it (service/interactions/provenance.py).
-    """
-    writing = [place for place, row in enumerate(audit) if row.action != "R" and row.outcome == 0]
-    by_target = {audit[place].target: place for place in reversed(writing)}
-    rest = next((place for place in writing if audit[place].action != "E"), writing[0] if writing else None)
-    found: dict[int, list[int]] = {}
-    for one in written:
-        place = by_target.get(one.reference, rest)
-        if place is not None:
-            found.setdefault(place, []).append(one.vid)
-    return found
-
-
-def _with_writes(row: AuditRow, vids: list[int]) -> AuditRow:
-    more = f'"w":{vids}'.replace(" ", "")
-    return replace(row, detail=f"{row.detail[:-1]},{more}}}" if row.detail else f"{{{more}}}")
-
-
-def _plan_audit(row: AuditRow, plan: _Plan, keys: Keys, slot: Slot, now_us: int) -> None:
-    """Appends to the hash chain of this slot: digest = SHA-256(previous digest, canonical row)."""
-    slot.audit_seq += 1
-    facts = (
-        slot.number,
-        slot.audit_seq,
-        now_us,
-        row.actor,
-        row.organization,
-        row.action,
-        row.kind,
-        row.outcome,
-        row.target,
-        " ".join(row.patients),
-        row.request_id,
-        row.reason,
-        row.purpose,
-    )
-    # Rows without detail keep the digest that they had before the column was there.
-    told = (*facts, row.detail) if row.detail else facts
-    slot.audit_head = sha256(slot.audit_head + orjson.dumps(told)).digest()
-    plan.add("audit", (*facts, slot.audit_head, row.detail or None))
-    for patient in row.patients:
-        plan.add("audit_patient", (keys.resource(patient), now_us, slot.number, slot.audit_seq))
-
-
-# Parents first. Index rows are sorted by key, so that concurrent groups lock in one order.
+# Parents first. Rows are sorted by what another group may insert too, so that concurrent groups wait in one order:
+# the only such key is the dedupe of a job; all others are numbered by this slot or hang on a head that we hold.
 _ORDER = ("version", "outbox", "ix", "ix_date", "ix_str", "ix_num", "ref", "panel", "job", "audit", "audit_patient")
 _ONCE = {
     "job": "ON CONFLICT (dedupe) DO NOTHING",
     "panel": "ON CONFLICT DO NOTHING",
     "audit_patient": "ON CONFLICT DO NOTHING",
 }
+_DEDUPE = 8
+_HEAD = ("vid", "version", "deleted", "patient", "labels", "source_org")
+_ENDED = ("state", "last_error", "dedupe", "lease")
 
 
-def _write(plan: _Plan, slot: Slot, bumped: Iterable[int], now_us: int) -> Generator[Step, Rows, None]:
-    if plan.new_heads:
-        rows = sorted(plan.new_heads)
-        made = yield Insert("resource", rows, "ON CONFLICT (key) DO NOTHING", "key")
-        if len(made) != len(rows):
+def _write(plan: Plan, kept: dict[int, bytes | None], bumped: Iterable[int]) -> Generator[Step, Any, None]:
+    if parts := list(_heads(plan, kept)):
+        made = yield Together(tuple(parts))
+        if len(made) != len(plan.new_heads):
             raise Collision
+    if inserts := list(_inserts(plan, bumped)):
+        yield Together(tuple(inserts))
+    yield from sent(plan.statements)
+
+
+def _heads(plan: Plan, kept: dict[int, bytes | None]) -> Iterable[Part]:
+    """The heads, and what goes with the versions and jobs that end. Only new heads can wait for another group."""
+    if plan.new_heads:
+        yield Insert("resource", sorted(plan.new_heads), "ON CONFLICT (key) DO NOTHING", "key")
     if plan.moved_heads:
-        yield Run(
-            "UPDATE resource SET vid = ?, version = ?, deleted = ?, patient = ?, labels = ?, source_org = ? "
-            "WHERE key = ?",
-            [(r[3], r[4], r[5], r[6], r[7], r[8], r[0]) for r in sorted(plan.moved_heads)],
-        )
+        yield Update("resource", _HEAD, "key", [(*r[3:], r[0]) for r in sorted(plan.moved_heads)])
     if plan.ended:
         # Before the new jobs: one that has the dedupe of a job that ends here is its successor and no repeat of it.
-        yield Run("UPDATE job SET state = ?, last_error = ?, dedupe = NULL, lease = 0 WHERE id = ?", plan.ended)
+        yield Update("job", _ENDED, "id", plan.ended)
     if plan.old_vids:
-        yield from drop_index(plan.old_vids)
+        yield from index_removal(plan.old_vids, kept)
     if plan.panel_sources:
         yield DeleteIn("panel", "source", sorted(plan.panel_sources))
+    if plan.rekeyed:
+        yield Update("version", ("keys",), "vid", plan.rekeyed)
+
+
+def _inserts(plan: Plan, bumped: Iterable[int]) -> Iterable[Part]:
     for table in _ORDER:
-        planned = plan.rows.get(table)
-        if planned:
-            ordered = sorted(planned) if table.startswith(("ix", "ref", "panel")) else planned
-            yield Insert(table, ordered, _ONCE.get(table, ""))
-    for sql, params in plan.runs:
-        yield Run(sql, params)
-    epochs = [(subject, 1) for subject in sorted(bumped)]
-    if epochs:
-        yield Insert("access_epoch", epochs, "ON CONFLICT (subject) DO UPDATE SET epoch = access_epoch.epoch + 1")
+        if rows := plan.rows.get(table):
+            if table == "job":
+                rows.sort(key=lambda row: row[_DEDUPE] or "")
+            yield Insert(
+                table, sorted(rows) if table.startswith(("ix", "ref", "panel")) else rows, _ONCE.get(table, "")
+            )
+    if epochs := [(subject, 1) for subject in sorted(bumped)]:
+        bump = "ON CONFLICT (subject) DO UPDATE SET epoch = access_epoch.epoch + 1"
+        yield Insert("access_epoch", epochs, bump)

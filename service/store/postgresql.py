@@ -15,13 +15,14 @@ from service.search.keys import Keys
 from service.store.change import Change
 from service.store.commit import group
 from service.store.database import WRITER, Row, Unavailable
-from service.store.dialect import columns, dollars, pg_insert
+from service.store.dialect import dollars
 from service.store.postgresql_faults import Fault, as_unavailable, fault_of, pause_s
-from service.store.postgresql_pool import POINTS, SEARCHES, SETTINGS, STATEMENTS, Pool, for_values, rows_of
+from service.store.postgresql_pool import POINTS, SEARCHES, SETTINGS, STATEMENTS, Pool, for_values
 from service.store.postgresql_reach import Reach
+from service.store.postgresql_steps import run_step
 from service.store.slots import HEAD, Slot
 from service.store.space import grows
-from service.store.steps import Collision, DeleteIn, DeletePairs, FetchIn, Insert, Outcome, Run, Step
+from service.store.steps import Collision, Outcome
 from service.store.together import current
 from service.store.waiting import Item, Waiting, fail
 
@@ -185,8 +186,7 @@ class Postgresql:
         for attempt in range(5):
             began = time.perf_counter()
             try:
-                async with con.transaction():
-                    outcomes = await self._drive([item.change for item in batch], con)
+                outcomes = await self._transaction([item.change for item in batch], con)
                 break
             except Exception as error:
                 fault = fault_of(error)
@@ -227,6 +227,19 @@ class Postgresql:
         else:
             fail(small, as_unavailable(error, fault))
 
+    async def _transaction(self, changes: list[Change], con: Connection) -> list[Outcome]:
+        """Raises where nothing of it happened, or the connection is lost. Not by con.transaction(): fewer trips."""
+        await con.execute("BEGIN")
+        try:
+            outcomes = await self._drive(changes, con)
+            wakes = any(_wakes(change) for change in changes)
+            await con.execute(f"NOTIFY {CHANNEL}; COMMIT" if wakes else "COMMIT")
+        except Exception:
+            if not con.is_closed() and con.is_in_transaction():
+                await con.execute("ROLLBACK")
+            raise
+        return outcomes
+
     async def _drive(self, changes: list[Change], con: Connection) -> list[Outcome]:
         steps = group(changes, self._keys, self._slot, self._now)
         answer: Any = None
@@ -234,10 +247,8 @@ class Postgresql:
             try:
                 step = steps.send(answer)
             except StopIteration as end:
-                if any(_wakes(change) for change in changes):
-                    await con.execute(f"NOTIFY {CHANNEL}")
                 return end.value  # type: ignore[no-any-return]
-            answer = await _run(con, step)
+            answer = await run_step(con, step)
 
     # wake-up
 
@@ -289,27 +300,3 @@ async def _watch(con: Connection) -> None:
 def _wakes(change: Change) -> bool:
     """Work for a worker, or what a live page waits for. NOTIFY takes a lock at commit: not for every write."""
     return bool(change.jobs) or any(write.rtype in watched() for write in change.writes)
-
-
-async def _run(con: Connection, step: Step) -> list[Row]:
-    match step:
-        case FetchIn(table, names, column, values):
-            lock = "" if table in ("version", "label_rule") else " FOR UPDATE"
-            sql = f"SELECT {names} FROM {table} WHERE {column} = ANY($1::int8[]) ORDER BY {column}{lock}"
-            return rows_of(await con.fetch(sql, list(values)))
-        case Insert(table, rows, on_conflict, returning, params):
-            arrays = list(zip(*rows, strict=True)) if rows else [()] * len(columns(table))
-            return rows_of(await con.fetch(pg_insert(table, on_conflict, returning), *arrays, *params))
-        case DeletePairs(pairs):
-            keys, vids = zip(*pairs, strict=True)
-            await con.execute(
-                "DELETE FROM ix USING unnest($1::int8[], $2::int8[]) AS d(key, vid) "
-                "WHERE ix.key = d.key AND ix.vid = d.vid",
-                keys,
-                vids,
-            )
-        case DeleteIn(table, column, values):
-            await con.execute(f"DELETE FROM {table} WHERE {column} = ANY($1::int8[])", list(values))
-        case Run(sql, rows):
-            await con.executemany(dollars(sql), rows)
-    return []

@@ -17,11 +17,24 @@ from service.search.keys import Keys
 from service.store.change import Change
 from service.store.commit import group
 from service.store.database import Full, Row, TooCostly, Unavailable
-from service.store.dialect import lite_insert, marks
+from service.store.dialect import lite_insert, lite_update, marks
 from service.store.slots import HEAD, Slot
 from service.store.space import grows
 from service.store.sqlite_faults import fault_of
-from service.store.steps import DeleteIn, DeletePairs, FetchIn, Insert, Outcome, Run, Step
+from service.store.steps import (
+    DeleteIn,
+    DeletePairs,
+    Epochs,
+    Fetches,
+    FetchIn,
+    Insert,
+    Outcome,
+    Part,
+    Run,
+    Step,
+    Together,
+    Update,
+)
 from service.store.waiting import GROUP_WRITES
 
 GROUP = 256
@@ -307,16 +320,25 @@ def _is_outcome(value: BaseException) -> bool:
     return isinstance(value, NotCommitted)
 
 
-def _run(con: sqlite3.Connection, step: Step) -> list[Row]:
+def _run(con: sqlite3.Connection, step: Step | Part | Epochs) -> list[Any]:
     match step:
+        case Fetches(parts):
+            return [_run(con, part) for part in parts]
+        case Epochs(subjects):  # one process writes at a time: nobody bumps what is not there
+            return _run(con, FetchIn("access_epoch", "subject, epoch", "subject", subjects))
         case FetchIn(table, names, column, values):
             rows: list[Row] = []
             for chunk in _chunks(values):
                 sql = f"SELECT {names} FROM {table} WHERE {column} IN ({marks(len(chunk))})"
                 rows += con.execute(sql, chunk).fetchall()
             return rows
+        case Together(parts):
+            first, *_ = [_run(con, part) for part in parts]
+            return first
         case Insert():
             return _insert(con, step)
+        case Update(table, changed, key, rows):
+            con.executemany(lite_update(table, changed, key), rows)
         case DeletePairs(pairs):
             for few in _powers(pairs):
                 # Not `(key, vid) IN (VALUES ...)`: SQLite reads the whole table for that, however large it is.

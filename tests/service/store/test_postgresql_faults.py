@@ -83,14 +83,14 @@ async def away(postgresql_url: str) -> AsyncIterator[Store]:
 
 def _injected(monkeypatch: pytest.MonkeyPatch, *errors: Exception) -> None:
     """The next statements of a commit fail so."""
-    left, run = list(errors), postgresql._run
+    left, run = list(errors), postgresql.run_step
 
     async def failing(con: Any, step: Any) -> Any:
         if left:
             raise left.pop(0)
         return await run(con, step)
 
-    monkeypatch.setattr(postgresql, "_run", failing)
+    monkeypatch.setattr(postgresql, "run_step", failing)
 
 
 @pytest.mark.parametrize(
@@ -163,14 +163,14 @@ async def test_a_server_that_stands_still_is_given_up(away: Store, monkeypatch: 
     began = time.monotonic()
     with pytest.raises(Unavailable):
         await away.fetch("SELECT pg_sleep(4)")
-    run = postgresql._run
+    run = postgresql.run_step
 
     async def slow(con: Any, step: Any) -> Any:
         await con.fetch("SELECT pg_sleep(4)")
         return await run(con, step)
 
     with monkeypatch.context() as patched:
-        patched.setattr(postgresql, "_run", slow)
+        patched.setattr(postgresql, "run_step", slow)
         with pytest.raises(Unavailable):
             await away.commit(Change(audit=[ROW]))
     assert time.monotonic() - began < 3.9

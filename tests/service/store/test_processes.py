@@ -1,15 +1,18 @@
 """Several processes on one database: nothing doubles, nothing is lost; the audit chain survives a lost connection."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 import pytest
 
-from service.store.change import AuditRow, Change, Claim, ClaimTaken, Committed, Stale
+from service.store import postgresql
+from service.store.change import AuditRow, Change, Claim, ClaimTaken, Committed, Job, Stale
 from service.store.engine import Store, open_store
 from service.store.epochs import epoch
+from service.store.postgresql_faults import fault_of
 from tests.service.store.test_commit import chain_holds
 from tests.service.world import change_of, patient, put
 
@@ -85,6 +88,77 @@ async def test_many_groups_of_two_processes_do_not_deadlock(pair: tuple[Store, S
     await asyncio.gather(*(move(one, name) for one in pair for name in names))
     rows = await pair[0].fetch("SELECT DISTINCT version FROM resource WHERE rtype = 'Patient'")
     assert [row[0] for row in rows] == [7]
+
+
+async def test_groups_that_share_all_they_can_lose_nothing_and_never_deadlock(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Heads, epochs that are there and that are not, claims, new resources and dedupes, in every order."""
+    errors = _errors(monkeypatch)
+    others = [await open_store(store.url) for _ in range(2)]
+    names = [f"Patient/p{n}" for n in range(6)]
+    await put(store, *(patient(name) for name in names))
+    dice = random.Random(7)
+    kept: dict[str, int] = dict.fromkeys(names, 1)
+    relied: list[tuple[int, int]] = []
+    taken: list[int] = []
+
+    async def one_of(one: Store, number: int) -> None:
+        name, subject, claim = dice.choice(names), dice.choice(range(8)), dice.choice(range(40))
+        dedupes = dice.sample(range(12), 3)
+        while True:
+            (row,) = await one.fetch("SELECT version FROM resource WHERE key = ?", (one.keys.resource(name),))
+            change = change_of(one, patient(name), expect=row[0]).merge(change_of(one, patient(f"Patient/n{number}")))
+            change.epochs = {subject: await epoch(one, subject)}
+            change.bump_epochs = {subject, (subject + 5) % 8}
+            change.jobs = [Job("x.do", {}, dedupe=f"d{n}") for n in dedupes]
+            change.claims = [Claim(claim)]
+            try:
+                await one.commit(change)
+            except Stale:
+                continue
+            except ClaimTaken:
+                claim += 40
+                continue
+            kept[name] += 1
+            relied.extend(change.epochs.items())
+            taken.append(claim)
+            return
+
+    try:
+        await asyncio.gather(*(one_of([store, *others][n % 3], n) for n in range(90)))
+    finally:
+        for other in others:
+            await other.close()
+    rows = await store.fetch("SELECT rtype || '/' || fhir_id, version FROM resource WHERE fhir_id LIKE 'p%'")
+    assert dict(rows) == kept
+    assert (await store.fetch("SELECT count(*) FROM resource WHERE fhir_id LIKE 'n%'"))[0][0] == 90
+    assert len(set(relied)) == len(relied) == 90, "no two relied on one state that each of them ended"
+    assert sorted(row[0] for row in await store.fetch("SELECT key FROM claim")) == sorted(taken)
+    assert len(set(taken)) == len(taken)
+    jobs = await store.fetch("SELECT dedupe FROM job ORDER BY dedupe")
+    assert [row[0] for row in jobs] == sorted(f"d{n}" for n in range(12))
+    assert asyncpg.DeadlockDetectedError not in {type(error) for error in errors}
+
+
+def _errors(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
+    """Fills with what the groups of PostgreSQL meet, also where they are tried again."""
+    errors: list[BaseException] = []
+    monkeypatch.setattr(postgresql, "fault_of", lambda error: errors.append(error) or fault_of(error))
+    return errors
+
+
+async def test_the_same_jobs_in_any_order_are_made_once(
+    pair: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = _errors(monkeypatch)
+    for number in range(40):
+        jobs = [Job("x.do", {}, dedupe=f"{number}-{n}") for n in range(30)]
+        changes = [Change(jobs=jobs), Change(jobs=jobs[::-1])]
+        await asyncio.gather(*(one.commit(change) for one, change in zip(pair, changes, strict=True)))
+    found = await pair[0].fetch("SELECT count(*), count(DISTINCT dedupe) FROM job")
+    assert tuple(found[0]) == (1200, 1200)
+    assert asyncpg.DeadlockDetectedError not in {type(error) for error in errors}
 
 
 async def test_the_audit_chains_of_both_hold(pair: tuple[Store, Store]) -> None:

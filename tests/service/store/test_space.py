@@ -17,6 +17,7 @@ from service.store.database import Full, Unavailable
 from service.store.engine import Store, open_store
 from service.store.sources import RegisteredSource, put
 from service.store.space import DiskReserve, SizeLimit, grows
+from service.store.steps import Insert
 from service.worker import Worker
 from tests.service.store.test_commit import chain_holds, gathered
 from tests.service.world import change_of, patient
@@ -193,14 +194,14 @@ async def test_a_full_disk_of_postgresql(postgresql_url: str, monkeypatch: pytes
     from service.store import postgresql
 
     store = await open_store(postgresql_url)
-    kept = postgresql._run
+    kept = postgresql.run_step
 
     async def full(con: Any, step: Any) -> Any:
-        if getattr(step, "table", "") == "version" and type(step).__name__ == "Insert":
+        if any(getattr(part, "table", "") == "version" for part in getattr(step, "parts", ()) if type(part) is Insert):
             raise asyncpg.DiskFullError("could not extend file")
         return await kept(con, step)
 
-    monkeypatch.setattr(postgresql, "_run", full)
+    monkeypatch.setattr(postgresql, "run_step", full)
     try:
         large = [change_of(store, patient(f"Patient/p{n}")) for n in range(3)]
         outcomes = await gathered(store, *large, *(Change(audit=[ROW]) for _ in range(3)))
