@@ -10,6 +10,7 @@ from service.access.context import Context
 from service.store import waiting_terms
 from service.store.change import Change, Job
 from service.store.inbox_terms import Term
+from service.store.together import together
 from service.workflow.match_reviews import settle_job
 from service.workflow.person_names import family_keys
 from service.workflow.steps import Step
@@ -32,9 +33,10 @@ async def rematch(ctx: Context, payload: dict[str, Any]) -> Change:
     """payload: {"patient": reference} or {"number": [authority, number]}; "again" where this is the second look."""
     found = Change()
     terms = await _terms(ctx, payload)
-    for stay in await waiting_terms.stays(ctx.store, terms):
-        found.jobs.append(settle_job(stay))
-    if terms and not payload.get("again") and await waiting_terms.in_hand(ctx.store):
+    # In this order: what is stored between the two looks is seen by the second.
+    in_hand, stays = await together(ctx.store, waiting_terms.in_hand(ctx.store), waiting_terms.stays(ctx.store, terms))
+    found.jobs += [settle_job(stay) for stay in stays]
+    if terms and not payload.get("again") and in_hand:
         # A message that is being decided on the roster as it was is not unmatched yet: look once more.
         found.jobs.append(Job("adt.rematch", {**payload, "again": True}, due_us=ctx.now_us + AGAIN_US))
     return found

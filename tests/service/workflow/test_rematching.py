@@ -8,6 +8,8 @@ from fhir_profiles import Resource
 from mappers.hl7v2.event import AdtEvent, Identifier
 from service.store.change import Change
 from service.store.engine import Store
+from service.store.together import current
+from service.store.waiting_terms import put
 from service.workflow.match_reviews import opened
 from service.workflow.rematching import AGAIN_US, rematch, roster_changed
 from service.workflow.steps import Step
@@ -72,6 +74,29 @@ async def test_a_message_in_hand_is_looked_for_once_more(store: Store) -> None:
     assert (again.kind, again.payload) == ("adt.rematch", {"patient": rosa, "again": True})
     assert again.due_us == store.clock.now_us() + AGAIN_US
     assert await found(store, again.payload) == []
+
+
+async def test_a_message_that_ends_between_two_looks_is_not_missed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rosa = await member(store)
+    await store.db.execute(
+        "INSERT INTO job (id, queue, kind, ordering_key, due_us, state, lease, attempts, payload, last_error) "
+        "VALUES (1, 'adt', 'adt.apply', '', 0, 'leased', 1, 1, '{}', '')"
+    )
+    store_fetch, left = store.db.fetch, [1]
+
+    async def fetched(sql: str, params: tuple[Any, ...] = (), **how: Any) -> Any:
+        rows = await store_fetch(sql, params, **how)
+        if current() is None and ("'leased'" in sql or "'unmatched'" in sql) and left:
+            left.clear()
+            await keep(store, said(cins=(CIN,)), 1)
+            await store.commit(Change(statements=put(store, 1, [("wait", "cin", CIN, "")])))
+            await store.db.execute("UPDATE job SET state = 'done'")
+        return rows
+
+    monkeypatch.setattr(store.db, "fetch", fetched)
+    assert (await rematch(context(store), {"patient": rosa})).jobs and not left
 
 
 PERSON: Resource = {"resourceType": "Patient", "id": "rosa", "birthDate": "1980-05-17"}
