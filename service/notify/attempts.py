@@ -21,6 +21,8 @@ from service.store.subscriptions import changed
 
 Stands = Callable[[Store], Awaitable[bool]]
 """Whether what was decided is true still."""
+Rests = tuple[int, int] | None
+"""For deliveries.released(), where nothing waits any more."""
 BUSY_US = 500_000
 """After so long it is asked again whether the receiver has a place."""
 GIVEN_UP = {
@@ -51,16 +53,37 @@ class Sent:
         at_work = state.status == "active" and not state.paused and not state.failures
         return at_work and self.attempt.last >= state.numbered
 
-    async def settle(self, store: Store, behaviour: Settings, state: State, draw: Draw) -> tuple[Change, bool]:
-        """The Change, and whether the turn goes on. state: as it stands now, which the client may have changed."""
+    async def stays(self, store: Store, state: State) -> list[tuple[str, int]]:
+        """Of which stays a plan has been told by it (plan_told.py)."""
+        if self.attempt is None or self.resent or self.outcome is not Outcome.OK:
+            return []
+        told = bool(self.attempt.last) and self.attempt.reason != NOTHING_TO_TELL
+        return await plan_told.stays(store, state, self.attempt.last) if told else []
+
+    async def settle(
+        self,
+        store: Store,
+        behaviour: Settings,
+        state: State,
+        draw: Draw,
+        *,
+        stays: Sequence[tuple[str, int]] = (),
+        rests: Rests = None,
+    ) -> tuple[Change, bool]:
+        """The Change, and whether the turn goes on. state: as it stands now, which the client may have changed.
+
+        stays: as stays() gives them.
+        """
         now_us = store.clock.now_us()
         if self.attempt is None:
             due_us = now_us + int((0.5 + draw()) * BUSY_US)
             return Change(statements=[deliveries.released(state.key, due_us)]), False
         change = Change(statements=[deliveries.attempted(state.key, self.attempt)])
         if self.outcome is Outcome.OK:
-            await self._arrived(store, behaviour, state, change, now_us)
-            return change, True
+            over = rests is not None and self.is_all(state)
+            plan_told.told(store, change, state, stays, now_us)
+            await self._arrived(store, behaviour, state, change, now_us, rests if over else None)
+            return change, not over
         if state.status != ("requested" if self.kind is Kind.HANDSHAKE else "active"):
             change.statements.append(deliveries.released(state.key, now_us))
             return change, False
@@ -72,18 +95,23 @@ class Sent:
         change.statements += [changed(state.key, **columns), deliveries.released(state.key, failing.due_us)]
         return change, False
 
-    async def _arrived(self, store: Store, behaviour: Settings, state: State, change: Change, now_us: int) -> None:
+    async def _arrived(
+        self,
+        store: Store,
+        behaviour: Settings,
+        state: State,
+        change: Change,
+        now_us: int,
+        rests: tuple[int, int] | None,
+    ) -> None:
         assert self.attempt is not None
         columns: dict[str, object] = {"failures": 0, "failing_since_us": 0, "beat_us": now_us}
         if state.status != "error":
             columns["error"] = ""
-        if self.resent:
-            change.statements += deliveries.taken(self.resent)
-        elif self.attempt.last:
-            if self.attempt.reason != NOTHING_TO_TELL:
-                await plan_told.told(store, change, state, self.attempt.last, now_us)
-            change.statements += deliveries.arrived(state.key, self.attempt.last, now_us)
-        change.statements.append(changed(state.key, **columns))
+        if self.resent or not self.attempt.last:
+            change.statements += [*deliveries.taken(self.resent), changed(state.key, **columns)]
+        else:
+            change.statements += deliveries.arrived(state.key, self.attempt.last, now_us, rests, **columns)
         if self.kind is Kind.HANDSHAKE and state.status == "requested":
             change.merge(await standing.moved(store, state, behaviour, now_us, "active"))
 

@@ -23,11 +23,11 @@ from service.auth.scopes import compile_allows, intersect, requested, text_of
 from service.caller import Caller, Role
 from service.notify.model import Content, Event, Spec, State, Told
 from service.notify.topics import context_of
-from service.store import deliveries, epochs, read
+from service.store import epochs, event_versions, read
 from service.store.change import AuditRow, Change
 from service.store.credentials import client_by_id, client_key, place_now
-from service.store.deliveries import Version
 from service.store.engine import Store
+from service.store.event_versions import Version
 from service.store.read import Found
 from service.store.together import together
 
@@ -162,7 +162,7 @@ async def tell(
     shown = _leaving(content, list(found.values()), list(named.values()))
     notice = await redisclosure.notice(ctx, shown)
     protected = {one.reference for one in redisclosure.protected(ctx, shown)}
-    former = await deliveries.before(ctx.store, list(found)) if spec.format else {}
+    former = await event_versions.before(ctx.store, list(found)) if spec.format else {}
     told = []
     for event in events:
         if event.kind == "test":
@@ -183,7 +183,7 @@ async def tell(
 
 async def _versions(store: Store, vids: Sequence[int], known: Mapping[int, Version]) -> dict[int, Version]:
     found = {vid: known[vid] for vid in vids if vid in known}
-    return found | await deliveries.versions(store, [vid for vid in vids if vid not in found])
+    return found | await event_versions.by_vid(store, [vid for vid in vids if vid not in found])
 
 
 async def _seen(ctx: Context, versions: Sequence[Version]) -> list[Found]:

@@ -125,7 +125,7 @@ class Turn:
     async def _rested(self, seen: Seen) -> bool:
         """Nothing of what was looked at is left to do."""
         change = seen.change(relying=False)
-        change.statements.append(seen.rests(self.store.clock.now_us()))
+        change.statements.append(deliveries.released(self.key, *seen.rests(self.store.clock.now_us())))
         await self.store.commit(change)
         return False
 
@@ -372,14 +372,8 @@ class Turn:
         for attempt in range(TRIES):
             while True:
                 try:
-                    seen, nothing = await together(
-                        self.store, self._glance(), deliveries.nothing_waits(self.store, self.key)
-                    )
-                    change, more = await sent.settle(self.store, self.behaviour, seen.state, self.hands.draw)
-                    if more and nothing and sent.is_all(seen.state):
-                        change.statements.append(seen.rests(self.store.clock.now_us(), sent_now=True))
-                        more = False
-                    await self.store.commit(seen.change(relying=False).merge(change))
+                    change, more = await self._outcome(sent)
+                    await self.store.commit(change)
                     return more
                 except Stale:
                     break
@@ -389,3 +383,14 @@ class Turn:
                     await asyncio.sleep(AWAY_US / 1e6)
             await asyncio.sleep(self.hands.draw() * 0.004 * 2**attempt)
         raise Lost
+
+    async def _outcome(self, sent: Sent) -> tuple[Change, bool]:
+        known, store = self.known, self.store
+        seen, nothing, stays = await together(
+            store, self._glance(), deliveries.nothing_waits(store, self.key), sent.stays(store, known)
+        )
+        if seen.state.delivered != known.delivered or seen.state.topic != known.topic:
+            stays = await sent.stays(store, seen.state)
+        rests = seen.rests(store.clock.now_us(), sent_now=True) if nothing else None
+        settled = await sent.settle(store, self.behaviour, seen.state, self.hands.draw, stays=stays, rests=rests)
+        return seen.change(relying=False).merge(settled[0]), settled[1]

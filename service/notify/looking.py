@@ -11,10 +11,11 @@ from service.access.context import Settings
 from service.notify import sending
 from service.notify.deciding import Barred, Subscriber, standing
 from service.notify.model import NEVER_US, Spec, State, spec_of
-from service.store import deliveries, epochs, read, subscriptions
-from service.store.change import Change, Statement
-from service.store.deliveries import Version, Waiting, released
+from service.store import deliveries, epochs, event_versions, read, subscriptions
+from service.store.change import Change
+from service.store.deliveries import Waiting
 from service.store.engine import Store
+from service.store.event_versions import Version
 from service.store.together import together
 
 AGAIN_US = 60_000_000
@@ -47,8 +48,11 @@ class Seen:
         """When a heartbeat is due. last_us: when something was sent last."""
         return last_us + self.spec.heartbeat_s * 1_000_000 if self.spec.heartbeat_s else NEVER_US
 
-    def rests(self, now_us: int, *, sent_now: bool = False) -> Statement:
-        """The lease ends: nothing is left of what waited when this was seen. sent_now: something was sent just now."""
+    def rests(self, now_us: int, *, sent_now: bool = False) -> tuple[int, int]:
+        """For deliveries.released(), where nothing is left of what waited when this was seen.
+
+        sent_now: something was sent just now.
+        """
         state = self.state
         due_us = self.spec.end_us or NEVER_US
         if state.status == "active" and state.channel != "websocket" and not state.paused:
@@ -56,7 +60,7 @@ class Seen:
         if state.due_us < state.lease_until_us:
             # Nudged while it was leased: a worker of a former release may do so again without a trace.
             due_us = min(due_us, now_us + AGAIN_US)
-        return released(state.key, due_us, state.due_us)
+        return due_us, state.due_us
 
 
 async def glance(store: Store, known: State) -> Seen | None:
@@ -81,7 +85,7 @@ async def look(store: Store, behaviour: Settings, known: State) -> Seen | None:
         glance(store, known),
         standing(store, known, behaviour, now_us),
         deliveries.waiting(store, known.key, limit=most),
-        deliveries.versions_waiting(store, known.key, limit=most),
+        event_versions.waiting(store, known.key, limit=most),
         deliveries.resends(store, known.key, limit=most),
     )
     if seen is None:

@@ -29,6 +29,8 @@ from service.store.outbox import Candidate
 from service.store.together import together
 
 BATCH = 500
+FEW = 16
+"""Of so many the texts are read at once, whoever is concerned."""
 OPERATOR = 0
 """Subject under which subscriptions of operators are found."""
 
@@ -72,8 +74,11 @@ async def matched(store: Store, base_url: str, now_us: int | None = None, *, mos
     if batch.lost:
         log(NOTIFY_LOST, versions=len(batch.lost), vid=batch.lost[0])
     # After the outbox is read: a subscription that was there before a version was written is seen.
-    concerned = await _concerned(store, batch.items, now_us)
-    items = await _with_bodies(store, batch.items, concerned)
+    few = batch.items if len(batch.items) <= FEW else ()
+    concerned, texts = await together(
+        store, _concerned(store, batch.items, now_us), outbox.bodies(store, [item.vid for item in few])
+    )
+    items = await _with_bodies(store, batch.items, concerned, texts)
     outcome = _Outcome([], [], {}, set())
     for item in items:
         _match(item, concerned.get(item.vid, {}), outcome, store.keys, base_url)
@@ -111,10 +116,10 @@ def _by_topic(
             yield topic.slug, tuple(mine.values())
 
 
-async def _with_bodies(store: Store, items: Sequence[Item], concerned: Concerned) -> list[Item]:
-    """Those about which anybody has to be asked, with their texts."""
+async def _with_bodies(store: Store, items: Sequence[Item], concerned: Concerned, texts: outbox.Texts) -> list[Item]:
+    """Those about which anybody has to be asked, with their texts. texts: those that were read already."""
     wanted = [item for item in items if concerned.get(item.vid) or item.rtype in NOTICED]
-    texts = await outbox.bodies(store, [item.vid for item in wanted])
+    texts = {**texts, **await outbox.bodies(store, [item.vid for item in wanted if item.vid not in texts])}
     return [replace(item, body=texts[item.vid][0], before=texts[item.vid][1]) for item in wanted]
 
 

@@ -31,6 +31,7 @@ async def noticed(store: Store, keys: Keys, items: Sequence[Item], now_us: int, 
     statements: list[Statement] = []
     told: set[tuple[str, str, object]] = set()
     last = {item.key: item.body for item in items}
+    known: dict[tuple[str, str], Iterable[str]] = {}
     for item in items:
         if item.rtype not in RTYPES or item.body is None:
             continue
@@ -43,7 +44,10 @@ async def noticed(store: Store, keys: Keys, items: Sequence[Item], now_us: int, 
             about = item.patient if kind == "assignment" else item.vid
             if kind == "assignment" and _over(kind, last[item.key], whom):
                 continue
-            for recipient in await _people(store, kind, normal_reference(whom, base_url) or ""):
+            named = kind, normal_reference(whom, base_url) or ""
+            if named not in known:
+                known[named] = await _people(store, *named)
+            for recipient in known[named]:
                 if (recipient, kind, about) not in told:
                     told.add((recipient, kind, about))
                     statements.append(notices.told(_notice(store, item, kind, recipient, priority_of(new), now_us)))

@@ -20,6 +20,7 @@ from service.store.change import Stale
 from service.store.credentials import place_now
 from service.store.engine import Store
 from service.store.read import Found
+from service.store.together import each, together
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,16 @@ async def practitioner_of(store: Store, reference: str) -> str:
 
 async def person(store: Store, reference: str, now_us: int, base_url: str) -> Person | None:
     """None where there is no such active Practitioner."""
-    found = await _resource(store, reference)
+    found, bodies, callers = await together(
+        store,
+        _resource(store, reference),
+        identities.practitioner_roles(store, store.keys, reference),
+        _callers(store, reference, now_us),
+    )
     if found is None or found.get("active") is False:
         return None
-    roles = [json.loads(body) for body in await identities.practitioner_roles(store, store.keys, reference)]
-    names = {reference, *(f"PractitionerRole/{role['id']}" for role in roles)}
-    callers = tuple(await _callers(store, reference, now_us))
-    return Person(reference, found, callers, frozenset(names | {f"{base_url}/{name}" for name in names}))
+    names = {reference, *(f"PractitionerRole/{json.loads(body)['id']}" for body in bodies)}
+    return Person(reference, found, tuple(callers), frozenset(names | {f"{base_url}/{name}" for name in names}))
 
 
 async def sees(store: Store, who: Person, target: str, behaviour: Behaviour, now_us: int) -> Seen | None:
@@ -100,7 +104,11 @@ async def seen_of(
 
 async def _callers(store: Store, reference: str, now_us: int) -> Sequence[Caller]:
     found: dict[tuple[str, Role], Caller] = {}
-    for acting in await _acting(store, reference, now_us):
+    several, clients = await together(
+        store, _acting(store, reference, now_us), notice_preferences.clients_of(store, reference)
+    )
+    places = await each(store, [place_now(store, own.organization, reference) for own in clients])
+    for acting in several:
         caller = Caller(
             client_id="enlace",
             role=acting.role,
@@ -111,8 +119,7 @@ async def _callers(store: Store, reference: str, now_us: int) -> Sequence[Caller
             above=acting.above,
         )
         found[caller.organization, caller.role] = caller
-    for own in await notice_preferences.clients_of(store, reference):
-        active, person_active, above = await place_now(store, own.organization, reference)
+    for own, (active, person_active, above) in zip(clients, places, strict=True):
         if active and person_active and own.role in set(Role) - {Role.SYSTEM}:
             caller = Caller(
                 client_id=own.id,

@@ -3,10 +3,13 @@
 Meets the timers `plan-relay` (service/workflow/relays.py): the rule of 24 hours is measured for the plan, too.
 """
 
+from collections.abc import Iterable
+
 from service.notify.model import State
-from service.store import deliveries, timers
+from service.store import timers
 from service.store.change import Change
 from service.store.engine import Store
+from service.store.event_versions import stays_told
 
 KIND = "plan-relay"
 TOPIC = "care-transition"
@@ -19,11 +22,19 @@ def subject(encounter: str, organization: str) -> str:
     return f"{encounter} {organization}"
 
 
-async def told(store: Store, change: Change, state: State, last: int, now_us: int) -> None:
-    """Adds what follows from the arrival of the events up to number `last`. state: as it stood before."""
+async def stays(store: Store, state: State, last: int) -> list[tuple[str, int]]:
+    """(reference of an Encounter, vid) that follow from the arrival of the events up to number `last`.
+
+    state: as it stood before.
+    """
     if state.topic != TOPIC or last <= state.delivered:
-        return
-    for encounter, vid in await deliveries.stays_told(store, state.key, state.delivered, last):
+        return []
+    return await stays_told(store, state.key, state.delivered, last)
+
+
+def told(store: Store, change: Change, state: State, several: Iterable[tuple[str, int]], now_us: int) -> None:
+    """Adds that these arrived."""
+    for encounter, vid in several:
         about = subject(encounter, state.organization)
         change.statements.append(timers.met_until(KIND, about, vid + LATEST, now_us))
         change.bump_epochs.add(store.keys.of("timer", about))

@@ -20,6 +20,7 @@ from service.store.change import Change
 from service.store.notice_preferences import Preference
 from service.store.notices import IN_APP, Notice
 from service.store.read import Found
+from service.store.together import together
 
 MINUTE_US = 60_000_000
 NONE = Preference("", "", "")
@@ -39,25 +40,31 @@ class Decided:
 async def tell(desk: Desk, rows: Sequence[Notice]) -> None:
     """rows: all due of one recipient and channel."""
     reference, channel = rows[0].recipient, rows[0].channel
-    who = await persons.person(desk.store, reference, desk.now_us, desk.behaviour.base_url)
-    wishes = await notice_preferences.of_person(desk.store, reference)
+    targets = sorted({row.target for row in rows if row.target})
+    who, wishes, heads = await together(
+        desk.store,
+        persons.person(desk.store, reference, desk.now_us, desk.behaviour.base_url),
+        notice_preferences.of_person(desk.store, reference),
+        read.heads(desk.store, targets, EVERYTHING),
+    )
     if mornings := [row for row in rows if row.kind == morning.KIND]:
         await morning.tell(desk, who, wishes, mornings)
         rows = [row for row in rows if row.kind != morning.KIND]
-    decided = [await _decide(desk, who, wishes, row) for row in rows]
+    decided = [await _decide(desk, who, wishes, row, heads.get(row.target)) for row in rows]
     off = [one for one in decided if one.reason or (channel != IN_APP and channel not in one.wanted)]
-    for one in off:
-        await desk.store.commit(suppressed(desk, one.notice, one.found, one.reason or "preference"))
+    changes = [suppressed(desk, one.notice, one.found, one.reason or "preference") for one in off]
     kept = [one for one in decided if one not in off]
     if channel == IN_APP:
-        for one in kept:
-            await _list(desk, one)
-    elif who is not None and kept:
+        changes += [await _list(desk, one) for one in kept]
+    await asyncio.gather(*(desk.store.commit(change) for change in changes))
+    if channel != IN_APP and who is not None and kept:
         await _push(desk, who, kept)
 
 
-async def _decide(desk: Desk, who: Person | None, wishes: Sequence[Preference], notice: Notice) -> Decided:
-    found = (await read.heads(desk.store, [notice.target], EVERYTHING)).get(notice.target)
+async def _decide(
+    desk: Desk, who: Person | None, wishes: Sequence[Preference], notice: Notice, found: Found | None
+) -> Decided:
+    """found: the target as it stands."""
     if found is None or found.body is None:
         return Decided(notice, None, "deleted")
     if who is None or not who.callers:
@@ -92,7 +99,7 @@ async def _escalates(desk: Desk, alert: dict[str, object], to: Person) -> bool:
     return False
 
 
-async def _list(desk: Desk, one: Decided) -> None:
+async def _list(desk: Desk, one: Decided) -> Change:
     """In the list, unless the person does not want that; and the rows of what is wanted beside, in one Change."""
     notice = one.notice
     change = Change(statements=[listed(notice, desk.now_us)], audit=[desk.row(notice, one.found)])
@@ -108,7 +115,7 @@ async def _list(desk: Desk, one: Decided) -> None:
             due = notice.at_us + one.row.escalate_min * MINUTE_US
             later = _beside(desk, notice, recipient=to, kind="escalation", due_us=due)
             change.statements.append(stored.told(later))
-    await desk.store.commit(change)
+    return change
 
 
 def _beside(desk: Desk, notice: Notice, **values: object) -> Notice:
@@ -126,7 +133,7 @@ async def _push(desk: Desk, who: Person, kept: Sequence[Decided]) -> None:
             await desk.store.commit(unsendable(desk, one.notice, reason))
         return
     alone: list[Decided] = []
-    together: list[Decided] = []
+    beside: list[Decided] = []
     for one in kept:
         terms = notices.terms()[one.notice.kind]
         quiet = replace(one.row, digest="")
@@ -135,10 +142,10 @@ async def _push(desk: Desk, who: Person, kept: Sequence[Decided]) -> None:
             await desk.store.commit(Change(statements=[stored.changed(one.notice, due_us=until)]))
             continue
         passes = one.notice.priority in terms.passes_quiet and not one.row.quiet.endswith(" all")
-        (alone if passes else together).append(one)
+        (alone if passes else beside).append(one)
     sends = [_send(desk, [one], to, whole=False) for one in alone]
-    if together:
-        sends.append(_send(desk, together, to, whole=len(together) > 1 or bool(together[0].row.digest)))
+    if beside:
+        sends.append(_send(desk, beside, to, whole=len(beside) > 1 or bool(beside[0].row.digest)))
     await asyncio.gather(*sends)
 
 

@@ -88,13 +88,16 @@ async def waiting(store: Store, most: int, max_bytes: int = MAX_BYTES) -> Batch:
     return Batch(tuple(items), tuple(lost))
 
 
-async def bodies(store: Store, vids: Sequence[int]) -> dict[int, tuple[bytes | None, bytes | None]]:
-    """vid -> (text, text of the version before); None for a deletion, and where there was none before."""
+Texts = dict[int, tuple[bytes | None, bytes | None]]
+"""vid -> (text, text of the version before); None for a deletion, and where there was none before."""
+
+
+async def bodies(store: Store, vids: Sequence[int]) -> Texts:
     sql = (
         "SELECT v.vid, v.body, b.body FROM version v "
         "LEFT JOIN version b ON b.key = v.key AND b.version = v.version - 1 WHERE v.vid IN ({})"
     )
-    found: dict[int, tuple[bytes | None, bytes | None]] = {}
+    found: Texts = {}
     for some in _chunks(vids):
         found |= {row[0]: (row[1], row[2]) for row in await store.fetch(sql.format(marks(len(some))), some)}
     return found
