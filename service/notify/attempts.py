@@ -78,12 +78,14 @@ class Sent:
         if self.attempt is None:
             due_us = now_us + int((0.5 + draw()) * BUSY_US)
             return Change(statements=[deliveries.released(state.key, due_us)]), False
-        change = Change(statements=[deliveries.attempted(state.key, self.attempt)])
+        change = Change()
         if self.outcome is Outcome.OK:
             over = rests is not None and self.is_all(state)
             plan_told.told(store, change, state, stays, now_us)
             await self._arrived(store, behaviour, state, change, now_us, rests if over else None)
+            change.statements.append(deliveries.attempted(state.key, self.attempt))
             return change, not over
+        change.statements.append(deliveries.attempted(state.key, self.attempt))
         if state.status != ("requested" if self.kind is Kind.HANDSHAKE else "active"):
             change.statements.append(deliveries.released(state.key, now_us))
             return change, False

@@ -64,11 +64,26 @@ async def match(store: Store, base_url: str, now_us: int | None = None, *, most:
     return (await matched(store, base_url, now_us, most=most)).count
 
 
-async def matched(store: Store, base_url: str, now_us: int | None = None, *, most: int = BATCH) -> Matched:
+@dataclass(frozen=True)
+class Seen:
+    """What waits, and the epoch of the fence, which was read before: who commits in between has taken what was read."""
+
+    epoch: int
+    batch: outbox.Batch
+
+
+async def look(store: Store, most: int = BATCH) -> Seen:
+    epoch, batch = await together(store, epochs.epoch(store, fence_of(store.keys)), outbox.waiting(store, most))
+    return Seen(epoch, batch)
+
+
+async def matched(
+    store: Store, base_url: str, now_us: int | None = None, *, most: int = BATCH, seen: Seen | None = None
+) -> Matched:
+    """seen: what look() found a moment ago."""
     now_us = store.clock.now_us() if now_us is None else now_us
-    fence = fence_of(store.keys)
-    # Before the outbox is read: who committed in between has taken what is read here.
-    epoch, batch = await together(store, epochs.epoch(store, fence), outbox.waiting(store, most))
+    seen = seen or await look(store, most)
+    fence, epoch, batch = fence_of(store.keys), seen.epoch, seen.batch
     if not batch.vids:
         return Matched()
     if batch.lost:

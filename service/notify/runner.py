@@ -22,6 +22,7 @@ from service.notify.model import Channels, State
 from service.store import deliveries, outbox
 from service.store.database import Unavailable
 from service.store.engine import Store
+from service.store.together import together
 
 CONCURRENCY = 256
 CLAIMED = 64
@@ -68,6 +69,8 @@ class Notifier:
         self._dispatching = Part("dispatching", self._dispatch)
         self._telling = Part("people", self._people)
         self._parts = (self._matching, self._dispatching, self._telling)
+        self._seen: matching.Seen | None = None
+        """What waits for matching, as the watcher found it."""
         self._stopping = False
 
     async def run(self) -> None:
@@ -93,7 +96,7 @@ class Notifier:
                 await part.step()
             if self._turns:
                 await asyncio.wait(self._turns)
-            elif not any(await outbox.to_do(self._store)):
+            elif not (await matching.look(self._store)).batch.vids and not any(await outbox.to_do(self._store)):
                 return
 
     async def _watch(self) -> None:
@@ -120,8 +123,14 @@ class Notifier:
         """A part that is at work is left alone: it has the watcher look again when it is done."""
         if self._store.full or all(part.busy for part in self._parts):
             return
-        found = await outbox.to_do(self._store)
-        for part, there in zip(self._parts, found, strict=True):
+        if self._matching.busy:
+            due, seen = await outbox.to_do(self._store), None
+        else:
+            seen, due = await together(self._store, matching.look(self._store), outbox.to_do(self._store))
+        if seen is not None and seen.batch.vids:
+            self._seen = seen
+            self._matching.due.set()
+        for part, there in zip((self._dispatching, self._telling), due, strict=True):
             if there and not part.busy:
                 part.due.set()
 
@@ -148,7 +157,8 @@ class Notifier:
 
     async def _match(self) -> bool:
         """What it finds for the others they begin at once."""
-        found = await matching.matched(self._store, self._behaviour.base_url)
+        seen, self._seen = self._seen, None
+        found = await matching.matched(self._store, self._behaviour.base_url, seen=seen)
         if found.events:
             self._dispatching.due.set()
         if found.notices:

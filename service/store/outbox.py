@@ -47,17 +47,15 @@ class Candidate(NamedTuple):
 
 
 _TO_DO = (
-    "SELECT EXISTS (SELECT 1 FROM outbox), "
-    "EXISTS (SELECT 1 FROM subscription WHERE due_us <= ? AND lease_until_us <= ?), "
+    "SELECT EXISTS (SELECT 1 FROM subscription WHERE due_us <= ? AND lease_until_us <= ?), "
     "EXISTS (SELECT 1 FROM notice WHERE state = 'waiting' AND due_us <= ? AND lease_until_us <= ?)"
 )
 
 
-async def to_do(store: Store) -> tuple[bool, bool, bool]:
-    """Whether there is something to match, a subscription that is due and nobody's, a notice that is."""
-    [found] = await store.fetch(_TO_DO, (store.clock.now_us(),) * 4)
-    matching, dispatching, telling = (bool(one) for one in found)
-    return matching, dispatching, telling
+async def to_do(store: Store) -> tuple[bool, bool]:
+    """Whether there is a subscription that is due and nobody's, and a notice that is."""
+    [(dispatching, telling)] = await store.fetch(_TO_DO, (store.clock.now_us(),) * 4)
+    return bool(dispatching), bool(telling)
 
 
 async def waiting(store: Store, most: int, max_bytes: int = MAX_BYTES) -> Batch:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.notify.matching import match
+from service.notify.matching import Matched, look, match, matched
 from service.store import subscriptions
 from service.store.change import Change, Statement
 from service.store.engine import Store, open_store
@@ -52,6 +52,15 @@ async def test_of_two_workers_at_once_one_commits(county: Store, clock: FrozenCl
     finally:
         await other.close()
     assert len(await waiting(county, "ecm1")) == 40
+
+
+async def test_what_another_worker_took_since_the_look_is_left_alone(county: Store) -> None:
+    await subscribe(county, "ecm1", ECM1)
+    await put(county, a_task())
+    seen = await look(county)
+    assert await match(county, BASE) == 1
+    assert await matched(county, BASE, seen=seen) == Matched()
+    assert await waiting(county, "ecm1") == ["Task/x1/1"]
 
 
 async def test_workers_and_writers_together_lose_nothing_and_keep_the_order(county: Store, clock: FrozenClock) -> None:
