@@ -8,7 +8,7 @@ from typing import Any
 from service.store.change import Statement
 from service.store.columns import COLUMNS
 from service.store.dialect import columns
-from service.store.steps import Insert, Part, Rows, Run, Step, Together
+from service.store.steps import DeleteIn, Insert, Part, Rows, Run, Step, Together
 
 FEW = 2
 """Of more Changes the same statements go together, of all of them at once; then a round trip serves many."""
@@ -16,6 +16,7 @@ FEW = 2
 _GIVEN = re.compile(
     r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \((?:\?, )*\?\)( ON CONFLICT(?: \([\w, ]+\))? DO NOTHING)?"
 )
+_GONE = re.compile(r"DELETE FROM (\w+) WHERE (\w+) = \?")
 
 
 def sent(changes: Sequence[Sequence[Statement]]) -> Generator[Step, Any, None]:
@@ -65,14 +66,19 @@ def _part(sql: str, rows: Rows) -> Part | None:
         fits = sql.startswith(("INSERT ", "UPDATE ", "DELETE ")) and sql.count("?") == len(rows[0])
         return Run(sql, rows) if fits else None
     one = _alone(sql, rows)
-    return one if isinstance(one, Insert) else None
+    return None if isinstance(one, Run) else one
 
 
-def _alone(sql: str, rows: Rows) -> Insert | Run:
-    """Many rows of a plain INSERT are one statement, not one for each row."""
+def _alone(sql: str, rows: Rows) -> Insert | DeleteIn | Run:
+    """Many rows of a plain INSERT or DELETE are one statement, not one for each row."""
+    if len(rows) == 1:
+        return Run(sql, rows)
     table, clause = _given(sql)
-    if table and len(rows) > 1 and {len(row) for row in rows} == {len(COLUMNS[table])}:
+    if table and {len(row) for row in rows} == {len(COLUMNS[table])}:
         return Insert(table, rows, clause)
+    table, column = _gone(sql)
+    if table and {len(row) for row in rows} == {1}:
+        return DeleteIn(table, column, sorted({row[0] for row in rows}))
     return Run(sql, rows)
 
 
@@ -83,6 +89,14 @@ def _given(sql: str) -> tuple[str, str]:
     if not found or found[1] not in COLUMNS or tuple(found[2].split(", ")) != columns(found[1]):
         return "", ""
     return found[1], (found[3] or "").strip()
+
+
+@lru_cache(maxsize=1024)
+def _gone(sql: str) -> tuple[str, str]:
+    """Table and column of a DELETE by one number."""
+    found = _GONE.fullmatch(sql)
+    known = found and COLUMNS.get(found[1], {}).get(found[2]) == "int8"
+    return (found[1], found[2]) if found and known else ("", "")
 
 
 @lru_cache(maxsize=1024)

@@ -8,13 +8,14 @@ from service.store import statement_runs
 from service.store.change import Change, Committed, Statement
 from service.store.engine import Store
 from service.store.statement_runs import sent
-from service.store.steps import Insert, Run, Together
+from service.store.steps import DeleteIn, Insert, Run, Together
 from tests.service.store.test_commit import gathered
 
 META = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 TERM = "INSERT INTO inbox_term (term, inbox_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
 NUMBER = "INSERT INTO stay_number (number, stay) VALUES (?, ?) ON CONFLICT DO NOTHING"
 ENDED = "UPDATE inbox SET state = ? WHERE id = ?"
+GONE = "DELETE FROM outbox WHERE vid = ?"
 COPY = "INSERT INTO stay_number (number, stay) SELECT name, value FROM meta WHERE name = ?"
 
 
@@ -28,6 +29,8 @@ def shape(*changes: list[Statement]) -> list[Any]:
 def _name(part: Any) -> str:
     if isinstance(part, Insert):
         return f"{part.table} {len(part.rows)}"
+    if isinstance(part, DeleteIn):
+        return f"{part.table} without {part.values}"
     assert isinstance(part, Run)
     table = next(word for word in part.sql.split() if word in ("meta", "inbox_term", "stay_number", "inbox"))
     return table if len(part.rows) == 1 else f"{table} x {len(part.rows)}"
@@ -54,6 +57,14 @@ def test_given_rows_of_other_tables_go_with_what_is_before_them() -> None:
 def test_what_may_depend_on_another_does_not_go_with_it(first: Statement, second: Statement) -> None:
     steps = list(sent([[first, second]]))
     assert not any(isinstance(step, Together) and len(step.parts) > 1 for step in steps)
+
+
+def test_what_goes_by_its_number_goes_at_once() -> None:
+    gone = [Statement(GONE, (n,)) for n in (3, 1, 2, 3)]
+    assert shape(gone) == [["outbox without [1, 2, 3]"]]
+    assert shape(*([one] for one in gone)) == ["outbox without [1, 2, 3]"]
+    named = [Statement("DELETE FROM stay_number WHERE number = ?", (name,)) for name in "ab"]
+    assert shape(named) == ["stay_number x 2"]
 
 
 def test_a_wrong_count_of_parameters_goes_alone() -> None:
@@ -83,6 +94,8 @@ async def test_all_of_it_happens_however_it_is_sent(store: Store, changes: int) 
                 Statement(COPY, (f"run-{n}",)),
                 Statement(more, ("c", f"run-{n}")),
                 Statement(TERM, (4, n)),
+                *(Statement("INSERT INTO outbox (vid) VALUES (?)", (10 * n + k,)) for k in (1, 2, 3)),
+                *(Statement(GONE, (10 * n + k,)) for k in (3, 1)),
             ]
         )
 
@@ -94,5 +107,7 @@ async def test_all_of_it_happens_however_it_is_sent(store: Store, changes: int) 
     rows = await store.fetch("SELECT number, stay FROM stay_number")
     made = [(f"n{n}", "s") for n in numbers] + [(f"n{n}", "t") for n in numbers]
     assert sorted(tuple(row) for row in rows) == sorted(made + [(f"run-{n}", "ab") for n in numbers])
+    rows = await store.fetch("SELECT vid FROM outbox ORDER BY vid")
+    assert [row[0] for row in rows] == [10 * n + 2 for n in numbers]
     rows = await store.fetch("SELECT name, value FROM meta WHERE name LIKE 'run-%' ORDER BY name")
     assert [tuple(row) for row in rows] == [(f"run-{n}", "abc") for n in numbers]
