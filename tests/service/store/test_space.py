@@ -1,5 +1,6 @@
 """Space: what grows is refused below the reserve, what is small passes; the engines tell a full disk from a defect."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -258,18 +259,23 @@ async def test_a_job_whose_result_finds_no_space_burns_no_attempt(
     from service.access.context import Settings
     from service.worker import HANDLERS
 
-    async def handle(_ctx: Any, _payload: Any) -> Change:
-        return change_of(store, patient("Patient/made"))
+    async def handle(_ctx: Any, payload: Any) -> Change:
+        return change_of(store, patient(f"Patient/made{payload['n']}"))
 
     monkeypatch.setitem(HANDLERS, "x.do", handle)
-    await store.commit(Change(jobs=[Job("x.do", {}, "key"), Job("x.do", {}, "key")]))
+    await store.commit(Change(jobs=[Job("x.do", {"n": n}, "key") for n in range(2)]))
     room.is_full = True
     worker = Worker(store, Settings())
+
+    async def turn() -> None:
+        if await worker._claim():
+            await asyncio.wait(set(worker._running))
+
     for _ in range(12):
-        await worker._claim()
+        await turn()
         clock.advance(2_000_000)
     found = await store.fetch("SELECT state, attempts FROM job ORDER BY id")
     assert [tuple(row) for row in found] == [("ready", 0), ("ready", 0)]
     room.is_full = False
-    await worker._claim()
-    assert (await store.fetch("SELECT count(*) FROM resource WHERE fhir_id = 'made'"))[0][0] == 1
+    await turn()
+    assert (await store.fetch("SELECT count(*) FROM resource WHERE fhir_id IN ('made0', 'made1')"))[0][0] == 2
