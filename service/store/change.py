@@ -144,7 +144,8 @@ class Change:
     def merge(self, other: "Change") -> "Change":
         """Adds another Change to this one; both succeed or fail together."""
         self.relied |= other.relied
-        self.epochs |= other.epochs
+        # Of two readings the earlier one counts: something was decided on it.
+        self.epochs |= {key: min(seen, self.epochs.get(key, seen)) for key, seen in other.epochs.items()}
         self.bump_epochs |= other.bump_epochs
         self.writes += other.writes
         self.reindexed += other.reindexed

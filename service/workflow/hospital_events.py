@@ -20,7 +20,7 @@ from service.store.change import Change
 from service.store.together import together
 from service.workflow import matching
 from service.workflow.candidates import Candidates
-from service.workflow.incoming import Incoming, person_key, remembered
+from service.workflow.incoming import Incoming, remembered
 from service.workflow.match_reviews import settle_job
 from service.workflow.member_match import Match
 from service.workflow.message_reading import read
@@ -30,7 +30,7 @@ from service.workflow.stay_identity import stay_key
 from service.workflow.stay_numbers import numbers_of
 from service.workflow.stay_owner import SPARSE
 from service.workflow.stay_settling import NOBODY, Said, Settled, settle
-from service.workflow.stay_world import load
+from service.workflow.stay_world import load, person_key
 from service.workflow.stay_writes import Cause
 
 __all__ = ["NOBODY", "SPARSE", "apply_adt"]
@@ -95,12 +95,13 @@ async def _apply(ctx: Context, incoming: Incoming) -> tuple[Change, Settled]:
     said = Said([key], cause=incoming.cause, inbox_id=incoming.inbox_id)
     said.numbers = {(number, key) for number in numbers_of(event, partial(person_key, ctx))}
     seen = Candidates(ctx)
-    found, loaded = await together(
-        ctx.store, matching.whose(ctx, event, key, seen), load(ctx, change, said.keys, said.edges, said.numbers)
+    # What is relied on first: a number that becomes known meanwhile is not missed.
+    loaded, found = await together(
+        ctx.store, load(ctx, change, said.keys, said.edges, said.numbers), matching.whose(ctx, event, key, seen)
     )
     said.messages, said.matches = [incoming.row(key, found)], [found]
     outcome, links = await together(
-        ctx.store, settle(ctx, change, said, loaded), remembered(ctx, incoming, found, seen)
+        ctx.store, settle(ctx, change, said, loaded), remembered(ctx, change, incoming, found, seen)
     )
     settled = outcome[(key, incoming.inbox_id)]
     if found.patient_ref and settled.patient == found.patient_ref:

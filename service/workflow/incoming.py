@@ -6,12 +6,14 @@ import orjson
 
 from mappers.hl7v2.event import AdtEvent
 from service.access.context import Context
-from service.store.change import Change, Job
+from service.store import matches
+from service.store.change import Change
 from service.store.stay_rows import MessageRow
-from service.workflow import matching
+from service.store.together import each, together
+from service.workflow import matching, rematching
 from service.workflow.candidates import Candidates
 from service.workflow.member_match import Match
-from service.workflow.stay_numbers import PERSON
+from service.workflow.stay_world import rely_on_links
 from service.workflow.stay_writes import Cause
 
 
@@ -31,20 +33,20 @@ class Incoming:
 async def matched(ctx: Context, change: Change, incoming: Incoming, stay: str) -> Match:
     """Whom the message names by itself. A confirmed match makes the hospital's numbers known from now on."""
     seen = Candidates(ctx)
-    found = await matching.whose(ctx, incoming.event, stay, seen)
-    change.merge(await remembered(ctx, incoming, found, seen))
+    _, found = await together(
+        ctx.store, rely_on_links(ctx, change, [incoming.event]), matching.whose(ctx, incoming.event, stay, seen)
+    )
+    change.merge(await remembered(ctx, change, incoming, found, seen))
     return found
 
 
-async def remembered(ctx: Context, incoming: Incoming, found: Match, seen: Candidates) -> Change:
+async def remembered(ctx: Context, change: Change, incoming: Incoming, found: Match, seen: Candidates) -> Change:
     """What waits under a number that is known from now on is matched anew, and so under those that merged into it."""
-    links = await matching.remembered(ctx, incoming.event, found, incoming.inbox_id)
-    for number in [job.payload["number"] for job in links.jobs if "number" in job.payload]:
-        for other in await seen.numbers((number[0], number[1])):
-            if list(other) != list(number):
-                links.jobs.append(Job("adt.rematch", {"number": list(other)}))
+    fresh = await matching.unknown(ctx, incoming.event, found)
+    if not fresh:
+        return Change()
+    led = await each(ctx.store, (seen.numbers(number) for number in fresh))
+    links = await rematching.known_now(ctx, change, [*fresh, *(other for numbers in led for other in numbers)])
+    patient = found.patient_ref or ""
+    links.statements += [matches.link(number, patient, ctx.now_us, incoming.inbox_id) for number in fresh]
     return links
-
-
-def person_key(ctx: Context, system: str, number: str) -> str:
-    return f"{PERSON}{ctx.store.keys.of('person', system, number) & (1 << 64) - 1:016x}"

@@ -16,7 +16,7 @@ from service.workflow import timers
 from service.workflow.match_evidence import compare
 from service.workflow.member_match import Match
 from service.workflow.record_numbers import numbers_of
-from service.workflow.stay_world import message_of
+from service.workflow.stay_world import message_of, person_key
 
 DUE_US = 4 * 3_600_000_000
 """An alert that waits for a review must still be told within a day of the event."""
@@ -100,11 +100,10 @@ async def not_my_member(ctx: Context, stay: str, patient: str, by: str) -> Chang
 
     stay: the id of its Encounter, or any key of it; one review comes of it.
     """
-    facts = await _facts(ctx, stay)
+    facts, change = await _relied(ctx, stay)
     if patient not in facts.patients:
         raise NotDecided("This stay is not this member's: there is nothing to take back.")
     made = _new(ctx, facts.main, facts.inbox_id, facts.source, CLAIMED, {"words": ["person=other"], "candidates": []})
-    change = await _relying(ctx, facts)
     change.statements += reviews.claimed(replace(made, verdict="unlink", patient=patient, decided_by=by))
     change.statements.append(timers.review_opened(ctx, made.stay))
     change.audit.append(_audit(ctx, "match-proposed", made, "unlink", patient, by))
@@ -145,12 +144,11 @@ async def _facts(ctx: Context, stay: str, patient: str = "") -> _Facts:
 async def _decide(ctx: Context, review: Review, verdict: str, patient: str, by: str, note: str) -> Change:
     patient = patient if verdict != "nobody" else ""
     await _check(ctx, review, verdict, patient, by)
-    facts = await _facts(ctx, review.stay, patient if verdict == "link" else "")
+    facts, change = await _relied(ctx, review.stay, patient if verdict == "link" else "")
     if verdict == "unlink" and not patient:
         patient = facts.patients[0] if len(facts.patients) == 1 else ""
         if not patient:
             raise NotDecided("Say from whom: the stay has no member, or more than one.")
-    change = await _relying(ctx, facts)
     agreed = (review.verdict, review.patient) == (verdict, patient) and review.decided_by not in ("", by)
     if _needs_two(review, verdict, patient, facts) and not agreed:
         if review.decided_by == by and (review.verdict, review.patient) == (verdict, patient):
@@ -234,10 +232,18 @@ def settle_job(stay: str) -> Job:
     return Job("adt.settle", {"stay": stay})
 
 
-async def _relying(ctx: Context, facts: _Facts) -> Change:
-    """Nobody else decides, and no message of the stay is applied, at the same time."""
-    keys = [ctx.store.keys.of("stay", key) for key in {facts.main, *facts.keys}]
-    return Change(epochs=await epochs.several(ctx.store, keys), bump_epochs=set(keys))
+async def _relied(ctx: Context, stay: str, patient: str = "") -> tuple[_Facts, Change]:
+    """_facts(), relied upon: nobody else decides, no message of the stay is applied, and nothing begins to wait under
+    its record numbers, at the same time."""
+    facts = await _facts(ctx, stay, patient)
+    while True:
+        names = {facts.main, *facts.keys, *(person_key(ctx, *number) for number in facts.numbers)}
+        keys = [ctx.store.keys.of("stay", name) for name in names]
+        change = Change(epochs=await epochs.several(ctx.store, keys), bump_epochs=set(keys))
+        again = await _facts(ctx, stay, patient)
+        if again == facts:
+            return facts, change
+        facts = again
 
 
 def _new(ctx: Context, stay: str, inbox_id: int, source: str, reason: str, evidence: dict[str, Any]) -> Review:

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from mappers.hl7v2.event import AdtEvent
 from service.access.context import Context
 from service.store import matches, stays
-from service.store.change import Change, Job
-from service.store.matches import NOBODY, OTHER, SAME, Decided, number_subject, stay_subject
+from service.store.matches import NOBODY, OTHER, SAME, Decided, Number, number_subject, stay_subject
 from service.store.together import each, together
 from service.workflow.candidates import BORN, Candidates
 from service.workflow.communal_addresses import communal
@@ -66,27 +65,19 @@ async def whose(ctx: Context, event: AdtEvent, stay: str | Collection[str], seen
     return await _with_ranked(ctx, event, result, everybody, seen)
 
 
-async def remembered(ctx: Context, event: AdtEvent, found: Match, inbox_id: int) -> Change:
-    """After a match: the hospital's numbers are known from now on, and what waits under them is decided anew.
+async def unknown(ctx: Context, event: AdtEvent, found: Match) -> list[Number]:
+    """After a match: the record numbers of the message that are known of nobody, and are from now on.
 
-    A number that people said belongs to somebody else is not linked.
+    Without those of which people said that they belong to somebody else.
     """
-    change = Change()
-    if not found.patient_ref:
-        return change
-    numbers = numbers_of(event)
+    numbers = numbers_of(event) if found.patient_ref else []
     known, said = await together(
         ctx.store,
         matches.linked(ctx.store, numbers),
         matches.decisions(ctx.store, [number_subject(n) for n in numbers]),
     )
     barred = {d.subject for d in said if (d.verdict == OTHER) == (d.patient == found.patient_ref)}
-    for number in numbers:
-        if number in known or number_subject(number) in barred:
-            continue
-        change.statements.append(matches.link(number, found.patient_ref, ctx.now_us, inbox_id))
-        change.jobs.append(Job("adt.rematch", {"number": list(number)}))
-    return change
+    return [number for number in numbers if number not in known and number_subject(number) not in barred]
 
 
 async def decided(ctx: Context, stay: str | Collection[str]) -> Ruling:

@@ -12,13 +12,13 @@ from service.store import matches, stay_rows
 from service.store.change import Change
 from service.workflow import match_reviews
 from service.workflow.candidates import Candidates
-from service.workflow.incoming import Incoming, matched, person_key
+from service.workflow.incoming import Incoming, matched
 from service.workflow.member_match import Match, mrn_system
 from service.workflow.record_numbers import merged_numbers
 from service.workflow.stay_identity import derived_id
 from service.workflow.stay_numbers import MOVES, PERSON, Numbered, persons, record_numbers, said_of_numbers
 from service.workflow.stay_settling import Said, Settled, settle
-from service.workflow.stay_world import rely_on_numbers
+from service.workflow.stay_world import person_key, rely_on_numbers, waits
 
 MERGES = frozenset({"merge", "move-person", "change-id"})
 NUMBERED = MOVES | {"merge-account", "merge-visit", "change-visit", "change-alternate-visit"}
@@ -128,6 +128,7 @@ async def _demographics(ctx: Context, change: Change, incoming: Incoming) -> Set
     settled = (await settle(ctx, change, said))[(key, incoming.inbox_id)]
     if settled.state == "applied":
         return Settled("applied", settled.reason, patient, "")
+    waits(ctx, change, event)
     change.statements += match_reviews.opened(ctx, key, incoming.inbox_id, event.source, found)
     return settled
 

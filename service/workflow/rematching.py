@@ -1,18 +1,21 @@
-"""The roster changed, or a number became known: what waited for a member is decided anew (job adt.rematch).
+"""The roster changed (job adt.rematch), or a number became known: what waited for a member is decided anew.
 
 A member who is added after the admission is found so, and the care manager is told "already in hospital".
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from fhir_profiles import Resource
 from service.access.context import Context
-from service.store import waiting_terms
+from service.store import epochs, waiting_terms
 from service.store.change import Change, Job
 from service.store.inbox_terms import Term
+from service.store.matches import Number
 from service.store.together import together
 from service.workflow.match_reviews import settle_job
 from service.workflow.person_names import family_keys
+from service.workflow.stay_world import person_key
 from service.workflow.steps import Step
 
 KINDS_THAT_IDENTIFY = ("identifier", "name", "birthDate", "gender", "telecom", "address")
@@ -29,8 +32,26 @@ async def roster_changed(step: Step) -> None:
         step.change.jobs.append(Job("adt.rematch", {"patient": reference}))
 
 
+async def known_now(ctx: Context, change: Change, numbers: Iterable[Number]) -> Change:
+    """For the Change that makes them known: it comes before, or after, the whole of one that begins to wait under one.
+
+    Who begins to wait relies on the same epochs before it asks whose the number is, and bumps them (stay_world.waits).
+    """
+    known = dict.fromkeys(numbers)
+    keys = {ctx.store.keys.of("stay", person_key(ctx, *number)) for number in known}
+    seen, stays = await together(
+        ctx.store,
+        epochs.several(ctx.store, keys - change.epochs.keys()),
+        waiting_terms.stays(ctx.store, [("wait", "mrn", value, authority) for authority, value in known]),
+    )
+    return Change(epochs=seen, bump_epochs=keys, jobs=[settle_job(stay) for stay in stays])
+
+
 async def rematch(ctx: Context, payload: dict[str, Any]) -> Change:
-    """payload: {"patient": reference} or {"number": [authority, number]}; "again" where this is the second look."""
+    """payload: {"patient": reference}; "again" where this is the second look.
+
+    {"number": [authority, number]}: of a release that made a number known without known_now().
+    """
     found = Change()
     terms = await _terms(ctx, payload)
     # In this order: what is stored between the two looks is seen by the second.

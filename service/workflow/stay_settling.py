@@ -33,7 +33,9 @@ from service.workflow.stay_world import (
     load,
     member_key,
     message_of,
+    rely_on_links,
     rely_on_member,
+    waits,
 )
 from service.workflow.stay_writes import Cause
 
@@ -93,6 +95,7 @@ async def settle(
     after.messages |= {(row.stay, row.inbox_id): message_of(row) for row in said.messages}
     found = {(row.stay, row.inbox_id): match for row, match in zip(said.messages, said.matches, strict=True)}
     if not said.messages:
+        await rely_on_links(ctx, change, (message.event for message in after.messages.values()))
         found = await _matched_anew(ctx, after, loaded)
     groups = after.groups(loaded.keys)
     verdicts, held, loaded.encounters = await together(
@@ -260,6 +263,7 @@ def _reviews(
         if mine and not waiting and owners[account].patient:
             change.statements += match_reviews.settled(account, ctx.now_us)
         for message in waiting:
+            waits(ctx, change, message.event)
             match = found.get(message.key)
             if match is None:
                 continue

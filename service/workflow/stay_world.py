@@ -5,7 +5,7 @@ Whatever is read here is relied upon: a Change of another worker about the same 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 
 import orjson
 
@@ -17,7 +17,7 @@ from service.store.stay_rows import AccountRow, MessageRow, ThreadRow
 from service.store.together import together
 from service.workflow.stay_aliases import Edge, canonical, groups
 from service.workflow.stay_events import StoredEvent, order_of
-from service.workflow.stay_numbers import ABOUT_A_NUMBER, MOVES
+from service.workflow.stay_numbers import ABOUT_A_NUMBER, MOVES, PERSON, persons
 
 Number = tuple[str, str]
 """(number, stay)"""
@@ -98,6 +98,10 @@ class World:
         ]
 
 
+def person_key(ctx: Context, system: str, number: str) -> str:
+    return f"{PERSON}{ctx.store.keys.of('person', system, number) & (1 << 64) - 1:016x}"
+
+
 def member_key(patient: str) -> str:
     """Under this key the numbers of a person are known whose messages tell of a death."""
     return f"member-{patient}"
@@ -120,7 +124,8 @@ async def load(ctx: Context, change: Change, keys: Iterable[str], edges: Sequenc
     while True:
         _, rows, numbers = await together(
             store,
-            _rely(ctx, change, "stay", wanted),
+            # The new numbers too: load() goes out with, or before, the question whose they are.
+            _rely(ctx, change, "stay", wanted | {number for number, stay in new if stay in wanted}),
             stay_rows.aliases(store, wanted),
             stay_rows.numbers(store, wanted),
         )
@@ -154,6 +159,20 @@ async def rely_on_numbers(ctx: Context, change: Change, numbers: Iterable[str]) 
     wanted = list(numbers)
     await _rely(ctx, change, "stay", wanted)
     change.bump_epochs |= {ctx.store.keys.of("stay", number) for number in wanted}
+
+
+async def rely_on_links(ctx: Context, change: Change, events: Iterable[AdtEvent]) -> None:
+    """Before it is asked whose their record numbers are: a number that becomes known meanwhile is not missed."""
+    await _rely(ctx, change, "stay", {key for event in events for key in _numbers_of(ctx, event)})
+
+
+def waits(ctx: Context, change: Change, event: AdtEvent) -> None:
+    """It waits until one of its numbers is known: who makes one known at this moment (rematching.py) looks again."""
+    change.bump_epochs |= {ctx.store.keys.of("stay", key) for key in _numbers_of(ctx, event)}
+
+
+def _numbers_of(ctx: Context, event: AdtEvent) -> tuple[str, ...]:
+    return persons(event, event.patient.ids, partial(person_key, ctx))
 
 
 @dataclass

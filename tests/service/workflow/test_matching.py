@@ -7,8 +7,11 @@ from mappers.hl7v2.event import Address, Contact
 from service.store import matches
 from service.store.change import Change
 from service.store.engine import Store
-from service.workflow.matching import remembered, ruling_of, whose
+from service.workflow.candidates import Candidates
+from service.workflow.incoming import Incoming, remembered
+from service.workflow.matching import ruling_of, whose
 from service.workflow.record_numbers import merged_numbers, numbers_of
+from service.workflow.stay_writes import Cause
 from tests.service.workflow.match_world import (
     AT_MERCY,
     CIN,
@@ -16,7 +19,6 @@ from tests.service.workflow.match_world import (
     STAY,
     ask,
     context,
-    jobs,
     member,
     merging,
     mrn,
@@ -124,16 +126,15 @@ async def test_a_link_that_was_ended_leads_nowhere_and_can_be_made_anew(store: S
     assert (await ask(store, event)).patient_ref == other
 
 
-async def test_a_match_makes_the_numbers_known_once_and_wakes_what_waits_under_them(store: Store) -> None:
+async def test_a_match_makes_the_numbers_known_once(store: Store) -> None:
     rosa = await member(store)
     event, ctx = said(cins=(CIN,), ids=(mrn("7"), mrn("8"))), context(store)
+    incoming, seen, change = Incoming(3, 0, event, Cause()), Candidates(ctx), Change()
     await rule(store, number("8"), rosa, matches.OTHER)
     found = replace(await ask(store, said(cins=(CIN,))), reason="matched")
-    await store.commit(await remembered(ctx, event, found, 3))
+    await store.commit(await remembered(ctx, change, incoming, found, seen))
     assert await matches.linked(store, numbers_of(event)) == {(AT_MERCY, "7"): rosa}, "8 is known to be another's"
-    assert await jobs(store, "adt.rematch") == [{"number": [AT_MERCY, "7"]}]
-    again = await remembered(ctx, event, found, 4)
-    assert (again.statements, again.jobs) == ([], [])
+    assert await remembered(ctx, change, incoming, found, seen) == Change()
 
 
 async def test_the_address_of_a_place_of_ours_corroborates_nothing(store: Store) -> None:
