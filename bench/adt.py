@@ -23,6 +23,7 @@ from mappers.hl7v2.message import parse
 from mappers.hl7v2.simulate_pathways import chosen, tell
 from mappers.hl7v2.source import SourceConfig
 from service.store.engine import open_store
+from service.store.slots import updated_us
 from service.workflow.message_reading import read
 from service.workflow.stay_events import StoredEvent
 from service.workflow.stays import reduce
@@ -145,7 +146,7 @@ async def _forget(url: str) -> None:
 def receipt_to_alert(
     county: County, url: str, folder: Path, database: psutil.Process | None, *, seconds: float, rate: float = RATE
 ) -> list[Row]:
-    """From the receipt to the decision in whose commit the alert is, and to the rest-hook of the member's provider.
+    """From the receipt to the commit of the alert, and to the rest-hook of the member's provider.
 
     At 50/s, then faster until it is not held; where 50/s is not, slower until it is.
     """
@@ -240,18 +241,22 @@ def _told(hooks: Receiver, stays: dict[str, int]) -> list[float]:
 
 
 async def _waits(url: str, first: int, total: int) -> tuple[list[int], dict[str, int]]:
-    """(microseconds that each message waited, sorted; stay -> when it was received), once none waits or after 30 s."""
+    """(microseconds that each message waited, sorted; stay -> when it was received), once none waits or after 30 s.
+
+    Until its Encounter, with which the alert is committed, has its number: that is given inside the commit.
+    """
     store = await open_store(url)
     try:
         names, until = (f"B{first}", f"B{first + total}"), time.monotonic() + 30
         sql = (
-            "SELECT handled_us - received_us, stay, received_us FROM inbox "
-            "WHERE state = 'applied' AND control_id >= ? AND control_id < ? ORDER BY 1"
+            "SELECT v.vid, i.stay, i.received_us FROM inbox i "
+            "JOIN version v ON v.rtype = 'Encounter' AND v.fhir_id = i.stay AND v.version = 1 "
+            "WHERE i.state = 'applied' AND i.control_id >= ? AND i.control_id < ?"
         )
-        while True:
-            rows = await store.fetch(sql, names)
-            if len(rows) >= total or time.monotonic() > until:
-                return [int(row[0]) for row in rows], {str(row[1]): int(row[2]) for row in rows}
+        count = "SELECT count(*) FROM inbox WHERE state = 'applied' AND control_id >= ? AND control_id < ?"
+        while (await store.fetch(count, names))[0][0] < total and time.monotonic() < until:
             await asyncio.sleep(0.5)
+        rows = await store.fetch(sql, names, heavy=True)
+        return sorted(updated_us(row[0]) - row[2] for row in rows), {str(row[1]): int(row[2]) for row in rows}
     finally:
         await store.close()
