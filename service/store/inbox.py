@@ -133,5 +133,5 @@ async def listed(store: Store, *, state: str | None, limit: int, before: int | N
 
 
 async def counts(store: Store) -> dict[str, int]:
-    rows = await store.fetch("SELECT state, count(*) FROM inbox GROUP BY state")
+    rows = await store.fetch("SELECT state, count(*) FROM inbox GROUP BY state", varying=True)
     return {row[0]: row[1] for row in rows}

@@ -84,7 +84,8 @@ def dead(job: Claimed, error: str) -> Statement:
 
 async def counts(store: Store) -> dict[tuple[str, str], int]:
     """(queue, state) -> how many, finished ones aside."""
-    rows = await store.fetch("SELECT queue, state, count(*) FROM job WHERE state <> 'done' GROUP BY queue, state")
+    sql = "SELECT queue, state, count(*) FROM job WHERE state <> 'done' GROUP BY queue, state"
+    rows = await store.fetch(sql, varying=True)
     return {(row[0], row[1]): row[2] for row in rows}
 
 
