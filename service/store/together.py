@@ -4,8 +4,8 @@
 reads next goes out with what the others read next, as soon as all of them wait. On SQLite they run one after the other.
 A statement costs the process 0.1 ms, and the server as much, whatever it finds (bench/README.md "Hospital feeds").
 
-An epoch that a decision relies on stands first, or in an earlier round. Under row-level security what a caller reads goes
-by another connection (store/reader.py) and joins no round: there it must be an earlier one.
+An epoch that a decision relies on stands first, or in an earlier round. Under row-level security what a caller reads
+goes by another connection (store/reader.py) and joins no round: there it must be an earlier one.
 """
 
 import asyncio
