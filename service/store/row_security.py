@@ -55,11 +55,16 @@ def _bound(sql: str, names: str) -> str:
 
 
 def _consent_function() -> str:
-    """A function, called where the relation holds already: its text in each policy would be planned each time."""
+    """A function, called where the relation holds already: its text in each policy would be planned each time.
+
+    It runs as the owner: what Consents say of data that goes with other data looks at that, as the first wall does; as
+    the reader it would ask this policy again, of the same row without end. Its answer is all that the reader gets.
+    """
     sql = _bound(consented("w", _ANYBODY)[0], _ACTORS)
     return (
         "CREATE OR REPLACE FUNCTION enlace_consented(key int8, rtype text, patient int8, labels int8, source_org int8) "
-        "RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE COST 1000 AS $f$ SELECT "
+        "RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE COST 1000 "
+        "SECURITY DEFINER SET search_path = public, pg_temp AS $f$ SELECT "
         f"{sql} FROM (SELECT $1 AS key, $2 AS rtype, $3 AS patient, $4 AS labels, $5 AS source_org) w $f$"
     )
 
@@ -114,7 +119,9 @@ def statements(reader: str) -> list[str]:
     """What the owner runs, again after each migration. reader: a role that exists and owns nothing."""
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", reader):
         raise ValueError("the reader's role must be a plain lower-case name")
-    made = [_consent_function(), f"GRANT USAGE ON SCHEMA public TO {reader}"]
+    consented = "FUNCTION enlace_consented(int8, text, int8, int8, int8)"
+    made = [_consent_function(), f"REVOKE ALL ON {consented} FROM PUBLIC", f"GRANT EXECUTE ON {consented} TO {reader}"]
+    made.append(f"GRANT USAGE ON SCHEMA public TO {reader}")
     made.append(f"GRANT SELECT ON resource, version, {', '.join(READS)} TO {reader}")
     own = f"current_user <> '{reader}'"
     for table, policy in (("resource", _resource_policy()), ("version", _version_policy())):

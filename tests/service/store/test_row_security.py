@@ -18,16 +18,18 @@ from service.access.roles import restriction
 from service.access.tripwire import asked_of, judged
 from service.caller import Caller, Role
 from service.main import build
+from service.search.clearance import DataKind, Rule, grade
 from service.search.restriction import Restriction
 from service.settings import load
-from service.store import visible
+from service.store import clearance, visible
+from service.store.change import Change
 from service.store.engine import Store, open_store
 from service.store.raw_facts import raw_facts
 from service.store.reader import Reader, secure
 from service.store.visible import visible_any
 from tests.frozen_clock import FrozenClock
 from tests.service.access.random_rights import TYPES, asker, fill
-from tests.service.world import ECM1, ECM2, SUD, access_token, build_world, condition, put
+from tests.service.world import ECM1, ECM2, SUD, access_token, build_world, condition, episode, make, put, ref
 
 DEEP = bool(os.environ.get("ENLACE_TEST_DEEP"))
 WORLDS, RESOURCES, CALLERS = (50, 100, 20) if DEEP else (1, 50, 10)
@@ -134,6 +136,24 @@ async def test_the_service_reads_through_it(wall: Wall, tmp_path: Path, monkeypa
         assert (await client.get("/Patient?_total=accurate")).json()["total"] == 1
         assert "/b" not in (await client.get("/Task?_include=*&_revinclude=*&_total=accurate")).text
     wall.store.reader = None
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"), [(DataKind.DEPENDENTS, "Patient/a"), (DataKind.RELATED, "Observation/of-sud")]
+)
+async def test_data_that_goes_with_other_data_is_looked_up_once(wall: Wall, kind: DataKind, named: str) -> None:
+    """Whether a Consent means a resource is asked of what refers to what: rows that the policy guards in their turn."""
+    await build_world(wall.store)
+    about = make("Observation/of-sud", status="final", code={"text": "x"}, subject=ref("Patient/a"), meta=SUD)
+    await put(wall.store, episode("EpisodeOfCare/a2", "Patient/a", ECM2))
+    await put(wall.store, {**about, "focus": [ref("Condition/sud-a")]}, source=ECM1)
+    theirs, labelled = seen_by(wall, Role.ECM_PROVIDER, ECM2), "SELECT fhir_id FROM resource WHERE fhir_id = 'sud-a'"
+    assert await ids(wall, theirs, labelled) == set()
+    [(bits,)] = await wall.store.fetch("SELECT labels FROM resource WHERE fhir_id = 'sud-a'")
+    key, given = wall.store.keys.resource, grade(1, 1, denies=False)
+    rule = Rule(key("Patient/a"), 7, 1, key(ECM2), 0, "", bits, "", kind, key(named), given, 0, 2**62)
+    await wall.store.commit(Change(statements=clearance.replaced(7, [rule])))
+    assert await ids(wall, theirs, labelled) == {"sud-a"}
 
 
 @pytest.mark.parametrize("number", range(WORLDS))
