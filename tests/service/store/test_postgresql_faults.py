@@ -18,7 +18,7 @@ from tests.postgres_server import on_server
 from tests.service.store.test_commit import chain_holds, gathered
 
 ROW = AuditRow("R", "read", 0, "me", "Organization/o", "Patient/p", ("Patient/p",))
-OTHERS = "datname = current_database() AND pid <> pg_backend_pid()"
+OTHERS = "datname = current_database() AND pid <> pg_backend_pid() AND usename = current_user"
 
 ROWS: list[tuple[Exception, Fault | None]] = [
     (asyncpg.AdminShutdownError("pg_ctl stop -m fast"), Fault.LOST),

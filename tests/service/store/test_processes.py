@@ -171,7 +171,7 @@ async def test_the_audit_chains_of_both_hold(pair: tuple[Store, Store]) -> None:
 async def test_a_lost_connection_breaks_neither_the_chain_nor_the_store(postgresql_url: str, clock: Any) -> None:
     store = await open_store(postgresql_url, clock)
     killer = await asyncpg.connect(postgresql_url)
-    others = "datname = current_database() AND pid <> pg_backend_pid()"
+    others = "datname = current_database() AND pid <> pg_backend_pid() AND usename = current_user"
     kill = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"
     try:
         kept = 0
