@@ -98,6 +98,8 @@ def _issues(service: Service, task: Resource, was: Authorization, now: Authoriza
         found.append(_issue(text, "status"))
     if now.outcome in (*APPROVED, "pended") and status in CLOSED:
         found.append(_issue(f"A Task that is {status} is not {now.outcome} any more.", "status"))
+    if now.outcome == "pended" and status == "draft":
+        found.append(_issue("A Task that is draft was not sent yet: it is pended once it is requested.", "status"))
     return found + (_approval(service, status, now) if now.outcome in APPROVED else [])
 
 

@@ -154,6 +154,14 @@ async def test_what_is_closed_is_not_decided_on_whatever_the_reason(
     assert answer.status_code == 422 and "cancelled" in answer.text
 
 
+@pytest.mark.parametrize("outcome", ["approved", "denied", "pended"])
+async def test_a_draft_is_not_decided_on(world: Store, app_client: AppClient, outcome: str) -> None:
+    plan = await app_client("mcp", PLAN1)
+    number = await opened(world, "day-habilitation", PLAN1, status="draft")
+    answer = await decided(plan, number, outcome=outcome, number="A-1", period=PERIOD, reason="because")
+    assert answer.status_code == 422 and answer.json()["issue"][0]["diagnostics"], answer.text
+
+
 async def test_an_open_referral_is_nobodys_to_authorize(world: Store, app_client: AppClient) -> None:
     plan = await app_client("mcp", PLAN1)
     number = await opened(world, "day-habilitation", None)
