@@ -183,9 +183,13 @@ def test_limits_at_the_edge() -> None:
     ids=lambda body: body[:4].decode(),
 )
 def test_hostile_bodies_are_refused_quickly(body: bytes) -> None:
-    start = time.process_time()
-    refusal(body)
-    assert time.process_time() - start < 1
+    """CPU of the process: a collection of garbage or a neighbour on the core may fall into one try, not into three."""
+    took = []
+    while len(took) < 3 and min(took, default=1.0) >= 1:
+        start = time.process_time()
+        refusal(body)
+        took.append(time.process_time() - start)
+    assert min(took) < 1
 
 
 def test_fuzz_answers_a_value_or_a_fhir_error() -> None:
