@@ -130,7 +130,7 @@ class Worker:
         self._limit, self._few = asyncio.Semaphore(concurrency), concurrency
         self._batch = BATCH
         self._held = 0
-        """Jobs that it has leased. More are taken when only a few are left."""
+        """Jobs that it has leased. More are taken when few orders are left, however many jobs one of them has."""
         self._wake = asyncio.Event()
         self._stopping = False
         self._running: set[asyncio.Task[None]] = set()
@@ -157,7 +157,7 @@ class Worker:
                 log(JOB_FAILED, queue="claim", retry_s=1, **where(error))
                 await asyncio.sleep(POLL_S)
                 continue
-            if not found or self._held > self._few:
+            if not found or len(self._running) > self._few:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), POLL_S)
         if self._running:
@@ -188,7 +188,7 @@ class Worker:
 
     async def _claim(self) -> bool:
         """Takes more where it has few, and does not wait for their end."""
-        if self._held > self._few or not await work.has_due(self._store):
+        if len(self._running) > self._few or not await work.has_due(self._store):
             return False
         jobs = await work.claim(self._store, max(self._batch - self._held, 1))
         chains: dict[object, list[work.Claimed]] = {}
@@ -204,7 +204,7 @@ class Worker:
     def _ended(self, jobs: int, task: "asyncio.Task[None]") -> None:
         self._running.discard(task)
         self._held -= jobs
-        if self._held <= self._few:
+        if len(self._running) <= self._few:
             self._wake.set()
 
     async def _chain(self, jobs: list[work.Claimed]) -> None:

@@ -150,7 +150,11 @@ class Pool:
                 if since < now - CUT_S:
                     _end(con)
             while self._free and self._free[0][1] < now - IDLE_S:  # asyncpg closes it after a while
-                await self._pool.release(self._free.pop(0)[0])
+                idle, _ = self._free.pop(0)
+                try:
+                    await self._pool.release(idle)
+                except Exception:  # that it cannot be given back must not end the watch over the others
+                    _end(idle)
 
     async def close(self) -> None:
         if self._cutting:

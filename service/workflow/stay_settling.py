@@ -211,7 +211,7 @@ async def _members(
     accounts = of_world(after, after.groups(loaded.keys))
     for patient in sorted(patients - {""}):
         held = known.get(patient) or await held_of(ctx, patient)
-        rely_on_member(ctx, change, held)
+        rely_on_member(change, held)
         own: dict[str, Stretch] = {}
         for account, owner in owners.items():
             made = stretch(account, accounts(account), patient, ctx.now_us) if owner.patient == patient else None

@@ -197,7 +197,7 @@ async def held_of(ctx: Context, patient: str) -> Held:
     return Held(known, accounts, threads, await stay_rows.messages(store, {number for number, _ in numbers}))
 
 
-def rely_on_member(ctx: Context, change: Change, held: Held) -> None:
+def rely_on_member(change: Change, held: Held) -> None:
     """All that is decided of a member's stays follows each other; alert_catch_up.py and tcs_plans.py look at it too."""
-    change.epochs |= held.epochs
+    change.epochs = held.epochs | change.epochs  # what was read first counts
     change.bump_epochs |= held.epochs.keys()
